@@ -1,0 +1,153 @@
+//! What we ask of a provider.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::{Currency, Money};
+
+/// One request that has an effect at the provider. Serialisable, because the intent is stored before the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Open a connected account for a seller.
+    CreateAccount(CreateAccount),
+    /// Make the address of the provider's hosted onboarding for a connected account.
+    CreateAccountLink(CreateAccountLink),
+    /// Take a buyer's payment, confirmed at once.
+    CreatePayment(CreatePayment),
+    /// Give up a payment that has not succeeded.
+    CancelPayment(CancelPayment),
+    /// Move money of the platform's balance to a connected account.
+    CreateTransfer(CreateTransfer),
+    /// Take back a transfer, in part or whole.
+    CreateReversal(CreateReversal),
+    /// Give money back to a buyer.
+    CreateRefund(CreateRefund),
+    /// Add money of the platform's bank account to its balance at the provider.
+    CreateTopUp(CreateTopUp),
+}
+
+impl Command {
+    /// The command's name, as it is stored and shown.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreateAccount(_) => "create_account",
+            Self::CreateAccountLink(_) => "create_account_link",
+            Self::CreatePayment(_) => "create_payment",
+            Self::CancelPayment(_) => "cancel_payment",
+            Self::CreateTransfer(_) => "create_transfer",
+            Self::CreateReversal(_) => "create_reversal",
+            Self::CreateRefund(_) => "create_refund",
+            Self::CreateTopUp(_) => "create_top_up",
+        }
+    }
+}
+
+/// Who pays a connected account out to its bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutInterval {
+    /// The provider, every day.
+    Daily,
+    /// Nobody until asked.
+    Manual,
+}
+
+/// See [`Command::CreateAccount`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAccount {
+    /// ISO 3166 alpha-2, upper case.
+    pub country: String,
+    /// The seller's e-mail address.
+    pub email: String,
+    /// The currency that the account is paid out in.
+    pub default_currency: Currency,
+    /// `individual` or `company`.
+    pub business_type: Option<String>,
+    /// When the provider pays the account out.
+    pub payout_interval: PayoutInterval,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CreateAccountLink`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAccountLink {
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// Where the seller goes after the provider's pages.
+    pub return_url: String,
+    /// Where the seller goes when the provider's link has expired.
+    pub refresh_url: String,
+}
+
+/// See [`Command::CreatePayment`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatePayment {
+    /// What the buyer pays.
+    pub amount: Money,
+    /// The provider's token of the buyer's payment method.
+    pub payment_method: String,
+    /// Ties the transfers of a payment to it at the provider.
+    pub transfer_group: String,
+    /// What the provider shows in its dashboard.
+    pub description: Option<String>,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CancelPayment`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelPayment {
+    /// The payment's id at the provider.
+    pub payment: String,
+}
+
+/// See [`Command::CreateTransfer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateTransfer {
+    /// What moves.
+    pub amount: Money,
+    /// The connected account's id at the provider.
+    pub destination: String,
+    /// The charge whose funds are moved, by its id at the provider.
+    pub source_charge: Option<String>,
+    /// Ties the transfer to its payment at the provider.
+    pub transfer_group: String,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CreateReversal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateReversal {
+    /// The transfer's id at the provider.
+    pub transfer: String,
+    /// What comes back; at most what was transferred and not yet reversed.
+    pub amount: Money,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CreateRefund`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRefund {
+    /// The payment's id at the provider.
+    pub payment: String,
+    /// What the buyer gets back.
+    pub amount: Money,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CreateTopUp`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateTopUp {
+    /// What is added to the balance.
+    pub amount: Money,
+    /// What the provider shows in its dashboard.
+    pub description: Option<String>,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}

@@ -1,0 +1,28 @@
+//! The port to payment providers, and the words of money that every crate shares.
+//!
+//! Two steps, so that what was intended and what came back are both rows: [`Provider::prepare`] turns a [`Command`]
+//! into bytes that are stored, [`Provider::submit`] sends stored bytes under a stored key and sorts the answer into an
+//! [`Outcome`]. Everything a provider ever tells us, by answer, by webhook or by list, arrives as a [`ProviderObject`].
+//!
+//! This crate depends on nothing else of Partita's and knows no provider by name.
+
+mod allocation;
+mod command;
+mod money;
+mod object;
+mod port;
+
+pub use allocation::{allocate, clamped_cumulative, AllocationError};
+pub use command::{
+    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
+    CreateTransfer, PayoutInterval,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use object::{
+    Account, AccountLink, Balance, BalanceAmount, BalanceTransaction, Charge, Payment, PaymentStatus, Payout,
+    PayoutStatus, ProviderObject, Refund, RefundStatus, Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
+};
+pub use port::{
+    Event, FetchError, Lookup, Outcome, Page, PageRequest, PrepareError, PreparedRequest, Provider, RawAnswer, Refusal,
+    Submission,
+};

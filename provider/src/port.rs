@@ -1,0 +1,233 @@
+//! The port itself: prepare, submit, read.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::object::{Balance, BalanceTransaction, ProviderObject};
+
+/// A request as it will be sent, byte for byte; stored before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedRequest {
+    /// HTTP method, upper case.
+    pub method: String,
+    /// Path below the provider's base address, with its leading slash and version.
+    pub path: String,
+    /// The body's exact bytes; every provider so far takes text.
+    pub body: String,
+    /// The connected account to act for.
+    pub account: Option<String>,
+}
+
+/// What came back over the wire, kept as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+    /// The provider's own id of the request.
+    pub request_id: Option<String>,
+}
+
+/// A definite no, in the provider's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The provider's error code, `unknown` when it gave none.
+    pub code: String,
+    /// The issuer's reason, for a declined payment.
+    pub decline_code: Option<String>,
+    /// The provider's explanation; not shown to buyers.
+    pub message: String,
+    /// The provider's own id of the request.
+    pub request_id: Option<String>,
+}
+
+/// What an answer means. Only [`Outcome::Done`] and [`Outcome::Refused`] are definite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider made the object. Its own state may still change.
+    Done(Box<ProviderObject>),
+    /// The provider refused, and nothing moved. A declined payment carries its object.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The object that the refusal came with.
+        object: Option<Box<ProviderObject>>,
+    },
+    /// The provider did not look at it (too many requests, or the key in use): the same bytes may be sent again.
+    Retry {
+        /// How long the provider asked us to wait.
+        after: Option<Duration>,
+    },
+    /// Our key or permission is wrong: no effect, and no use in trying again before a person has acted.
+    Misconfigured(Refusal),
+    /// Nobody can tell whether it had an effect: a timeout, a reset, a 5xx, an answer that cannot be read.
+    Unknown {
+        /// What happened, for a person.
+        reason: String,
+    },
+}
+
+/// The end of one [`Provider::submit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// What it means.
+    pub outcome: Outcome,
+    /// What came back, when anything did.
+    pub raw: Option<RawAnswer>,
+}
+
+/// What to read. `account` is the connected account that the object belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// A connected account.
+    Account(String),
+    /// A payment with its charge and balance transaction.
+    Payment(String),
+    /// A payment, found by its charge.
+    PaymentOfCharge(String),
+    /// A refund with its balance transactions.
+    Refund(String),
+    /// A transfer with both its balance transactions.
+    Transfer(String),
+    /// A reversal with both its balance transactions.
+    Reversal {
+        /// The transfer's id.
+        transfer: String,
+        /// The reversal's id.
+        reversal: String,
+    },
+    /// A top-up with its balance transaction.
+    TopUp(String),
+    /// A payout with its balance transactions.
+    Payout {
+        /// The connected account, none for the platform's own.
+        account: Option<String>,
+        /// The payout's id.
+        payout: String,
+    },
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The last id of the page before.
+    pub after: Option<String>,
+    /// Only what was made at this second or later.
+    pub created_from: Option<i64>,
+    /// At most so many, 1 to 100.
+    pub limit: u8,
+}
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether older rows follow.
+    pub has_more: bool,
+}
+
+/// A verified event. What it carries is a hint of what to read, never the truth about money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Id at the provider.
+    pub id: String,
+    /// The provider's word for what happened.
+    pub kind: String,
+    /// The connected account it belongs to.
+    pub account: Option<String>,
+    /// Whether real money is meant.
+    pub livemode: bool,
+    /// When it happened; seconds.
+    pub created: i64,
+    /// What to read to learn the truth; none for types that concern us in no way.
+    pub concerns: Option<Lookup>,
+}
+
+/// Why bytes cannot be made of a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The provider cannot take this amount: too large, or not a multiple it accepts.
+    #[error("{0}")]
+    Amount(String),
+    /// The provider does not know this command, country or currency.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Why an object could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The provider has no such object.
+    #[error("the provider has no such object")]
+    NotFound,
+    /// The provider refused our key or permission.
+    #[error("the provider refused: {}", .0.message)]
+    Refused(Refusal),
+    /// The provider could not be asked or did not answer; later it may.
+    #[error("the provider did not answer: {0}")]
+    Unreachable(String),
+    /// What came back cannot be understood.
+    #[error("the provider's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// A payment provider.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// The provider's name, as it stands in addresses and rows: `stripe`.
+    fn name(&self) -> &'static str;
+
+    /// Makes the exact bytes of a request. Pure.
+    ///
+    /// # Errors
+    /// [`PrepareError`] when the provider would not take it; nothing has been sent.
+    fn prepare(&self, command: &Command) -> Result<PreparedRequest, PrepareError>;
+
+    /// Sends stored bytes under a stored key, once, without retries, within an explicit timeout.
+    async fn submit(&self, request: &PreparedRequest, idempotency_key: &str) -> Submission;
+
+    /// Reads the object that an answer's bytes hold, as [`Provider::submit`] did when they came.
+    ///
+    /// # Errors
+    /// [`FetchError::Unreadable`].
+    fn read_answer(&self, request: &PreparedRequest, body: &[u8]) -> Result<ProviderObject, FetchError>;
+
+    /// Reads an object as it is now, with everything that its booking needs.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn fetch(&self, lookup: &Lookup) -> Result<ProviderObject, FetchError>;
+
+    /// Reads one balance transaction of the platform or a connected account.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError>;
+
+    /// Lists balance transactions of the platform or a connected account, newest first.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn balance_transactions(
+        &self,
+        account: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<BalanceTransaction>, FetchError>;
+
+    /// Reads a balance.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn balance(&self, account: Option<&str>) -> Result<Balance, FetchError>;
+
+    /// Reads a webhook's body, whose signature has been verified.
+    ///
+    /// # Errors
+    /// [`FetchError::Unreadable`] when it is not an event of this provider's.
+    fn read_event(&self, body: &[u8]) -> Result<Event, FetchError>;
+}

@@ -1,0 +1,2 @@
+//! Partita.
+fn main() {}
