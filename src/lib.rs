@@ -1,1 +1,37 @@
-//! Partita.
+//! Partita orchestrates the money of a marketplace: a buyer pays once; several sellers, the platform, the tax office
+//! and the payment provider each get their part; a double-entry ledger explains every cent.
+//!
+//! The map: `http` and `web` parse and render, `worker` drives what is due, the capabilities (`sellers`, `payments`,
+//! `transfers`, `refunds`, `payouts` ..) decide, `operations` talks to the provider, `store.rs` files hold the SQL.
+//! ARCHITECTURE.md has the invariants.
+
+pub mod actor;
+pub mod app;
+pub mod chart;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod events;
+pub mod fees;
+pub mod http;
+pub mod id;
+pub mod idempotency;
+pub mod journal;
+pub mod operations;
+pub mod outbox;
+pub mod payments;
+pub mod payouts;
+pub mod platforms;
+pub mod reconciliation;
+pub mod provider_movements;
+pub mod refunds;
+pub mod sellers;
+pub mod telemetry;
+pub mod top_ups;
+pub mod transfers;
+pub mod verify;
+pub mod web;
+pub mod worker;
+
+/// The one forward-only history of the schema.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

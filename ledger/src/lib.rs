@@ -1,1 +1,55 @@
-//! partita-ledger
+//! Double entry on Postgres. Knows accounts, postings and time; knows nothing of payments, providers or HTTP.
+//!
+//! Invariants, kept by the shape of the rows, by the database and by [`verify`]:
+//!
+//! 1. **Every transaction balances, per currency.** A posting is one row with both sides and one amount; the book and
+//!    the currency stand in the account's key and a constraint demands that both sides agree.
+//! 2. **Nothing is changed.** Transactions, postings and refusals are append-only; a mistake is [`reverse`]d.
+//! 3. **One source, one transaction.** A source that comes again is answered with the first one
+//!    ([`PostOutcome::Replayed`]).
+//! 4. **A balance is the sum of its postings**, exactly, in the same database transaction.
+//! 5. **What respects the floors never passes one**, whoever posts at the same time.
+//! 6. **Positions follow commit order**, and each lane is a chain of hashes over its rows.
+//!
+//! The write path is one call, [`post`], for a slice of transactions of any number, inside the caller's database
+//! transaction and as its last statement:
+//!
+//! 1. take a free lane of the book (wait for one if none is free);
+//! 2. lock the balance rows of the accounts, in order of key;
+//! 3. decide each transaction in the order of the slice: posted, replayed or refused. A refusal is data, not an error;
+//! 4. write balances, transactions, postings;
+//! 5. extend the lane's chain and advance its position.
+//!
+//! The lane and the rows stay locked until the caller commits.
+
+mod account;
+mod balance;
+mod chain;
+mod error;
+mod history;
+mod key;
+mod outcome;
+mod position;
+mod store;
+mod transaction;
+mod violation;
+
+pub use crate::{
+    account::{AccountClass, AccountFilter, AccountView, NewAccount, NormalSide},
+    balance::{Balance, TrialBalanceRow},
+    error::LedgerError,
+    history::{Period, PostingView, TransactionFilter, TransactionView},
+    key::AccountKey,
+    outcome::{PostOutcome, PostRefusal},
+    position::{ParsePositionError, Position, PositionVector},
+    store::{
+        accounts::{LANES, list_accounts, open_accounts, open_book},
+        balances::{balance_at, balances, current_position, trial_balance},
+        days::{RollProgress, roll_day_balances},
+        history::{find_transaction, list_transactions, postings_by_subject, transactions_by_source},
+        posting::{post, reverse},
+        verify::verify,
+    },
+    transaction::{Floors, Malformed, NewPosting, NewReversal, NewTransaction},
+    violation::Violation,
+};

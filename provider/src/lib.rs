@@ -7,12 +7,14 @@
 //! This crate depends on nothing else of Partita's and knows no provider by name.
 
 mod allocation;
+mod card_number;
 mod command;
 mod money;
 mod object;
 mod port;
 
 pub use allocation::{allocate, clamped_cumulative, AllocationError};
+pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
     CreateTransfer, PayoutInterval,

@@ -1,0 +1,67 @@
+//! How the pool connects, and the limits of each transaction.
+
+use std::{str::FromStr, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+
+use crate::error::DbError;
+
+/// A connection that was idle for less is taken from the pool without a question to the server.
+pub(crate) const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// After this long without a statement the server itself ends a transaction, and the connection with it.
+const IDLE_IN_TRANSACTION: &str = "10s";
+
+/// How to connect as the application's role.
+#[derive(Clone, Debug)]
+pub struct DbOptions {
+    /// The role's URL, `postgres://role:password@host:port/database`. Held as a secret: it is not printed.
+    pub url: SecretString,
+    /// Upper bound of open connections, 16 unless set.
+    pub max_connections: u32,
+    /// How long a unit of work waits for a free connection, or for a server that is starting up; 10 s unless set.
+    pub acquire_timeout: Duration,
+    /// The server ends a statement that runs longer; 5 s unless set. It does not strike the commit.
+    pub statement_timeout: Duration,
+    /// The server ends a wait for a lock that lasts longer, and the work is tried again; 2 s unless set.
+    pub lock_timeout: Duration,
+    /// Shown in `pg_stat_activity`; `partita` unless set.
+    pub application_name: String,
+}
+
+impl DbOptions {
+    /// The defaults for this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: SecretString::from(url.into()),
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+            application_name: "partita".to_owned(),
+        }
+    }
+
+    /// sqlx itself asks for the time zone UTC and for UTF-8 in the start-up message.
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, DbError> {
+        Ok(PgConnectOptions::from_str(self.url.expose_secret())?
+            .application_name(&self.application_name)
+            .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)])
+            .disable_statement_logging())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            statement_timeout_ms: self.statement_timeout.as_millis(),
+            lock_timeout_ms: self.lock_timeout.as_millis(),
+        }
+    }
+}
+
+/// What every transaction sets for itself.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) statement_timeout_ms: u128,
+    pub(crate) lock_timeout_ms: u128,
+}

@@ -1,0 +1,120 @@
+//! The switches: where Stripe has several outcomes, which one the simulator shows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What the simulator takes of each charge: `amount * basis_points / 10,000`, rounded half up, plus `fixed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeeRate {
+    /// Hundredths of a percent.
+    pub basis_points: u32,
+    /// Minor units of the charge's currency.
+    pub fixed: i64,
+}
+
+impl FeeRate {
+    /// The fee of a charge, in minor units.
+    pub fn of(self, amount: i64) -> i64 {
+        let share = (i128::from(amount) * i128::from(self.basis_points) + 5_000) / 10_000;
+        i64::try_from(share).unwrap_or(i64::MAX).saturating_add(self.fixed)
+    }
+}
+
+/// What a refund does that the available balance does not cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundWhenShort {
+    /// It waits, `pending` for `insufficient_funds`, until the balance covers it.
+    Pending,
+    /// It is given at once and the balance goes below zero.
+    NegativeBalance,
+}
+
+/// What a reversal does that the connected account's balance does not cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReversalWhenShort {
+    /// It succeeds: the connected account goes below zero and the platform's reserve covers it.
+    NegativeBalance,
+    /// It is refused with `balance_insufficient`.
+    Refuse,
+}
+
+/// The simulator's switches. `BEHAVIOUR.md` says which rule of Stripe's each belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The fee where the charge's currency has none of its own.
+    pub default_fee: FeeRate,
+    /// Fees by lower-case currency code.
+    pub fees: BTreeMap<String, FeeRate>,
+    /// Days from a charge until its funds are available; 0 makes them so at once.
+    pub settlement_days: u32,
+    /// Seconds until a charge has its balance transaction; none: with the charge.
+    pub async_capture_seconds: Option<u32>,
+    /// Seconds until a top-up succeeds.
+    pub topup_seconds: u32,
+    /// Seconds until a payout leaves for the bank.
+    pub payout_submit_seconds: u32,
+    /// Days from a payout until its arrival date.
+    pub payout_arrival_days: u32,
+    /// Seconds that an account link can be opened for.
+    pub account_link_seconds: u32,
+    /// See [`RefundWhenShort`].
+    pub refund_when_short: RefundWhenShort,
+    /// See [`ReversalWhenShort`].
+    pub reversal_when_short: ReversalWhenShort,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            default_fee: FeeRate { basis_points: 150, fixed: 25 },
+            fees: BTreeMap::new(),
+            settlement_days: 2,
+            async_capture_seconds: None,
+            topup_seconds: 0,
+            payout_submit_seconds: 3_600,
+            payout_arrival_days: 2,
+            account_link_seconds: 300,
+            refund_when_short: RefundWhenShort::Pending,
+            reversal_when_short: ReversalWhenShort::NegativeBalance,
+        }
+    }
+}
+
+impl Settings {
+    /// The processing fee of a charge, in minor units.
+    pub fn fee(&self, amount: i64, currency: &str) -> i64 {
+        self.fees.get(currency).copied().unwrap_or(self.default_fee).of(amount)
+    }
+
+    /// When the funds of a charge made at `now` are available: the start of that day, as Stripe settles by days.
+    pub(crate) fn available_on(&self, now: i64) -> i64 {
+        if self.settlement_days == 0 { now } else { start_of_day(now + i64::from(self.settlement_days) * DAY) }
+    }
+}
+
+/// Seconds of a day.
+pub(crate) const DAY: i64 = 86_400;
+
+/// The start of the UTC day that `at` is in; seconds.
+pub(crate) fn start_of_day(at: i64) -> i64 {
+    at - at.rem_euclid(DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fees_round_half_up_and_funds_settle_at_the_start_of_a_day() {
+        let rate = FeeRate { basis_points: 250, fixed: 20 };
+        assert_eq!(rate.of(12_000), 320);
+        assert_eq!(FeeRate { basis_points: 150, fixed: 0 }.of(100), 2);
+        let settings = Settings::default();
+        assert_eq!(settings.available_on(DAY * 10 + 5), DAY * 12);
+        assert_eq!(Settings { settlement_days: 0, ..settings }.available_on(77), 77);
+    }
+}

@@ -1,0 +1,195 @@
+//! The provider's word, whoever brings it: the answer to a command, a webhook, or reconciliation. All of it goes
+//! through [`apply_object`], which also ends the command that asked for the object, so that every way to learn a fact
+//! converges on one booking, in any order.
+
+mod error;
+mod submit;
+
+use jiff::Timestamp;
+use partita_db::Tx;
+use partita_ledger::Floors;
+use partita_provider::{BalanceTransaction, ProviderObject, Refusal};
+use uuid::Uuid;
+
+pub use error::{ApplyError, Remedy};
+pub use submit::{Driven, Holder, drive, mode_of, submit};
+
+use crate::actor::Actor;
+use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};
+use crate::id::{PaymentId, RefundId, ReversalId, SellerId, TopUpId, TransferId};
+use crate::journal::{Journal, Record};
+use crate::operations::{self, Conclusion, Operation};
+use crate::platforms::Mode;
+use crate::provider_movements::{self, Movement, Owner, Recorded, effective_at};
+use crate::{payments, payouts, refunds, sellers, top_ups, transfers};
+
+/// What applying came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It is of this object of ours; what was news is booked.
+    Ours(Uuid),
+    /// It is of nothing that this book knows.
+    NotOurs,
+}
+
+/// Where and when a provider's object was learnt of.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The provider's name.
+    pub provider: &'a str,
+    /// The connected account it belongs to; empty for the platform's own.
+    pub account: &'a str,
+    /// Whether the book is one of real money.
+    pub mode: Mode,
+    /// Business time.
+    pub now: Timestamp,
+}
+
+/// Books what is news in a provider's object and ends the command that asked for it. What is to be posted goes into
+/// the journal, which the caller posts as its last statement.
+///
+/// # Errors
+/// [`ApplyError`]; the caller's transaction must not commit.
+pub async fn apply_object(
+    tx: &mut Tx,
+    object: &ProviderObject,
+    origin: Origin<'_>,
+    journal: &mut Journal,
+) -> Result<Applied, ApplyError> {
+    let ours = apply_by_kind(tx, object, origin, journal).await?;
+    let Some(id) = ours else { return Ok(Applied::NotOurs) };
+    let open = operations::find_newest_by_object(tx, id).await?.filter(|operation| !operation.state.is_final());
+    if let Some(operation) = open {
+        let conclusion = Conclusion::Succeeded { provider_object: object.id().to_owned() };
+        operations::conclude(tx, &operation, &conclusion, origin.now).await?;
+    }
+    Ok(Applied::Ours(id))
+}
+
+async fn apply_by_kind(
+    tx: &mut Tx,
+    object: &ProviderObject,
+    origin: Origin<'_>,
+    journal: &mut Journal,
+) -> Result<Option<Uuid>, ApplyError> {
+    let now = origin.now;
+    Ok(match object {
+        ProviderObject::Account(said) => sellers::apply(tx, said, now).await?.map(SellerId::uuid),
+        ProviderObject::AccountLink(_) => None,
+        ProviderObject::Payment(said) if said.livemode != (origin.mode == Mode::Live) => {
+            return Err(ApplyError::OtherMode);
+        }
+        ProviderObject::Payment(said) => payments::apply(tx, said, journal, now).await?.map(PaymentId::uuid),
+        ProviderObject::Refund(said) => refunds::apply(tx, said, journal, now).await?.map(RefundId::uuid),
+        ProviderObject::Transfer(said) => transfers::apply(tx, said, journal, now).await?.map(TransferId::uuid),
+        ProviderObject::Reversal(said) => {
+            transfers::apply_reversal(tx, said, journal, now).await?.map(ReversalId::uuid)
+        }
+        ProviderObject::TopUp(said) => top_ups::apply(tx, said, journal, now).await?.map(TopUpId::uuid),
+        ProviderObject::Payout(said) => payouts::apply(tx, origin.provider, origin.account, said, journal, now)
+            .await?
+            .map(crate::id::PayoutId::uuid),
+    })
+}
+
+/// Takes the provider's definite no to a command: what was booked when it was asked is undone.
+///
+/// # Errors
+/// [`ApplyError`]; the caller's transaction must not commit.
+pub async fn apply_refusal(
+    tx: &mut Tx,
+    operation: &Operation,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    let id = operation.object_id;
+    match operation.kind.as_str() {
+        "create_account" => sellers::apply_refusal(tx, id.into(), refusal, now).await?,
+        "create_payment" => payments::apply_refusal(tx, id.into(), refusal, now).await?,
+        "create_transfer" => transfers::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
+        "create_reversal" => transfers::apply_reversal_refusal(tx, id.into(), operation, refusal, now).await?,
+        "create_refund" => refunds::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
+        "create_top_up" => top_ups::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
+        // A payment that cannot be cancelled stays what it is.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Books that the provider made a movement's money usable, and releases what waited for it.
+///
+/// # Errors
+/// [`ApplyError`]; the caller's transaction must not commit.
+pub async fn apply_availability(
+    tx: &mut Tx,
+    movement: &Movement,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    if let ("payment", Some(id)) = (movement.object_type.as_str(), movement.object_id) {
+        // The payment is locked before its movement is marked.
+        payments::release(tx, id.into(), movement.key, movement.net, journal, now).await?;
+        if provider_movements::mark_available(tx, movement.key).await? {
+            let payment = payments::find(tx, id.into()).await?.ok_or(payments::PaymentError::NotFound)?;
+            transfers::schedule_rebalance(tx, payment.key, now).await?;
+        }
+        return Ok(());
+    }
+    if !provider_movements::mark_available(tx, movement.key).await? {
+        return Ok(());
+    }
+    let chart = Chart { book: tx.book_id(), currency: movement.currency };
+    let (available, pending) = match sellers::find_by_account(tx, &movement.account).await? {
+        Some(seller) => of_seller(chart, seller.number),
+        None => of_platform(chart),
+    };
+    journal.add(Record {
+        kind: Kind::FundsAvailable,
+        source: movement.key,
+        subject: movement.key,
+        effective_at: now,
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: vec![payments::signed(available, pending, movement.net)],
+    });
+    Ok(())
+}
+
+fn of_platform(chart: Chart) -> (partita_ledger::AccountKey, partita_ledger::AccountKey) {
+    (chart.platform(PlatformAccount::ProviderAvailable), chart.platform(PlatformAccount::ProviderPending))
+}
+
+fn of_seller(chart: Chart, seller: SellerNumber) -> (partita_ledger::AccountKey, partita_ledger::AccountKey) {
+    (chart.seller(seller, SellerAccount::ConnectedAvailable), chart.seller(seller, SellerAccount::ConnectedPending))
+}
+
+/// Books a change of what the provider reserves against negative connected accounts; it is told by its movement alone.
+///
+/// # Errors
+/// [`ApplyError`]; the caller's transaction must not commit.
+pub async fn apply_reserve(
+    tx: &mut Tx,
+    movement: &BalanceTransaction,
+    origin: Origin<'_>,
+    journal: &mut Journal,
+) -> Result<Applied, ApplyError> {
+    let owner = Owner { object_type: "provider_reserve", object_id: None };
+    let recorded =
+        provider_movements::record(tx, journal.keys(), origin.provider, origin.account, movement, owner).await?;
+    let Recorded::New(source) = recorded else { return Ok(Applied::Ours(Uuid::nil())) };
+    let chart = Chart { book: tx.book_id(), currency: movement.currency };
+    chart.open_platform(tx).await?;
+    let provider = payments::provider_account(chart, movement.state);
+    let reserved = chart.platform(PlatformAccount::ProviderReserved);
+    journal.add(Record {
+        kind: Kind::ReserveChanged,
+        source,
+        subject: source,
+        effective_at: effective_at(movement),
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: vec![payments::signed(provider, reserved, movement.net)],
+    });
+    Ok(Applied::Ours(Uuid::nil()))
+}

@@ -1,0 +1,282 @@
+//! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
+
+use partita_ledger::LedgerError;
+use partita_provider::PrepareError;
+
+use super::idempotency;
+use super::problem::{Place, Problem};
+use super::problem_types::{self, FieldCode};
+use crate::app::ProviderSetupError;
+use crate::events::ApplyError;
+use crate::fees::FeeError;
+use crate::journal::JournalError;
+use crate::payments::PaymentError;
+use crate::payouts::PayoutError;
+use crate::refunds::RefundError;
+use crate::sellers::SellerError;
+use crate::top_ups::TopUpError;
+use crate::transfers::TransferError;
+
+fn field(path: &[&str], code: &'static FieldCode, detail: impl Into<String>) -> Problem {
+    Problem::invalid_field(path, code, detail)
+}
+
+fn line_field(line: usize, name: &str, code: &'static FieldCode, detail: impl Into<String>) -> Problem {
+    Problem::invalid_field(&["lines", &line.to_string(), name], code, detail)
+}
+
+fn reference_taken(what: &'static str) -> Problem {
+    Problem::new(&problem_types::REFERENCE_TAKEN).detail(format!("Another {what} has this reference.")).error(
+        Place::Field("#/reference".to_owned()),
+        &problem_types::INVALID_VALUE,
+        "must be unique",
+    )
+}
+
+fn conflict(detail: String) -> Problem {
+    Problem::new(&problem_types::STATE_CONFLICT).detail(detail)
+}
+
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
+    }
+}
+
+impl From<ProviderSetupError> for Problem {
+    fn from(error: ProviderSetupError) -> Self {
+        match error {
+            ProviderSetupError::NotConnected => Self::new(&problem_types::PROVIDER_NOT_CONNECTED),
+            ProviderSetupError::Secret(_) | ProviderSetupError::Unusable(_) => Self::internal(&error),
+            ProviderSetupError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<PrepareError> for Problem {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Amount(detail) => field(&["amount"], &problem_types::OUT_OF_RANGE, detail),
+            PrepareError::Unsupported(detail) => Self::new(&problem_types::PROVIDER_REFUSED).detail(detail),
+        }
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Db(error) => error.into(),
+            // Whatever else the ledger says is about what we asked of it, never about the client's request.
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<JournalError> for Problem {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Refused { .. } => Self::internal(&error),
+            JournalError::Ledger(error) => error.into(),
+            JournalError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<SellerError> for Problem {
+    fn from(error: SellerError) -> Self {
+        match error {
+            SellerError::NotFound => Self::not_found("seller"),
+            SellerError::LinkNotFound => Self::not_found("onboarding link"),
+            SellerError::ReferenceTaken => reference_taken("seller"),
+            SellerError::KeyReused => idempotency::reused(),
+            SellerError::NoAccount => {
+                conflict("The provider has not opened the seller's account yet. Try again when the seller shows provider.id.".to_owned())
+            }
+            SellerError::LinkExpired => Self::new(&problem_types::LINK_EXPIRED),
+            SellerError::LinkUsed => Self::new(&problem_types::LINK_USED),
+            SellerError::ProviderUnavailable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
+            SellerError::OtherAccount | SellerError::TooMany => Self::internal(&error),
+            SellerError::Prepare(error) => error.into(),
+            SellerError::Provider(error) => error.into(),
+            SellerError::Ledger(error) => error.into(),
+            SellerError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<FeeError> for Problem {
+    fn from(error: FeeError) -> Self {
+        match error {
+            FeeError::NotFound => Self::not_found("fee policy"),
+            FeeError::ReferenceTaken => reference_taken("fee policy"),
+            FeeError::KeyReused => idempotency::reused(),
+            FeeError::MinimumAboveMaximum { ref currency } => {
+                field(&["amounts", currency, "minimum"], &problem_types::OUT_OF_RANGE, "the minimum is above the maximum")
+            }
+            FeeError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<PaymentError> for Problem {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::NotFound => Self::not_found("payment"),
+            PaymentError::ReferenceTaken => reference_taken("payment"),
+            PaymentError::KeyReused => idempotency::reused(),
+            PaymentError::WrongSum { .. } => {
+                field(&["amount"], &problem_types::SUM_MISMATCH, error.to_string())
+            }
+            PaymentError::UnknownSeller { line } => {
+                line_field(line, "seller", &problem_types::UNKNOWN_REFERENCE, "there is no such seller")
+            }
+            PaymentError::SellerFailed { line } => line_field(
+                line,
+                "seller",
+                &problem_types::NOT_ALLOWED,
+                "the provider refused to open this seller's account",
+            ),
+            PaymentError::SellerCurrency { line, seller, payment } => line_field(
+                line,
+                "seller",
+                &problem_types::CURRENCY_MISMATCH,
+                format!("the seller is paid in {seller}, the payment is in {payment}"),
+            ),
+            PaymentError::UnknownFeePolicy { line } => {
+                line_field(line, "fee_policy", &problem_types::UNKNOWN_REFERENCE, "there is no such fee policy")
+            }
+            PaymentError::WrongState { .. } => conflict(sentence(&error)),
+            PaymentError::Contradiction(_) | PaymentError::Incomplete(_) => Self::internal(&error),
+            PaymentError::Prepare(error) => error.into(),
+            PaymentError::Provider(error) => error.into(),
+            PaymentError::Journal(error) => error.into(),
+            PaymentError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefundError> for Problem {
+    fn from(error: RefundError) -> Self {
+        let of_line = |index: usize, name: &str, code, detail: String| line_field(index, name, code, detail);
+        match error {
+            RefundError::NotFound => Self::not_found("refund"),
+            RefundError::PaymentNotFound => {
+                field(&["payment"], &problem_types::UNKNOWN_REFERENCE, "there is no such payment")
+            }
+            RefundError::ReferenceTaken => reference_taken("refund"),
+            RefundError::KeyReused => idempotency::reused(),
+            RefundError::WrongState { .. } | RefundError::NothingLeft => conflict(sentence(&error)),
+            RefundError::MoreThanLeft { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
+            RefundError::MoreThanLeftOfLine { index, .. } => {
+                of_line(index, "amount", &problem_types::TOO_MUCH, error.to_string())
+            }
+            RefundError::UnknownLine { index, .. } => {
+                of_line(index, "line", &problem_types::UNKNOWN_REFERENCE, error.to_string())
+            }
+            RefundError::RepeatedLine { index, .. } => {
+                of_line(index, "line", &problem_types::NOT_ALLOWED, error.to_string())
+            }
+            RefundError::Contradiction(_) => Self::internal(&error),
+            RefundError::Prepare(error) => error.into(),
+            RefundError::Provider(error) => error.into(),
+            RefundError::Transfers(error) => error.into(),
+            RefundError::Payment(error) => error.into(),
+            RefundError::Journal(error) => error.into(),
+            RefundError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<TransferError> for Problem {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::NotFound => Self::not_found("transfer"),
+            TransferError::PaymentNotFound => Self::not_found("payment"),
+            TransferError::SellerHasNoAccount => conflict(sentence(&error)),
+            TransferError::Contradiction(_) | TransferError::Incomplete(_) => Self::internal(&error),
+            TransferError::Prepare(error) => error.into(),
+            TransferError::Provider(error) => error.into(),
+            TransferError::Journal(error) => error.into(),
+            TransferError::Ledger(error) => error.into(),
+            TransferError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<TopUpError> for Problem {
+    fn from(error: TopUpError) -> Self {
+        match error {
+            TopUpError::NotFound => Self::not_found("top-up"),
+            TopUpError::ReferenceTaken => reference_taken("top-up"),
+            TopUpError::KeyReused => idempotency::reused(),
+            TopUpError::Contradiction(_) | TopUpError::Incomplete(_) => Self::internal(&error),
+            TopUpError::Prepare(error) => error.into(),
+            TopUpError::Provider(error) => error.into(),
+            TopUpError::Journal(error) => error.into(),
+            TopUpError::Ledger(error) => error.into(),
+            TopUpError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<PayoutError> for Problem {
+    fn from(error: PayoutError) -> Self {
+        match error {
+            PayoutError::NotFound => Self::not_found("payout"),
+            PayoutError::Contradiction(_) | PayoutError::Incomplete(_) => Self::internal(&error),
+            PayoutError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApplyError> for Problem {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Provider(error) => error.into(),
+            ApplyError::Ledger(error) => error.into(),
+            ApplyError::Db(error) => error.into(),
+            // The client asked nothing wrong: what the provider said could not be taken.
+            error => Self::internal(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::RequestId;
+
+    fn first_error(problem: &Problem) -> (u16, Option<String>, String) {
+        let body = problem.body(RequestId::new());
+        let error = body.errors.into_iter().next().expect("a fault");
+        (body.status, error.pointer, error.code)
+    }
+
+    #[test]
+    fn a_fault_of_a_line_points_at_it() {
+        let problem = Problem::from(PaymentError::UnknownSeller { line: 2 });
+        assert_eq!(
+            first_error(&problem),
+            (422, Some("#/lines/2/seller".to_owned()), "unknown_reference".to_owned())
+        );
+        let problem = Problem::from(RefundError::MoreThanLeftOfLine { index: 1, line: 4, asked: 5, left: 3 });
+        assert_eq!(first_error(&problem), (422, Some("#/lines/1/amount".to_owned()), "too_much".to_owned()));
+    }
+
+    #[test]
+    fn a_state_that_forbids_it_is_a_conflict_in_words() {
+        let status = crate::payments::PaymentStatus::Succeeded;
+        let body = Problem::from(PaymentError::WrongState { action: "canceled", status }).body(RequestId::new());
+        assert_eq!((body.status, body.code.as_str()), (409, "state_conflict"));
+        assert_eq!(body.detail.as_deref(), Some("A payment that is succeeded cannot be canceled."));
+    }
+
+    #[test]
+    fn contradictions_are_ours_and_private() {
+        let body = Problem::from(PaymentError::Contradiction("12 EUR".to_owned())).body(RequestId::new());
+        assert_eq!((body.status, body.detail), (500, None));
+    }
+}

@@ -1,0 +1,105 @@
+//! Is it alive, is it ready, which version is it, what does it count.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use partita_db::{Db, DbError, Scope};
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::HttpState;
+use super::problem::Problem;
+use super::problem_types;
+
+/// The dated version of the interface that this release speaks.
+pub const API_VERSION: &str = "2026-11-22";
+/// How long the database may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer of the database is good for: probes cannot be used to load it.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// Whether the service wants requests.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    stopping: AtomicBool,
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    at: Instant,
+    database: bool,
+}
+
+impl Readiness {
+    /// From now on not ready: the first step of a shutdown, so that balancers send no more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    async fn has_database(&self, db: &Db) -> bool {
+        if let Some(seen) = *self.seen.lock().expect("no code panics while holding it")
+            && seen.at.elapsed() < GOOD_FOR
+        {
+            return seen.database;
+        }
+        // The read runs in a task of its own, so giving up the wait leaves no connection half-way.
+        let asked = db.read("readiness", Scope::Routing, |_| Box::pin(async { Ok::<_, DbError>(()) }));
+        let database = matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(())));
+        *self.seen.lock().expect("no code panics while holding it") = Some(Seen { at: Instant::now(), database });
+        database
+    }
+}
+
+/// The routes of both ports.
+pub fn routes() -> Router<HttpState> {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/version", get(version))
+}
+
+/// The routes of the admin port.
+pub fn admin_routes() -> Router<HttpState> {
+    routes().route("/metrics", get(metrics))
+}
+
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(state): State<HttpState>) -> Result<&'static str, Problem> {
+    if state.readiness.is_stopping() || !state.readiness.has_database(&state.app.db).await {
+        return Err(Problem::new(&problem_types::TEMPORARILY_UNAVAILABLE));
+    }
+    Ok("ok\n")
+}
+
+/// What runs here.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Version {
+    /// Always `partita`.
+    pub name: &'static str,
+    /// The release.
+    pub version: &'static str,
+    /// The dated version of the interface.
+    pub api_version: &'static str,
+}
+
+async fn version() -> Json<Version> {
+    Json(Version { name: "partita", version: env!("CARGO_PKG_VERSION"), api_version: API_VERSION })
+}
+
+async fn metrics(State(state): State<HttpState>) -> impl IntoResponse {
+    let (open, idle) = state.app.db.connections();
+    state.metrics.set_database_connections(open, idle);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
+}

@@ -1,0 +1,392 @@
+//! `/v1/refunds`.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use partita_db::DbError;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::HttpState;
+use super::auth::Caller;
+use super::commands::{self, Progress, Reply};
+use super::cursor::{self, List};
+use super::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
+use super::idempotency::Idempotent;
+use super::json::{Json as Body, PathId};
+use super::problem::Problem;
+use super::problem_types;
+use super::query::{NoParameters, Query};
+use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
+use crate::id::{PaymentId, RefundId};
+use crate::payments::SellerShare;
+use crate::platforms::Mode;
+use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus};
+
+/// Most lines of one refund: those of a payment.
+const MOST_LINES: usize = 100;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(preview)).routes(routes!(fetch))
+}
+
+/// A line to give back.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRefundLine)]
+struct NewLineBody {
+    /// The payment's line, from 0.
+    #[schema(minimum = 0, example = 0)]
+    line: i32,
+    /// Net of tax; its tax is added in proportion.
+    amount: Amount,
+}
+
+/// Whether the platform gives its commission back with the goods.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum FeeBody {
+    /// In proportion to the net goods.
+    #[default]
+    Returned,
+    /// Not.
+    Kept,
+}
+
+/// What to give back, of which payment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRefund, example = json!({
+    "payment": "pay_01jd9z8p3hfh7s4k2n0q5r6t7v", "lines": [{"line": 0, "amount": 2500}], "reason": "arrived broken"
+}))]
+struct NewRefundBody {
+    payment: PaymentId,
+    /// A gross amount, spread over all lines in proportion. Give this or `lines`; neither means all that is left.
+    amount: Option<Amount>,
+    /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
+    #[schema(min_items = 1, max_items = 100)]
+    lines: Option<Vec<NewLineBody>>,
+    /// Whether the commission goes back too; `returned` when absent.
+    #[serde(default)]
+    fee: FeeBody,
+    /// Why, in your own words.
+    reason: Option<Text<1, 500>>,
+    /// Your own id of the refund, unique among your refunds.
+    reference: Option<Reference>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+fn asked(amount: Option<Amount>, lines: Option<&[NewLineBody]>) -> Result<Asked, Problem> {
+    match (amount, lines) {
+        (Some(_), Some(_)) => {
+            Err(Problem::invalid_field(&["amount"], &problem_types::NOT_ALLOWED, "give either amount or lines, not both"))
+        }
+        (Some(amount), None) => Ok(Asked::Amount(amount.minor())),
+        (None, None) => Ok(Asked::Everything),
+        (None, Some([])) => {
+            Err(Problem::invalid_field(&["lines"], &problem_types::TOO_SHORT, "expected at least one line"))
+        }
+        (None, Some(lines)) if lines.len() > MOST_LINES => {
+            Err(Problem::invalid_field(&["lines"], &problem_types::TOO_LONG, format!("expected at most {MOST_LINES} lines")))
+        }
+        (None, Some(lines)) => Ok(Asked::Lines(lines.iter().map(|line| (line.line, line.amount.minor())).collect())),
+    }
+}
+
+fn fee_policy(fee: FeeBody) -> FeePolicy {
+    match fee {
+        FeeBody::Returned => FeePolicy::Returned,
+        FeeBody::Kept => FeePolicy::Kept,
+    }
+}
+
+/// What a line of the payment gives back; minor units.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = RefundLine)]
+struct LineBody {
+    /// The payment's line, from 0.
+    line: i32,
+    /// Net goods.
+    #[schema(example = 2500)]
+    amount: i64,
+    /// Its tax.
+    #[schema(example = 500)]
+    tax_amount: i64,
+    /// What the platform returns of its commission.
+    #[schema(example = 250)]
+    commission: i64,
+}
+
+impl From<SellerShare> for LineBody {
+    fn from(share: SellerShare) -> Self {
+        Self { line: share.line, amount: share.amount, tax_amount: share.tax, commission: share.commission }
+    }
+}
+
+/// Money given back to the buyer of a payment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Refund)]
+struct RefundBody {
+    /// Always `refund`.
+    #[schema(value_type = String, example = "refund")]
+    object: &'static str,
+    id: RefundId,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    /// Your own id of the refund.
+    reference: Option<String>,
+    payment: PaymentId,
+    /// `processing`: the provider has not answered definitely; `pending`: the provider has it and waits, for funds for
+    /// instance; `succeeded`; `failed`: nothing moved.
+    #[schema(value_type = String, example = "succeeded")]
+    status: &'static str,
+    /// What the buyer gets, tax included; minor units.
+    #[schema(example = 3000)]
+    amount: i64,
+    #[schema(schema_with = currency_schema)]
+    currency: Currency,
+    /// `returned` or `kept`: whether the commission goes back too.
+    #[schema(value_type = String, example = "returned")]
+    fee: &'static str,
+    reason: Option<String>,
+    /// Every share of it.
+    lines: Vec<LineBody>,
+    provider: ProviderRef,
+    failure: Option<Failure>,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    metadata: serde_json::Value,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl RefundBody {
+    fn show(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Self {
+        Self {
+            object: "refund",
+            id: refund.id,
+            mode: mode.as_str(),
+            reference: refund.reference,
+            payment: refund.payment,
+            status: refund.status.as_str(),
+            amount: refund.amount.minor,
+            currency: refund.amount.currency,
+            fee: refund.fee.as_str(),
+            reason: refund.reason,
+            lines: lines.into_iter().map(LineBody::from).collect(),
+            provider: ProviderRef { name: refund.provider, id: refund.provider_refund },
+            failure: refund.failure.map(Failure::from),
+            metadata: refund.metadata,
+            created_at: Time(refund.created_at),
+            updated_at: Time(refund.updated_at),
+        }
+    }
+}
+
+/// Gives money back to the buyer, and takes it from those who got it.
+///
+/// The sellers' shares leave their balances at once; transfers that became too large are taken back by the service.
+#[utoipa::path(
+    post, path = "/v1/refunds", tag = "Refunds",
+    request_body = NewRefundBody,
+    params(("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
+    responses(
+        (status = 201, description = "The provider has it (`succeeded` or `pending`)", body = RefundBody),
+        (status = 202, description = "The provider has not answered definitely yet", body = RefundBody),
+        CommandRefusals,
+    ),
+)]
+async fn create(
+    State(state): State<HttpState>,
+    caller: Caller,
+    input: Idempotent<NewRefundBody>,
+) -> Result<Response, Problem> {
+    caller.require("payments:write")?;
+    let body = input.body;
+    let new = NewRefund {
+        payment: body.payment,
+        asked: asked(body.amount, body.lines.as_deref())?,
+        fee: fee_policy(body.fee),
+        reason: body.reason.map(Text::into_string),
+        reference: body.reference.map(Text::into_string),
+        metadata: body.metadata.into_json(),
+    };
+    let begun = refunds::create(&state.app, caller.book, caller.actor, input.claim.clone(), new).await?;
+    let id = match commands::drive(&state, &caller, begun, RefundId::uuid).await? {
+        Progress::Answered(response) => return Ok(response),
+        Progress::Read(id) => id,
+    };
+    let (refund, lines) = read(&state, &caller, id).await?;
+    commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, refund, lines)).await
+}
+
+fn reply(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Reply<RefundBody> {
+    let status = refund.status;
+    let refusal = refund.failure.clone().map(|refusal| (refund.provider.clone(), refusal));
+    let body = RefundBody::show(mode, refund, lines);
+    match status {
+        RefundStatus::Processing => Reply::Open(body),
+        RefundStatus::Pending | RefundStatus::Succeeded => Reply::created(body),
+        RefundStatus::Failed => {
+            let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
+            if let Some((provider, refusal)) = refusal {
+                problem = problem.detail(refusal.message.clone()).provider(provider_problem(&provider, &refusal));
+            }
+            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
+        }
+    }
+}
+
+async fn read(state: &HttpState, caller: &Caller, id: RefundId) -> Result<(Refund, Vec<SellerShare>), Problem> {
+    let found = state
+        .app
+        .db
+        .read("get refund", caller.scope(), move |tx| {
+            Box::pin(async move {
+                let Some(refund) = refunds::find(tx, id).await? else { return Ok(None) };
+                Ok::<_, DbError>(Some((refund, refunds::find_lines(tx, id).await?)))
+            })
+        })
+        .await?;
+    found.ok_or_else(|| Problem::not_found("refund"))
+}
+
+/// One refund with its shares.
+#[utoipa::path(
+    get, path = "/v1/refunds/{id}", tag = "Refunds",
+    params(("id" = RefundId, Path, description = "The refund")),
+    responses((status = 200, description = "The refund", body = RefundBody), Refusals),
+)]
+async fn fetch(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<RefundId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<RefundBody>, Problem> {
+    caller.require("payments:read")?;
+    let (refund, lines) = read(&state, &caller, id).await?;
+    Ok(Json(RefundBody::show(caller.mode, refund, lines)))
+}
+
+/// Filters of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filters {
+    /// Any of these; may be repeated.
+    #[serde(default)]
+    #[param(example = json!(["succeeded"]))]
+    status: Vec<String>,
+    /// Of this payment.
+    payment: Option<PaymentId>,
+    /// How many a page has, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u8>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Refunds, newest first.
+#[utoipa::path(
+    get, path = "/v1/refunds", tag = "Refunds",
+    params(Filters),
+    responses((status = 200, description = "A page of refunds", body = List<RefundBody>), Refusals),
+)]
+async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Query(filters): Query<Filters>,
+) -> Result<Response, Problem> {
+    caller.require("payments:read")?;
+    let bound = (&filters.status, &filters.payment);
+    let page = cursor::page::<RefundId, _>("/v1/refunds", &bound, filters.limit, filters.cursor.as_deref())?;
+    let limit = page.fetch_limit();
+    let filter = refunds::ListFilter { statuses: filters.status, payment: filters.payment, before: page.after };
+    let rows = state
+        .app
+        .db
+        .read("list refunds", caller.scope(), move |tx| {
+            let filter = filter.clone();
+            Box::pin(async move {
+                let mut rows = Vec::new();
+                for refund in refunds::list(tx, &filter, limit).await? {
+                    let lines = refunds::find_lines(tx, refund.id).await?;
+                    rows.push((refund, lines));
+                }
+                Ok::<_, DbError>(rows)
+            })
+        })
+        .await?;
+    let show = |(refund, lines)| RefundBody::show(caller.mode, refund, lines);
+    Ok(page.list(rows, |(refund, _)| refund.id, show).respond(&uri))
+}
+
+/// What to look at.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRefundPreview, example = json!({"payment": "pay_01jd9z8p3hfh7s4k2n0q5r6t7v", "lines": [{"line": 0, "amount": 2500}]}))]
+struct NewPreviewBody {
+    payment: PaymentId,
+    /// A gross amount, spread over all lines in proportion. Give this or `lines`; neither means all that is left.
+    amount: Option<Amount>,
+    /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
+    #[schema(min_items = 1, max_items = 100)]
+    lines: Option<Vec<NewLineBody>>,
+    /// Whether the commission goes back too; `returned` when absent.
+    #[serde(default)]
+    fee: FeeBody,
+}
+
+/// What a refund would take from whom.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RefundPreview)]
+struct PreviewBody {
+    /// Always `refund_preview`.
+    #[schema(value_type = String, example = "refund_preview")]
+    object: &'static str,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    payment: PaymentId,
+    /// What the buyer would get, tax included; minor units.
+    #[schema(example = 3000)]
+    amount: i64,
+    #[schema(schema_with = currency_schema)]
+    currency: Currency,
+    /// `returned` or `kept`.
+    #[schema(value_type = String, example = "returned")]
+    fee: &'static str,
+    /// Every share of it.
+    lines: Vec<LineBody>,
+}
+
+/// What a refund would take from whom, by the same rules. Changes nothing.
+#[utoipa::path(
+    post, path = "/v1/refunds/preview", tag = "Refunds",
+    request_body = NewPreviewBody,
+    responses((status = 200, description = "Every share and the total", body = PreviewBody), CommandRefusals),
+)]
+async fn preview(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Body(body): Body<NewPreviewBody>,
+) -> Result<Json<PreviewBody>, Problem> {
+    caller.require("payments:read")?;
+    let (asked, fee) = (asked(body.amount, body.lines.as_deref())?, fee_policy(body.fee));
+    let (payment, Allocated { gross, shares }) =
+        refunds::preview(&state.app, caller.book, body.payment, asked, fee).await?;
+    Ok(Json(PreviewBody {
+        object: "refund_preview",
+        mode: caller.mode.as_str(),
+        payment: payment.id,
+        amount: gross,
+        currency: payment.amount.currency,
+        fee: fee.as_str(),
+        lines: shares.into_iter().map(LineBody::from).collect(),
+    }))
+}

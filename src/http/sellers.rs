@@ -1,0 +1,466 @@
+//! `/v1/sellers`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use partita_db::{DbError, Tx};
+use partita_ledger::{LedgerError, balances};
+use partita_provider::PayoutInterval;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::HttpState;
+use super::auth::Caller;
+use super::commands::{self, Progress, Reply};
+use super::cursor::{self, List};
+use super::fields::{Country, Currency, Email, Locale, Metadata, Reference, currency_schema};
+use super::idempotency::MaybeIdempotent;
+use super::json::PathId;
+use super::payouts::PayoutBody;
+use super::problem::Problem;
+use super::problem_types;
+use super::query::{NoParameters, Query};
+use super::render::{CommandRefusals, ProviderRef, Refusals, Time, provider_problem};
+use crate::chart::{Chart, SellerAccount};
+use crate::id::{PayoutId, SellerId};
+use crate::platforms::Mode;
+use crate::sellers::{self, NewSeller, Seller, SellerStatus};
+use crate::{operations, payouts};
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(fetch))
+        .routes(routes!(balance))
+        .routes(routes!(list_payouts))
+}
+
+/// What a seller is at law.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum BusinessType {
+    Individual,
+    Company,
+}
+
+/// When the provider pays a seller out to its bank.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum PayoutIntervalBody {
+    /// Every day, by the provider.
+    Daily,
+    /// Only when asked.
+    Manual,
+}
+
+/// A new seller.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewSeller, example = json!({
+    "reference": "shop-a", "email": "a@example.com", "country": "DE", "default_currency": "EUR"
+}))]
+struct NewSellerBody {
+    /// Your own id of the seller, unique among your sellers.
+    reference: Reference,
+    /// Where the provider writes to.
+    email: Email,
+    /// ISO 3166-1 alpha-2: where the seller's business is.
+    country: Country,
+    /// What the seller sells and is paid out in.
+    #[schema(schema_with = currency_schema)]
+    default_currency: Currency,
+    /// What the seller is at law; asked on the onboarding pages when absent.
+    business_type: Option<BusinessType>,
+    /// Language of the pages shown to the seller; `en` when absent.
+    locale: Option<Locale>,
+    /// When the provider pays the seller out; `daily` when absent.
+    payout_interval: Option<PayoutIntervalBody>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl From<NewSellerBody> for NewSeller {
+    fn from(body: NewSellerBody) -> Self {
+        Self {
+            reference: body.reference.into_string(),
+            email: body.email.into_string(),
+            country: body.country.into_string(),
+            default_currency: body.default_currency,
+            business_type: body.business_type.map(|kind| match kind {
+                BusinessType::Individual => "individual".to_owned(),
+                BusinessType::Company => "company".to_owned(),
+            }),
+            locale: body.locale.map_or_else(|| "en".to_owned(), Locale::into_string),
+            payout_interval: match body.payout_interval {
+                Some(PayoutIntervalBody::Manual) => PayoutInterval::Manual,
+                Some(PayoutIntervalBody::Daily) | None => PayoutInterval::Daily,
+            },
+            metadata: body.metadata.into_json(),
+        }
+    }
+}
+
+/// What the provider still wants of a seller.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct Requirements {
+    /// To be met now, in the provider's words.
+    #[schema(example = json!(["external_account"]))]
+    currently_due: Vec<String>,
+    /// Not met in time.
+    past_due: Vec<String>,
+    /// By when what is due must be met.
+    deadline: Option<Time>,
+    /// Why the provider restricts the seller.
+    disabled_reason: Option<String>,
+}
+
+/// A seller: who is paid.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Seller)]
+pub(super) struct SellerBody {
+    /// Always `seller`.
+    #[schema(value_type = String, example = "seller")]
+    object: &'static str,
+    id: SellerId,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    /// Your own id of the seller.
+    reference: String,
+    /// `onboarding`: transfers do not work yet; `active`: they work; `restricted`: they worked and were taken away;
+    /// `failed`: the provider refused to open the account.
+    #[schema(value_type = String, example = "active")]
+    status: &'static str,
+    email: String,
+    country: String,
+    #[schema(schema_with = currency_schema)]
+    default_currency: Currency,
+    business_type: Option<String>,
+    locale: String,
+    /// `daily` or `manual`.
+    #[schema(value_type = String, example = "daily")]
+    payout_interval: &'static str,
+    requirements: Requirements,
+    /// The provider's capabilities and their status: `active`, `pending`, `inactive`.
+    #[schema(example = json!({"transfers": "active"}))]
+    capabilities: BTreeMap<String, String>,
+    /// Whether the provider pays the seller out.
+    payouts_enabled: bool,
+    provider: ProviderRef,
+    #[schema(value_type = BTreeMap<String, String>)]
+    metadata: serde_json::Value,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl SellerBody {
+    fn show(mode: Mode, provider: String, seller: Seller) -> Self {
+        let standing = seller.standing;
+        Self {
+            object: "seller",
+            id: seller.id,
+            mode: mode.as_str(),
+            reference: seller.reference,
+            status: seller.status.as_str(),
+            email: seller.email,
+            country: seller.country,
+            default_currency: seller.default_currency,
+            business_type: seller.business_type,
+            locale: seller.locale,
+            payout_interval: match seller.payout_interval {
+                PayoutInterval::Daily => "daily",
+                PayoutInterval::Manual => "manual",
+            },
+            requirements: Requirements {
+                currently_due: standing.currently_due,
+                past_due: standing.past_due,
+                deadline: standing.deadline.map(Time),
+                disabled_reason: standing.disabled_reason,
+            },
+            capabilities: standing.capabilities,
+            payouts_enabled: standing.payouts_enabled,
+            provider: ProviderRef { name: provider, id: seller.account },
+            metadata: seller.metadata,
+            created_at: Time(seller.created_at),
+            updated_at: Time(seller.updated_at),
+        }
+    }
+}
+
+/// The one provider so far.
+const PROVIDER: &str = "stripe";
+
+/// Makes a seller and opens its account at the provider.
+///
+/// Send an `Idempotency-Key` to be able to repeat the request. 202 when the provider has not answered yet: the seller
+/// is there, and its `provider.id` follows.
+#[utoipa::path(
+    post, path = "/v1/sellers", tag = "Sellers",
+    request_body = NewSellerBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
+    responses(
+        (status = 201, description = "The seller; its account at the provider is open", body = SellerBody),
+        (status = 202, description = "The seller; the provider has not answered yet", body = SellerBody),
+        CommandRefusals,
+    ),
+)]
+async fn create(
+    State(state): State<HttpState>,
+    caller: Caller,
+    input: MaybeIdempotent<NewSellerBody>,
+) -> Result<Response, Problem> {
+    caller.require("sellers:write")?;
+    let new = NewSeller::from(input.body);
+    let begun = sellers::create(&state.app, caller.book, caller.actor, input.claim.clone(), new).await?;
+    let id = match commands::drive(&state, &caller, begun, SellerId::uuid).await? {
+        Progress::Answered(response) => return Ok(response),
+        Progress::Read(id) => id,
+    };
+    let seller = read(&state, &caller, id).await?;
+    let reply = reply(&state, &caller, seller).await?;
+    commands::answer(&state, &caller, input.claim.as_ref(), reply).await
+}
+
+async fn reply(state: &HttpState, caller: &Caller, seller: Seller) -> Result<Reply<SellerBody>, Problem> {
+    let (id, status, opened) = (seller.id.uuid(), seller.status, seller.account.is_some());
+    let body = SellerBody::show(caller.mode, PROVIDER.to_owned(), seller);
+    if opened {
+        return Ok(Reply::created(body));
+    }
+    if status != SellerStatus::Failed {
+        return Ok(Reply::Open(body));
+    }
+    let find = move |tx: &mut Tx| {
+        Box::pin(async move { operations::find_newest_by_object(tx, id).await }) as futures::future::BoxFuture<'_, _>
+    };
+    let operation = state.app.db.read("refused account", caller.scope(), find).await?;
+    let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
+    if let Some(refusal) = operation.and_then(|operation| operation.refusal) {
+        problem = problem.detail(refusal.message.clone()).provider(provider_problem(PROVIDER, &refusal));
+    }
+    Ok(Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and lists always serialise"))))
+}
+
+async fn read(state: &HttpState, caller: &Caller, id: SellerId) -> Result<Seller, Problem> {
+    let found = state
+        .app
+        .db
+        .read("get seller", caller.scope(), move |tx| Box::pin(async move { sellers::find(tx, id).await }))
+        .await?;
+    found.ok_or_else(|| Problem::not_found("seller"))
+}
+
+/// One seller.
+#[utoipa::path(
+    get, path = "/v1/sellers/{id}", tag = "Sellers",
+    params(("id" = SellerId, Path, description = "The seller")),
+    responses((status = 200, description = "The seller", body = SellerBody), Refusals),
+)]
+async fn fetch(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<SellerId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<SellerBody>, Problem> {
+    caller.require("sellers:read")?;
+    let seller = read(&state, &caller, id).await?;
+    Ok(Json(SellerBody::show(caller.mode, PROVIDER.to_owned(), seller)))
+}
+
+/// Filters of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filters {
+    /// Any of these; may be repeated.
+    #[serde(default)]
+    #[param(example = json!(["active"]))]
+    status: Vec<String>,
+    /// Your own id of the seller.
+    reference: Option<String>,
+    /// How many a page has, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u8>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Sellers, newest first.
+#[utoipa::path(
+    get, path = "/v1/sellers", tag = "Sellers",
+    params(Filters),
+    responses((status = 200, description = "A page of sellers", body = List<SellerBody>), Refusals),
+)]
+async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Query(filters): Query<Filters>,
+) -> Result<Response, Problem> {
+    caller.require("sellers:read")?;
+    let bound = (&filters.status, &filters.reference);
+    let page = cursor::page::<SellerId, _>("/v1/sellers", &bound, filters.limit, filters.cursor.as_deref())?;
+    let (after, limit) = (page.after, page.fetch_limit());
+    let rows = state
+        .app
+        .db
+        .read("list sellers", caller.scope(), move |tx| {
+            let (statuses, reference) = (filters.status.clone(), filters.reference.clone());
+            Box::pin(async move { sellers::list(tx, &statuses, reference.as_deref(), after, limit).await })
+        })
+        .await?;
+    let show = |seller| SellerBody::show(caller.mode, PROVIDER.to_owned(), seller);
+    Ok(page.list(rows, |seller| seller.id, show).respond(&uri))
+}
+
+/// What a seller is owed and what it has at the provider, in one currency. Amounts in minor units.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+struct SellerBalanceRow {
+    #[schema(schema_with = currency_schema)]
+    currency: Currency,
+    /// Earned; the provider does not let it be moved yet.
+    #[schema(example = 5400)]
+    pending: i64,
+    /// Earned and free to be transferred. Below zero: the seller owes it, for instance after a refund.
+    available: i64,
+    /// Held while a dispute hangs over it.
+    held: i64,
+    /// Kept back against refunds and disputes.
+    reserve: i64,
+    /// What the seller owes beside that.
+    debt: i64,
+    /// At the provider, on the seller's account: not free yet.
+    provider_pending: i64,
+    /// At the provider, on the seller's account: free to be paid out.
+    provider_available: i64,
+    /// On its way to the seller's bank.
+    in_transit: i64,
+}
+
+/// A seller's balance.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SellerBalance {
+    /// Always `seller_balance`.
+    #[schema(value_type = String, example = "seller_balance")]
+    object: &'static str,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    seller: SellerId,
+    /// By currency.
+    balances: Vec<SellerBalanceRow>,
+    /// When it was read.
+    as_of: Time,
+    /// How far the ledger had come then: lane and number.
+    #[schema(example = "1:523,2:88")]
+    position: String,
+}
+
+/// What a seller is owed, and what it has at the provider.
+#[utoipa::path(
+    get, path = "/v1/sellers/{id}/balance", tag = "Sellers",
+    params(("id" = SellerId, Path, description = "The seller")),
+    responses((status = 200, description = "The balance, exact", body = SellerBalance), Refusals),
+)]
+async fn balance(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<SellerId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<SellerBalance>, Problem> {
+    caller.require("sellers:read")?;
+    let (mode, now) = (caller.mode.as_str(), state.app.clock.now());
+    let found = state
+        .app
+        .db
+        .read("seller balance", caller.scope(), move |tx| Box::pin(async move { balance_of(tx, id, mode, now).await }))
+        .await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("seller"))
+}
+
+async fn balance_of(
+    tx: &mut Tx,
+    id: SellerId,
+    mode: &'static str,
+    now: Timestamp,
+) -> Result<Option<SellerBalance>, LedgerError> {
+    let Some(seller) = sellers::find(tx, id).await? else { return Ok(None) };
+    let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
+    let kinds = [
+        SellerAccount::Pending,
+        SellerAccount::Available,
+        SellerAccount::Held,
+        SellerAccount::Reserve,
+        SellerAccount::Debt,
+        SellerAccount::ConnectedPending,
+        SellerAccount::ConnectedAvailable,
+        SellerAccount::ConnectedInTransit,
+    ];
+    let found = balances(tx, &kinds.map(|kind| chart.seller(seller.number, kind))).await?;
+    let amount = |at: usize| super::ledger::shown(found[at].signed());
+    let row = SellerBalanceRow {
+        currency: seller.default_currency,
+        pending: amount(0),
+        available: amount(1),
+        held: amount(2),
+        reserve: amount(3),
+        debt: amount(4),
+        provider_pending: amount(5),
+        provider_available: amount(6),
+        in_transit: amount(7),
+    };
+    let position = partita_ledger::current_position(tx).await?.to_string();
+    Ok(Some(SellerBalance { object: "seller_balance", mode, seller: id, balances: vec![row], as_of: Time(now), position }))
+}
+
+/// Pages of a list without filters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Pages {
+    /// How many a page has, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u8>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A seller's payouts, newest first.
+#[utoipa::path(
+    get, path = "/v1/sellers/{id}/payouts", tag = "Sellers",
+    params(("id" = SellerId, Path, description = "The seller"), Pages),
+    responses((status = 200, description = "A page of payouts", body = List<PayoutBody>), Refusals),
+)]
+async fn list_payouts(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<SellerId>,
+    OriginalUri(uri): OriginalUri,
+    Query(pages): Query<Pages>,
+) -> Result<Response, Problem> {
+    caller.require("payouts:read")?;
+    let page = cursor::page::<PayoutId, _>("/v1/sellers/payouts", &id, pages.limit, pages.cursor.as_deref())?;
+    let filter = payouts::ListFilter { seller: Some(id), before: page.after, ..payouts::ListFilter::default() };
+    let limit = page.fetch_limit();
+    let rows = state
+        .app
+        .db
+        .read("list a seller's payouts", caller.scope(), move |tx| {
+            let filter = filter.clone();
+            Box::pin(async move {
+                if sellers::find(tx, id).await?.is_none() {
+                    return Ok(None);
+                }
+                Ok::<_, DbError>(Some(payouts::list(tx, &filter, limit).await?))
+            })
+        })
+        .await?;
+    let rows = rows.ok_or_else(|| Problem::not_found("seller"))?;
+    Ok(page.list(rows, |payout| payout.id, |payout| PayoutBody::show(caller.mode, payout)).respond(&uri))
+}

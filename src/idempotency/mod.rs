@@ -1,0 +1,72 @@
+//! Idempotency keys: a row, not a cache. The claim stands in the transaction of the effect; the answer is fixed once.
+
+mod store;
+
+use partita_db::{DbError, Tx};
+use uuid::Uuid;
+
+pub use store::finish;
+
+/// A key with the fingerprint of the request that carries it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// 1 to 255 visible ASCII characters.
+    pub key: String,
+    /// SHA-256 of method, path and canonical body.
+    pub fingerprint: [u8; 32],
+}
+
+/// An answer as it was given, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+/// What a claim found.
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// The key is ours now.
+    Fresh,
+    /// The same request was answered.
+    Answered(StoredAnswer),
+    /// The same request made this object and was not answered yet: it is in flight, or its process died.
+    Open {
+        /// The object it made.
+        object_id: Uuid,
+    },
+    /// The key was used with another request.
+    Mismatch,
+}
+
+/// How a command that may be a repetition begins.
+#[derive(Debug, Clone)]
+pub enum Begun<T> {
+    /// This request made the object.
+    Fresh(T),
+    /// An earlier request made the object and has no answer yet.
+    Resumed(T),
+    /// An earlier request was answered so.
+    Answered(StoredAnswer),
+}
+
+/// Claims the key, waiting for a transaction that claims it at the same time.
+///
+/// # Errors
+/// What the database says.
+pub async fn claim(tx: &mut Tx, request: &Request, now: jiff::Timestamp) -> Result<Claim, DbError> {
+    if store::insert(tx, request, now).await? {
+        return Ok(Claim::Fresh);
+    }
+    store::find(tx, request).await
+}
+
+/// Ties the claimed key to the object that the request makes, in the same transaction.
+///
+/// # Errors
+/// What the database says.
+pub async fn bind(tx: &mut Tx, key: &str, object_type: &str, object_id: Uuid) -> Result<(), DbError> {
+    store::bind(tx, key, object_type, object_id).await
+}

@@ -1,0 +1,243 @@
+//! What is booked when something happens to a payment. Pure: lines and the provider's figures in, entries out.
+
+use partita_ledger::AccountKey;
+use partita_provider::SettlementState;
+
+use super::{Funds, Line, LineKind};
+use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
+use crate::journal::Entry;
+
+/// The provider's account that a movement stands on.
+pub(crate) fn provider_account(chart: Chart, state: SettlementState) -> AccountKey {
+    chart.platform(match state {
+        SettlementState::Pending => PlatformAccount::ProviderPending,
+        SettlementState::Available => PlatformAccount::ProviderAvailable,
+    })
+}
+
+/// A buyer was charged: the cart's lines and taxes, the commission, and the processor's fee that the platform bears.
+pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -> Vec<Entry> {
+    let provider = provider_account(chart, state);
+    let mut entries = Vec::with_capacity(lines.len() * 3 + 1);
+    for line in lines {
+        let owner = match line.seller {
+            Some((_, number)) => chart.seller(number, SellerAccount::Pending),
+            None => chart.platform(PlatformAccount::Fees),
+        };
+        entries.push(Entry { debit: provider, credit: owner, amount: line.amount });
+        let tax = match line.sellers_tax(line.tax_amount) {
+            0 => chart.platform(PlatformAccount::TaxPayable),
+            _ => owner,
+        };
+        entries.push(Entry { debit: provider, credit: tax, amount: line.tax_amount });
+    }
+    for line in lines {
+        if let Some((_, number)) = line.seller {
+            let seller = chart.seller(number, SellerAccount::Pending);
+            let commission = chart.platform(PlatformAccount::Commission);
+            entries.push(Entry { debit: seller, credit: commission, amount: line.commission });
+        }
+    }
+    entries.push(signed(chart.platform(PlatformAccount::Processing), provider, fee));
+    entries
+}
+
+/// The provider made a movement of the platform's usable.
+pub(super) fn funds_available(chart: Chart, net: i64) -> Vec<Entry> {
+    let available = chart.platform(PlatformAccount::ProviderAvailable);
+    let pending = chart.platform(PlatformAccount::ProviderPending);
+    vec![signed(available, pending, net)]
+}
+
+/// The sellers' shares became usable.
+pub(super) fn shares_released(chart: Chart, shares: &[(SellerNumber, i64)]) -> Vec<Entry> {
+    let entry = |(number, share): &(SellerNumber, i64)| {
+        let pending = chart.seller(*number, SellerAccount::Pending);
+        let available = chart.seller(*number, SellerAccount::Available);
+        signed(pending, available, *share)
+    };
+    shares.iter().map(entry).collect()
+}
+
+/// What one line gives back in a refund; minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SellerShare {
+    /// The line, from 0.
+    pub line: i32,
+    /// Of the net amount.
+    pub amount: i64,
+    /// Of the tax.
+    pub tax: i64,
+    /// Commission that the platform returns.
+    pub commission: i64,
+}
+
+/// A refund was asked: who gives how much, to the clearing account until the provider confirms.
+///
+/// The seller's part is taken where the share of this payment stands: pending until it is released, then available.
+pub fn refund_shares(chart: Chart, lines: &[Line], given: &[SellerShare], funds: Funds) -> Vec<Entry> {
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    let part_of = |share: &SellerShare| lines.iter().find(|line| line.number == share.line);
+    let mut entries = Vec::with_capacity(given.len() * 3);
+    for share in given {
+        let Some(line) = part_of(share) else { continue };
+        let owner = owner_account(chart, line, funds);
+        entries.push(Entry { debit: owner, credit: clearing, amount: share.amount });
+        let tax = match line.sellers_tax(share.tax) {
+            0 => chart.platform(PlatformAccount::TaxPayable),
+            _ => owner,
+        };
+        entries.push(Entry { debit: tax, credit: clearing, amount: share.tax });
+    }
+    for share in given {
+        let Some(line) = part_of(share).filter(|line| line.kind != LineKind::Platform) else { continue };
+        let commission = chart.platform(PlatformAccount::Commission);
+        entries.push(Entry { debit: commission, credit: owner_account(chart, line, funds), amount: share.commission });
+    }
+    entries
+}
+
+/// The provider took a refund from the platform's balance.
+pub fn refund_confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    vec![Entry { debit: clearing, credit: provider_account(chart, state), amount }]
+}
+
+fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
+    match line.seller {
+        None => chart.platform(PlatformAccount::Fees),
+        Some((_, number)) if funds == Funds::Available => chart.seller(number, SellerAccount::Available),
+        Some((_, number)) => chart.seller(number, SellerAccount::Pending),
+    }
+}
+
+/// An entry of a signed amount: negative moves the other way.
+pub(crate) fn signed(debit: AccountKey, credit: AccountKey, amount: i64) -> Entry {
+    if amount < 0 {
+        Entry { debit: credit, credit: debit, amount: -amount }
+    } else {
+        Entry { debit, credit, amount }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use partita_db::BookId;
+    use partita_provider::Currency;
+
+    use super::*;
+    use crate::id::SellerId;
+    use crate::payments::{TaxLiability, seller_shares};
+
+    const A: SellerNumber = SellerNumber(1);
+    const B: SellerNumber = SellerNumber(2);
+
+    fn chart() -> Chart {
+        Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
+    }
+
+    fn line(number: i32, seller: SellerNumber, amount: i64, tax_amount: i64, commission: i64) -> Line {
+        Line {
+            number,
+            kind: LineKind::Item,
+            seller: Some((SellerId::from(uuid::Uuid::nil()), seller)),
+            amount,
+            tax_amount,
+            tax_liability: TaxLiability::Platform,
+            tax_jurisdiction: None,
+            category: None,
+            commission,
+            fee_policy: None,
+            refunded_amount: 0,
+            refunded_tax: 0,
+            returned_commission: 0,
+        }
+    }
+
+    /// The worked cart: EUR 120.00 = A 60 + B 40 + tax 20 (12 and 8), commission 6 + 4, processor's fee 3.20.
+    fn worked_cart() -> Vec<Line> {
+        vec![line(0, A, 60_00, 12_00, 6_00), line(1, B, 40_00, 8_00, 4_00)]
+    }
+
+    fn entry(debit: AccountKey, credit: AccountKey, amount: i64) -> Entry {
+        Entry { debit, credit, amount }
+    }
+
+    #[test]
+    fn the_charge_of_the_worked_cart() {
+        let c = chart();
+        let (p, tax) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::TaxPayable));
+        let (a, b) = (c.seller(A, SellerAccount::Pending), c.seller(B, SellerAccount::Pending));
+        let (revenue, cost) = (c.platform(PlatformAccount::Commission), c.platform(PlatformAccount::Processing));
+        assert_eq!(
+            charged(c, &worked_cart(), 3_20, SettlementState::Pending),
+            [
+                entry(p, a, 60_00),
+                entry(p, tax, 12_00),
+                entry(p, b, 40_00),
+                entry(p, tax, 8_00),
+                entry(a, revenue, 6_00),
+                entry(b, revenue, 4_00),
+                entry(cost, p, 3_20),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tax_that_the_seller_owes_is_the_sellers() {
+        let c = chart();
+        let mut cart = vec![line(0, A, 60_00, 12_00, 6_00)];
+        cart[0].tax_liability = TaxLiability::Seller;
+        let (p, a) = (c.platform(PlatformAccount::ProviderPending), c.seller(A, SellerAccount::Pending));
+        let entries = charged(c, &cart, 0, SettlementState::Pending);
+        assert_eq!(entries[1], entry(p, a, 12_00));
+        assert_eq!(seller_shares(&cart)[&A].1, 66_00);
+    }
+
+    #[test]
+    fn availability_of_the_worked_cart() {
+        let c = chart();
+        let (p, v) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::ProviderAvailable));
+        assert_eq!(funds_available(c, 116_80), [entry(v, p, 116_80)]);
+        let shares: Vec<_> = seller_shares(&worked_cart()).into_iter().map(|(number, (_, share))| (number, share)).collect();
+        assert_eq!(
+            shares_released(c, &shares),
+            [
+                entry(c.seller(A, SellerAccount::Pending), c.seller(A, SellerAccount::Available), 54_00),
+                entry(c.seller(B, SellerAccount::Pending), c.seller(B, SellerAccount::Available), 36_00),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refund_of_25_and_its_tax_with_the_commission_returned() {
+        let c = chart();
+        let given = [SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 }];
+        let (clearing, a) = (c.platform(PlatformAccount::ClearingRefund), c.seller(A, SellerAccount::Available));
+        assert_eq!(
+            refund_shares(c, &worked_cart(), &given, Funds::Available),
+            [
+                entry(a, clearing, 25_00),
+                entry(c.platform(PlatformAccount::TaxPayable), clearing, 5_00),
+                entry(c.platform(PlatformAccount::Commission), a, 2_50),
+            ]
+        );
+        let pending = refund_shares(c, &worked_cart(), &given, Funds::Pending);
+        assert_eq!(pending[0].debit, c.seller(A, SellerAccount::Pending));
+        assert_eq!(
+            refund_confirmed(c, 30_00, SettlementState::Available),
+            [entry(clearing, c.platform(PlatformAccount::ProviderAvailable), 30_00)]
+        );
+    }
+
+    #[test]
+    fn shares_after_refunds_are_what_is_left() {
+        let mut cart = worked_cart();
+        cart[0].refunded_amount = 25_00;
+        cart[0].refunded_tax = 5_00;
+        cart[0].returned_commission = 2_50;
+        assert_eq!(seller_shares(&cart)[&A].1, 31_50);
+        cart[0].returned_commission = 0;
+        assert_eq!(seller_shares(&cart)[&A].1, 29_00, "the platform kept its commission");
+    }
+}

@@ -1,0 +1,82 @@
+use partita_db::DbError;
+use partita_provider::{Currency, PrepareError};
+
+use super::PaymentStatus;
+use crate::app::ProviderSetupError;
+use crate::journal::JournalError;
+
+/// Why something cannot be done with a payment.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    /// No such payment in this book.
+    #[error("no such payment")]
+    NotFound,
+    /// Another payment has the reference.
+    #[error("a payment with this reference exists")]
+    ReferenceTaken,
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
+    /// Lines and taxes do not make the amount.
+    #[error("lines and taxes sum to {sum}, not to {amount}")]
+    WrongSum {
+        /// What lines and taxes sum to, minor units.
+        sum: i128,
+        /// What the payment says, minor units.
+        amount: i64,
+    },
+    /// A line names a seller that this book does not have.
+    #[error("line {line} names an unknown seller")]
+    UnknownSeller {
+        /// The line, from 0.
+        line: usize,
+    },
+    /// A line names a seller whose account the provider refused to open.
+    #[error("line {line} names a seller whose account could not be opened")]
+    SellerFailed {
+        /// The line, from 0.
+        line: usize,
+    },
+    /// A line names a seller of another currency.
+    #[error("line {line} names a seller who is paid in {seller}, not in {payment}")]
+    SellerCurrency {
+        /// The line, from 0.
+        line: usize,
+        /// The seller's currency.
+        seller: Currency,
+        /// The payment's currency.
+        payment: Currency,
+    },
+    /// A line names a fee policy that this book does not have.
+    #[error("line {line} names an unknown fee policy")]
+    UnknownFeePolicy {
+        /// The line, from 0.
+        line: usize,
+    },
+    /// The payment is in a state in which this cannot be done.
+    #[error("a payment that is {} cannot be {action}", .status.as_str())]
+    WrongState {
+        /// What was asked, as a participle.
+        action: &'static str,
+        /// Where it stands.
+        status: PaymentStatus,
+    },
+    /// The provider's object contradicts ours: nothing is booked, a person has to look.
+    #[error("the provider's object contradicts the payment: {0}")]
+    Contradiction(String),
+    /// The provider's object lacks what its booking needs; read again later it may have it.
+    #[error("the provider's object is not complete yet: {0}")]
+    Incomplete(&'static str),
+    /// The provider cannot take the command.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The provider is not set up.
+    #[error(transparent)]
+    Provider(#[from] ProviderSetupError),
+    /// The ledger refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}

@@ -1,0 +1,391 @@
+//! Payments: one cart, one buyer, any number of sellers.
+//!
+//! 1. [`create`] checks and prices the cart, stores the split and the intent in one transaction.
+//! 2. The caller submits the operation; [`apply`] or [`apply_refusal`] takes the provider's word, whoever brings it.
+//! 3. A charge that succeeded books the split and the processor's fee, from the provider's own figures.
+//! 4. When the provider makes the money usable, the sellers' shares are released ([`release`]).
+//!
+//! The split is a snapshot: every later event reads the stored lines, never a policy.
+
+mod apply;
+mod entries;
+mod error;
+mod split;
+mod state;
+mod store;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use partita_db::{BookId, Scope, Tx};
+use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, Refusal};
+
+pub use apply::{apply, apply_refusal, release};
+pub(crate) use entries::{provider_account, signed};
+pub use entries::{SellerShare, refund_confirmed, refund_shares};
+pub use error::PaymentError;
+pub use split::{Remaining, seller_shares};
+pub use state::{Funds, PaymentStatus};
+pub use store::{find, find_by_key, find_for_update, find_lines, list, record_refund};
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::chart::SellerNumber;
+use crate::fees::{self, FeePolicy};
+use crate::id::{FeePolicyId, OperationId, PaymentId, SellerId};
+use crate::idempotency::{self, Begun, Claim};
+use crate::operations::{self, FirstTry, NewOperation, Target};
+use crate::outbox::{self, Change};
+use crate::sellers::{self, Seller};
+
+/// What a line is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// Goods or services of a seller.
+    Item,
+    /// Shipping by a seller.
+    Shipping,
+    /// A tip for a seller.
+    Tip,
+    /// The platform's own.
+    Platform,
+}
+
+impl LineKind {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Shipping => "shipping",
+            Self::Tip => "tip",
+            Self::Platform => "platform",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Item, Self::Shipping, Self::Tip, Self::Platform].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Who owes a line's tax to the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaxLiability {
+    /// The platform, as a marketplace facilitator.
+    Platform,
+    /// The seller.
+    Seller,
+}
+
+impl TaxLiability {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Seller => "seller",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Platform, Self::Seller].into_iter().find(|liability| liability.as_str() == text)
+    }
+}
+
+/// A line of a new cart. Amounts in minor units of the payment's currency.
+#[derive(Debug, Clone)]
+pub struct NewLine {
+    /// What it is for.
+    pub kind: LineKind,
+    /// Whose it is; none for [`LineKind::Platform`].
+    pub seller: Option<SellerId>,
+    /// Net of tax.
+    pub amount: i64,
+    /// Tax on top.
+    pub tax_amount: i64,
+    /// Who owes the tax.
+    pub tax_liability: TaxLiability,
+    /// Where it is owed.
+    pub tax_jurisdiction: Option<String>,
+    /// The platform's own category.
+    pub category: Option<String>,
+    /// What prices it; the book's default when none is named.
+    pub fee_policy: Option<FeePolicyId>,
+}
+
+/// A new cart.
+#[derive(Debug, Clone)]
+pub struct NewPayment {
+    /// The platform's own id, unique among its payments.
+    pub reference: String,
+    /// What the buyer pays: the sum of lines and taxes.
+    pub amount: Money,
+    /// The provider's token of the buyer's payment method.
+    pub payment_method: String,
+    /// What the provider shows in its dashboard.
+    pub description: Option<String>,
+    /// The cart.
+    pub lines: Vec<NewLine>,
+    /// The platform's own data.
+    pub metadata: serde_json::Value,
+}
+
+/// A stored payment.
+#[derive(Debug, Clone)]
+pub struct Payment {
+    /// Its id.
+    pub id: PaymentId,
+    /// Its ledger subject.
+    pub key: i64,
+    /// The platform's own id of it.
+    pub reference: String,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// What the buyer pays.
+    pub amount: Money,
+    /// The provider's token of the buyer's payment method.
+    pub payment_method: String,
+    /// What the provider shows in its dashboard.
+    pub description: Option<String>,
+    /// Where its money is.
+    pub funds: Funds,
+    /// What the processor kept, once known; minor units.
+    pub processor_fee: Option<i64>,
+    /// What was given back or is being given back; minor units.
+    pub refunded_amount: i64,
+    /// When the provider makes the money usable.
+    pub available_on: Option<Timestamp>,
+    /// The provider's name.
+    pub provider: String,
+    /// Its id at the provider.
+    pub provider_payment: Option<String>,
+    /// Its charge's id at the provider.
+    pub provider_charge: Option<String>,
+    /// Why it failed.
+    pub failure: Option<Refusal>,
+    /// The platform's own data.
+    pub metadata: serde_json::Value,
+    /// How often it changed.
+    pub sequence: i32,
+    /// When it was made, by the business clock.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A stored line: the split snapshot and what became of it. Amounts in minor units.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its place in the cart, from 0.
+    pub number: i32,
+    /// What it is for.
+    pub kind: LineKind,
+    /// Whose it is.
+    pub seller: Option<(SellerId, SellerNumber)>,
+    /// Net of tax.
+    pub amount: i64,
+    /// Tax on top.
+    pub tax_amount: i64,
+    /// Who owes the tax.
+    pub tax_liability: TaxLiability,
+    /// Where it is owed.
+    pub tax_jurisdiction: Option<String>,
+    /// The platform's own category.
+    pub category: Option<String>,
+    /// What the platform keeps of the amount.
+    pub commission: i64,
+    /// The policy and version that priced it.
+    pub fee_policy: Option<(FeePolicyId, i32)>,
+    /// Given back of `amount`.
+    pub refunded_amount: i64,
+    /// Given back of `tax_amount`.
+    pub refunded_tax: i64,
+    /// Returned of `commission`.
+    pub returned_commission: i64,
+}
+
+/// Which payments to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Any of these; all when empty.
+    pub statuses: Vec<String>,
+    /// The platform's own id.
+    pub reference: Option<String>,
+    /// With a line of this seller.
+    pub seller: Option<SellerId>,
+    /// Made at this time or later.
+    pub created_from: Option<Timestamp>,
+    /// Made before this time.
+    pub created_before: Option<Timestamp>,
+    /// Older than this payment.
+    pub before: Option<PaymentId>,
+}
+
+/// Checks, prices and stores a cart and the intent to charge it; the caller submits the operation.
+///
+/// # Errors
+/// [`PaymentError`]; nothing is stored then.
+pub async fn create(
+    app: &Arc<App>,
+    book: BookId,
+    actor: Actor,
+    request: idempotency::Request,
+    input: NewPayment,
+) -> Result<Begun<PaymentId>, PaymentError> {
+    split::check_sum(&input)?;
+    let provider = app.provider(book).await?;
+    let now = app.clock.now();
+    let (app_in, input) = (Arc::clone(app), Arc::new(input));
+    app.db
+        .run_tx("create payment", Scope::Book(book), move |tx| {
+            let (app, input, provider, request) =
+                (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
+            Box::pin(async move {
+                match idempotency::claim(tx, &request, now).await? {
+                    Claim::Fresh => {}
+                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
+                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
+                    Claim::Mismatch => return Err(PaymentError::KeyReused),
+                }
+                let sellers = sellers_of(tx, &input).await?;
+                let policies = policies_of(tx, &input).await?;
+                let lines = split::price(&input, &sellers, &policies)?;
+                let (id, operation_id) = (PaymentId::new(), OperationId::new());
+                let key = app.keys.next(tx).await?;
+                let command = Command::CreatePayment(CreatePayment {
+                    amount: input.amount,
+                    payment_method: input.payment_method.clone(),
+                    transfer_group: id.to_string(),
+                    description: input.description.clone(),
+                    metadata: sellers::metadata(operation_id, &id.to_string()),
+                });
+                let operation = NewOperation {
+                    id: operation_id,
+                    key: app.keys.next(tx).await?,
+                    target: Target { object_type: "payment", object_id: id.uuid(), object_key: key },
+                    provider: provider.name(),
+                    request: provider.prepare(&command)?,
+                    command,
+                    actor,
+                };
+                let payment = store::insert(tx, id, key, &input, &lines, provider.name(), actor, now).await?;
+                idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
+                operations::plan(tx, &operation, FirstTry::Now, now).await?;
+                record(tx, &payment, None, "payment.created", actor, now).await?;
+                Ok(Begun::Fresh(id))
+            })
+        })
+        .await
+}
+
+/// Plans to give up a payment that waits for its buyer; the caller submits the operation.
+///
+/// # Errors
+/// [`PaymentError::WrongState`] in any other state.
+pub async fn cancel(
+    app: &Arc<App>,
+    book: BookId,
+    actor: Actor,
+    request: idempotency::Request,
+    id: PaymentId,
+) -> Result<Begun<PaymentId>, PaymentError> {
+    let provider = app.provider(book).await?;
+    let now = app.clock.now();
+    let app_in = Arc::clone(app);
+    app.db
+        .run_tx("cancel payment", Scope::Book(book), move |tx| {
+            let (app, provider, request) = (Arc::clone(&app_in), Arc::clone(&provider), request.clone());
+            Box::pin(async move {
+                match idempotency::claim(tx, &request, now).await? {
+                    Claim::Fresh => {}
+                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
+                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
+                    Claim::Mismatch => return Err(PaymentError::KeyReused),
+                }
+                let payment = store::find_for_update(tx, id).await?.ok_or(PaymentError::NotFound)?;
+                let provider_payment = match (payment.status, payment.provider_payment) {
+                    (PaymentStatus::RequiresAction, Some(provider_payment)) => provider_payment,
+                    (status, _) => return Err(PaymentError::WrongState { action: "canceled", status }),
+                };
+                let command = Command::CancelPayment(CancelPayment { payment: provider_payment });
+                let operation = NewOperation {
+                    id: OperationId::new(),
+                    key: app.keys.next(tx).await?,
+                    target: Target { object_type: "payment", object_id: id.uuid(), object_key: payment.key },
+                    provider: provider.name(),
+                    request: provider.prepare(&command)?,
+                    command,
+                    actor,
+                };
+                idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
+                operations::plan(tx, &operation, FirstTry::Now, now).await?;
+                Ok(Begun::Fresh(id))
+            })
+        })
+        .await
+}
+
+async fn sellers_of(tx: &mut Tx, input: &NewPayment) -> Result<HashMap<SellerId, Seller>, PaymentError> {
+    let mut ids: Vec<SellerId> = input.lines.iter().filter_map(|line| line.seller).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let sellers = sellers::find_by_ids(tx, &ids).await?;
+    Ok(sellers.into_iter().map(|seller| (seller.id, seller)).collect())
+}
+
+/// What prices the lines of a cart.
+struct Policies {
+    named: HashMap<FeePolicyId, FeePolicy>,
+    default: Option<FeePolicy>,
+}
+
+async fn policies_of(tx: &mut Tx, input: &NewPayment) -> Result<Policies, PaymentError> {
+    let mut named = HashMap::new();
+    for (index, line) in input.lines.iter().enumerate() {
+        let Some(id) = line.fee_policy else { continue };
+        if !named.contains_key(&id) {
+            let policy = fees::find(tx, id).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?;
+            named.insert(id, policy);
+        }
+    }
+    let default = fees::find_default(tx).await?;
+    Ok(Policies { named, default })
+}
+
+async fn record(
+    tx: &mut Tx,
+    payment: &Payment,
+    from: Option<PaymentStatus>,
+    event: &'static str,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    let change = Change {
+        object_type: "payment",
+        object_id: payment.id.uuid(),
+        sequence: payment.sequence,
+        from: from.map(PaymentStatus::as_str),
+        to: payment.status.as_str(),
+        event,
+        payload: snapshot(payment),
+        actor,
+        detail: payment.failure.as_ref().map(|failure| failure.message.clone()),
+        at: now,
+    };
+    Ok(outbox::record(tx, &change).await?)
+}
+
+fn snapshot(payment: &Payment) -> serde_json::Value {
+    serde_json::json!({
+        "object": "payment", "id": payment.id, "reference": payment.reference, "status": payment.status.as_str(),
+        "amount": payment.amount.minor, "currency": payment.amount.currency, "funds": payment.funds.as_str(),
+        "refunded_amount": payment.refunded_amount,
+        "failure_code": payment.failure.as_ref().map(|failure| failure.code.clone()),
+    })
+}
+
+/// The chart of a payment's book in its currency.
+pub(crate) fn chart(book: BookId, currency: Currency) -> crate::chart::Chart {
+    crate::chart::Chart { book, currency }
+}

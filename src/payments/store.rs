@@ -1,0 +1,407 @@
+//! SQL of payments and payment_lines.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+use partita_provider::{BalanceTransaction, Currency, Money, Refusal};
+use uuid::Uuid;
+
+use super::{Funds, Line, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare, TaxLiability};
+use crate::actor::Actor;
+use crate::chart::SellerNumber;
+use crate::clock;
+use crate::id::PaymentId;
+
+struct Row {
+    id: Uuid,
+    key: i64,
+    reference: String,
+    status: String,
+    amount: i64,
+    currency: String,
+    payment_method: String,
+    description: Option<String>,
+    funds: String,
+    processor_fee: Option<i64>,
+    refunded_amount: i64,
+    available_on: Option<jiff_sqlx::Timestamp>,
+    provider: String,
+    provider_payment: Option<String>,
+    provider_charge: Option<String>,
+    failure: Option<serde_json::Value>,
+    metadata: serde_json::Value,
+    sequence: i32,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+impl From<Row> for Payment {
+    fn from(row: Row) -> Self {
+        let currency = Currency::parse(&row.currency).expect("written from a currency");
+        Self {
+            id: row.id.into(),
+            key: row.key,
+            reference: row.reference,
+            status: PaymentStatus::parse(&row.status).expect("payments_status_known allows no other word"),
+            amount: Money::new(row.amount, currency),
+            payment_method: row.payment_method,
+            description: row.description,
+            funds: Funds::parse(&row.funds).expect("payments_funds_known allows no other word"),
+            processor_fee: row.processor_fee,
+            refunded_amount: row.refunded_amount,
+            available_on: row.available_on.map(jiff_sqlx::Timestamp::to_jiff),
+            provider: row.provider,
+            provider_payment: row.provider_payment,
+            provider_charge: row.provider_charge,
+            failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
+            metadata: row.metadata,
+            sequence: row.sequence,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        }
+    }
+}
+
+macro_rules! select {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select id, key, reference, status, amount, currency, payment_method, description, funds, processor_fee,
+                      refunded_amount, available_on as "available_on: _", provider, provider_payment, provider_charge,
+                      failure, metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+               from payments "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row's worth of facts, each of another type")]
+pub(super) async fn insert(
+    tx: &mut Tx,
+    id: PaymentId,
+    key: i64,
+    input: &NewPayment,
+    lines: &[Line],
+    provider: &str,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into payments (book_id, id, key, reference, status, amount, currency, payment_method, description, provider,
+                               metadata, created_by, sequence, created_at, updated_at)
+         values ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)",
+        book.get(),
+        id.uuid(),
+        key,
+        input.reference,
+        input.amount.minor,
+        input.amount.currency.code(),
+        input.payment_method,
+        input.description,
+        provider,
+        input.metadata,
+        actor.to_string(),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)
+    .map_err(|error| match error.constraint() {
+        Some("payments_reference_unique") => PaymentError::ReferenceTaken,
+        _ => error.into(),
+    })?;
+    insert_lines(tx, id, lines).await?;
+    find(tx, id).await?.ok_or(PaymentError::NotFound)
+}
+
+async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line]) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&Line) -> i64| lines.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = lines.iter().map(|line| line.number).collect();
+    let kinds: Vec<String> = lines.iter().map(|line| line.kind.as_str().to_owned()).collect();
+    let sellers: Vec<Option<Uuid>> = lines.iter().map(|line| line.seller.map(|(id, _)| id.uuid())).collect();
+    let liabilities: Vec<String> = lines.iter().map(|line| line.tax_liability.as_str().to_owned()).collect();
+    let jurisdictions: Vec<Option<String>> = lines.iter().map(|line| line.tax_jurisdiction.clone()).collect();
+    let categories: Vec<Option<String>> = lines.iter().map(|line| line.category.clone()).collect();
+    let policies: Vec<Option<Uuid>> = lines.iter().map(|line| line.fee_policy.map(|(id, _)| id.uuid())).collect();
+    let versions: Vec<Option<i32>> = lines.iter().map(|line| line.fee_policy.map(|(_, version)| version)).collect();
+    sqlx::query!(
+        "insert into payment_lines (book_id, payment_id, line, type, seller_id, amount, tax_amount, tax_liability,
+                                    tax_jurisdiction, category, commission, fee_policy_id, fee_policy_version)
+         select $1, $2, * from unnest($3::int[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[],
+                                      $9::text[], $10::text[], $11::bigint[], $12::uuid[], $13::int[])",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &kinds,
+        &sellers as &[Option<Uuid>],
+        &column(|line| line.amount),
+        &column(|line| line.tax_amount),
+        &liabilities,
+        &jurisdictions as &[Option<String>],
+        &categories as &[Option<String>],
+        &column(|line| line.commission),
+        &policies as &[Option<Uuid>],
+        &versions as &[Option<i32>]
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A payment by its id.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?;
+    Ok(row.map(Payment::from))
+}
+
+/// A payment by its ledger subject.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_key(tx: &mut Tx, key: i64) -> Result<Option<Payment>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and key = $2", book.get(), key).fetch_optional(tx.conn()).await?;
+    Ok(row.map(Payment::from))
+}
+
+/// A payment by its id, locked: whatever is planned on it is checked under this lock.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_for_update(tx: &mut Tx, id: PaymentId) -> Result<Option<Payment>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(row.map(Payment::from))
+}
+
+pub(super) async fn find_for_update_by(
+    tx: &mut Tx,
+    named: Option<PaymentId>,
+    provider_payment: &str,
+) -> Result<Option<Payment>, DbError> {
+    let book = tx.book_id();
+    let row = match named {
+        Some(id) => return find_for_update(tx, id).await,
+        None => select!("where book_id = $1 and provider_payment = $2 for no key update", book.get(), provider_payment)
+            .fetch_optional(tx.conn())
+            .await?,
+    };
+    Ok(row.map(Payment::from))
+}
+
+/// Payments, newest first, older than `before`.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(tx: &mut Tx, filter: &super::ListFilter, limit: i64) -> Result<Vec<Payment>, DbError> {
+    let book = tx.book_id();
+    let rows = select!(
+        "where book_id = $1 and (cardinality($2::text[]) = 0 or status = any($2)) and ($3::text is null or reference = $3)
+           and ($4::uuid is null or id < $4)
+           and ($5::uuid is null or exists (
+                select from payment_lines l where l.book_id = $1 and l.payment_id = payments.id and l.seller_id = $5))
+           and ($6::timestamptz is null or created_at >= $6) and ($7::timestamptz is null or created_at < $7)
+         order by id desc limit $8",
+        book.get(),
+        &filter.statuses,
+        filter.reference,
+        filter.before.map(PaymentId::uuid),
+        filter.seller.map(crate::id::SellerId::uuid),
+        filter.created_from.map(|at| at.to_sqlx()) as _,
+        filter.created_before.map(|at| at.to_sqlx()) as _,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Payment::from).collect())
+}
+
+/// A payment's lines, in their order.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount, l.tax_amount, l.tax_liability, l.tax_jurisdiction,
+                  l.category, l.commission, l.fee_policy_id, l.fee_policy_version, l.refunded_amount, l.refunded_tax,
+                  l.returned_commission
+           from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
+           where l.book_id = $1 and l.payment_id = $2 order by l.line"#,
+        book.get(),
+        id.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Line {
+            number: row.line,
+            kind: LineKind::parse(&row.r#type).expect("payment_lines_type_known allows no other word"),
+            seller: row.seller_id.zip(row.number).map(|(id, number)| (id.into(), SellerNumber(number))),
+            amount: row.amount,
+            tax_amount: row.tax_amount,
+            tax_liability: TaxLiability::parse(&row.tax_liability)
+                .expect("payment_lines_liability_known allows no other word"),
+            tax_jurisdiction: row.tax_jurisdiction,
+            category: row.category,
+            commission: row.commission,
+            fee_policy: row.fee_policy_id.zip(row.fee_policy_version).map(|(id, version)| (id.into(), version)),
+            refunded_amount: row.refunded_amount,
+            refunded_tax: row.refunded_tax,
+            returned_commission: row.returned_commission,
+        })
+        .collect())
+}
+
+async fn changed(tx: &mut Tx, payment: &Payment, rows: u64) -> Result<Payment, PaymentError> {
+    if rows != 1 {
+        return Err(PaymentError::Contradiction(format!("it is not {} any more", payment.status.as_str())));
+    }
+    find(tx, payment.id).await?.ok_or(PaymentError::NotFound)
+}
+
+pub(super) async fn set_status(
+    tx: &mut Tx,
+    payment: &Payment,
+    status: PaymentStatus,
+    provider_payment: &str,
+    now: Timestamp,
+) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payments set status = $4, provider_payment = $5, sequence = sequence + 1, updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        payment.id.uuid(),
+        payment.status.as_str(),
+        status.as_str(),
+        provider_payment,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, payment, done.rows_affected()).await
+}
+
+pub(super) async fn set_failed(
+    tx: &mut Tx,
+    payment: &Payment,
+    provider_payment: Option<&str>,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payments set status = 'failed', provider_payment = coalesce($4, provider_payment), failure = $5,
+                             sequence = sequence + 1, updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        payment.id.uuid(),
+        payment.status.as_str(),
+        provider_payment,
+        serde_json::to_value(refusal).expect("refusals serialise"),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, payment, done.rows_affected()).await
+}
+
+pub(super) async fn set_succeeded(
+    tx: &mut Tx,
+    payment: &Payment,
+    provider_payment: &str,
+    charge: &str,
+    movement: &BalanceTransaction,
+    now: Timestamp,
+) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payments set status = 'succeeded', funds = $4, provider_payment = $5, provider_charge = $6,
+                             processor_fee = $7, available_on = $8, failure = null, sequence = sequence + 1, updated_at = $9
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        payment.id.uuid(),
+        payment.status.as_str(),
+        Funds::from(movement.state).as_str(),
+        provider_payment,
+        charge,
+        movement.fee,
+        clock::from_seconds(movement.available_on).map(|at| at.to_sqlx()) as _,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, payment, done.rows_affected()).await
+}
+
+pub(super) async fn set_available(tx: &mut Tx, payment: &Payment, now: Timestamp) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payments set funds = 'available', sequence = sequence + 1, updated_at = $3
+         where book_id = $1 and id = $2 and funds = 'pending'",
+        book.get(),
+        payment.id.uuid(),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, payment, done.rows_affected()).await
+}
+
+/// Adds what a refund gives back to a payment and its lines, or takes it off again (`sign` -1) when the refund was
+/// refused. The constraints of both tables refuse more than there is.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_refund(
+    tx: &mut Tx,
+    id: PaymentId,
+    shares: &[SellerShare],
+    sign: i64,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(|share| sign * value(share)).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    let gross: i64 = shares.iter().map(|share| sign * (share.amount + share.tax)).sum();
+    sqlx::query!(
+        "update payment_lines l
+         set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
+             returned_commission = returned_commission + d.commission
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|share| share.amount),
+        &column(|share| share.tax),
+        &column(|share| share.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        "update payments set refunded_amount = refunded_amount + $3, updated_at = $4
+         where book_id = $1 and id = $2",
+        book.get(),
+        id.uuid(),
+        gross,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What is booked when something happens to a seller's payout: the mirror only. Pure.
+
+use partita_provider::SettlementState;
+
+use crate::chart::{Chart, SellerAccount, SellerNumber};
+use crate::journal::Entry;
+use crate::transfers::connected_account;
+
+/// It left the account's balance.
+pub(super) fn sent(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let in_transit = chart.seller(seller, SellerAccount::ConnectedInTransit);
+    vec![Entry { debit: in_transit, credit: connected_account(chart, seller, state), amount }]
+}
+
+/// It reached the bank.
+pub(super) fn paid(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+    let bank = chart.seller(seller, SellerAccount::ExternalBank);
+    vec![Entry { debit: bank, credit: chart.seller(seller, SellerAccount::ConnectedInTransit), amount }]
+}
+
+/// It came back to the account's balance: before it was paid from the way, afterwards from the bank.
+pub(super) fn came_back(
+    chart: Chart,
+    seller: SellerNumber,
+    amount: i64,
+    state: SettlementState,
+    after_paid: bool,
+) -> Vec<Entry> {
+    let from = if after_paid { SellerAccount::ExternalBank } else { SellerAccount::ConnectedInTransit };
+    let debit = connected_account(chart, seller, state);
+    vec![Entry { debit, credit: chart.seller(seller, from), amount }]
+}
+
+#[cfg(test)]
+mod tests {
+    use partita_db::BookId;
+    use partita_provider::Currency;
+
+    use super::*;
+
+    const A: SellerNumber = SellerNumber(1);
+
+    #[test]
+    fn a_payout_of_54_sent_paid_and_returned() {
+        let c =
+            Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") };
+        let available = c.seller(A, SellerAccount::ConnectedAvailable);
+        let (transit, bank) = (c.seller(A, SellerAccount::ConnectedInTransit), c.seller(A, SellerAccount::ExternalBank));
+        let entry = |debit, credit| vec![Entry { debit, credit, amount: 54_00 }];
+        let state = SettlementState::Available;
+        assert_eq!(sent(c, A, 54_00, state), entry(transit, available));
+        assert_eq!(paid(c, A, 54_00), entry(bank, transit));
+        assert_eq!(came_back(c, A, 54_00, state, false), entry(available, transit));
+        assert_eq!(came_back(c, A, 54_00, state, true), entry(available, bank));
+    }
+}

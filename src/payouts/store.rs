@@ -1,0 +1,170 @@
+//! SQL of payouts.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+use partita_provider::{Currency, Money, Payout as Said, Refusal};
+use uuid::Uuid;
+
+use super::{Payout, PayoutError, PayoutStatus};
+use crate::clock;
+use crate::id::{PayoutId, SellerId};
+
+/// Which payouts to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Any of these; all when empty.
+    pub statuses: Vec<String>,
+    /// Of this seller.
+    pub seller: Option<SellerId>,
+    /// Older than this payout.
+    pub before: Option<PayoutId>,
+}
+
+struct Row {
+    id: Uuid,
+    key: i64,
+    seller_id: Uuid,
+    amount: i64,
+    currency: String,
+    status: String,
+    automatic: bool,
+    arrival_on: jiff_sqlx::Timestamp,
+    provider: String,
+    provider_payout: String,
+    failure: Option<serde_json::Value>,
+    sequence: i32,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+impl From<Row> for Payout {
+    fn from(row: Row) -> Self {
+        let currency = Currency::parse(&row.currency).expect("written from a currency");
+        Self {
+            id: row.id.into(),
+            key: row.key,
+            seller: row.seller_id.into(),
+            amount: Money::new(row.amount, currency),
+            status: PayoutStatus::parse(&row.status).expect("payouts_status_known allows no other word"),
+            automatic: row.automatic,
+            arrival_on: row.arrival_on.to_jiff(),
+            provider: row.provider,
+            provider_payout: row.provider_payout,
+            failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
+            sequence: row.sequence,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        }
+    }
+}
+
+macro_rules! select {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select id, key, seller_id, amount, currency, status, automatic, arrival_on as "arrival_on: _", provider,
+                      provider_payout, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+               from payouts "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+pub(super) async fn insert(
+    tx: &mut Tx,
+    key: i64,
+    seller: SellerId,
+    provider: &str,
+    said: &Said,
+    now: Timestamp,
+) -> Result<Payout, PayoutError> {
+    let book = tx.book_id();
+    let id = PayoutId::new();
+    sqlx::query!(
+        "insert into payouts (book_id, id, key, seller_id, amount, currency, status, automatic, arrival_on, provider,
+                              provider_payout, sequence, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, 1, $11, $11)",
+        book.get(),
+        id.uuid(),
+        key,
+        seller.uuid(),
+        said.amount.minor,
+        said.amount.currency.code(),
+        said.automatic,
+        clock::from_seconds(said.arrival_on).unwrap_or(now).to_sqlx() as _,
+        provider,
+        said.id,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    find(tx, id).await?.ok_or(PayoutError::NotFound)
+}
+
+/// A payout by its id.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(tx: &mut Tx, id: PayoutId) -> Result<Option<Payout>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?;
+    Ok(row.map(Payout::from))
+}
+
+pub(super) async fn find_for_update(tx: &mut Tx, provider_payout: &str) -> Result<Option<Payout>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and provider_payout = $2 for no key update", book.get(), provider_payout)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(row.map(Payout::from))
+}
+
+/// Payouts, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Payout>, DbError> {
+    let book = tx.book_id();
+    let rows = select!(
+        "where book_id = $1 and (cardinality($2::text[]) = 0 or status = any($2)) and ($3::uuid is null or seller_id = $3)
+           and ($4::uuid is null or id < $4)
+         order by id desc limit $5",
+        book.get(),
+        &filter.statuses,
+        filter.seller.map(SellerId::uuid),
+        filter.before.map(PayoutId::uuid),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Payout::from).collect())
+}
+
+pub(super) async fn set_status(
+    tx: &mut Tx,
+    payout: &Payout,
+    status: PayoutStatus,
+    failure: Option<&Refusal>,
+    now: Timestamp,
+) -> Result<Payout, PayoutError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payouts set status = $4, failure = $5, sequence = sequence + 1, updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        payout.id.uuid(),
+        payout.status.as_str(),
+        status.as_str(),
+        failure.map(|refusal| serde_json::to_value(refusal).expect("refusals serialise")),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    if done.rows_affected() != 1 {
+        return Err(PayoutError::Contradiction("it changed meanwhile".to_owned()));
+    }
+    find(tx, payout.id).await?.ok_or(PayoutError::NotFound)
+}

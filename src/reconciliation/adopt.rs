@@ -1,0 +1,99 @@
+//! Taking over a movement that the ledger does not have: its object is read and applied like any other news.
+
+use std::sync::Arc;
+
+use partita_db::{BookId, Scope};
+use partita_provider::{BalanceTransaction, FetchError, Lookup, Provider, ProviderObject};
+
+use super::{Account, ReconciliationError};
+use crate::app::App;
+use crate::events::{self, Applied, ApplyError, Origin, Remedy};
+use crate::journal::Journal;
+use crate::platforms::Mode;
+
+/// Returns whether the ledger has the movement now. What cannot be taken over is left to be a break.
+pub(super) async fn adopt(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &Arc<dyn Provider>,
+    mode: Mode,
+    account: &Account,
+    movement: &BalanceTransaction,
+) -> Result<bool, ReconciliationError> {
+    let object = match concerns(account.id.as_deref(), movement) {
+        None => return Ok(false),
+        Some(Concerns::Reserve) => None,
+        Some(Concerns::Object(lookup)) => match provider.fetch(&lookup).await {
+            Ok(object) => Some(object),
+            Err(FetchError::NotFound) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let taken = take(app, book, mode, account, movement, object).await;
+    match taken {
+        Ok(Applied::Ours(_)) => Ok(true),
+        Ok(Applied::NotOurs) => Ok(false),
+        Err(error) if error.remedy() != Remedy::Again => {
+            tracing::warn!(book = book.get(), movement = movement.id, %error, "a movement cannot be taken over");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn take(
+    app: &Arc<App>,
+    book: BookId,
+    mode: Mode,
+    account: &Account,
+    movement: &BalanceTransaction,
+    object: Option<ProviderObject>,
+) -> Result<Applied, ApplyError> {
+    let now = app.clock.now();
+    let (app_in, account, movement, object) =
+        (Arc::clone(app), account.name(), Arc::new(movement.clone()), Arc::new(object));
+    app.db
+        .run_tx("adopt movement", Scope::Book(book), move |tx| {
+            let (app, account, movement, object) =
+                (Arc::clone(&app_in), account.clone(), Arc::clone(&movement), Arc::clone(&object));
+            Box::pin(async move {
+                let mut journal = Journal::new(&app.keys);
+                let origin = Origin { provider: "stripe", account: &account, mode, now };
+                let applied = match &*object {
+                    Some(object) => events::apply_object(tx, object, origin, &mut journal).await?,
+                    None => events::apply_reserve(tx, &movement, origin, &mut journal).await?,
+                };
+                journal.post(tx).await?;
+                Ok(applied)
+            })
+        })
+        .await
+}
+
+/// What is behind a movement.
+enum Concerns {
+    /// An object to read.
+    Object(Lookup),
+    /// Nothing but itself: a change of what the provider reserves.
+    Reserve,
+}
+
+/// By the provider's words for movements (docs.stripe.com/reports/balance-transaction-types). On a connected account
+/// only payouts are its own: everything else there is the other side of the platform's transfers, booked with them.
+fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Concerns> {
+    let source = movement.source.clone();
+    let object = |lookup: fn(String) -> Lookup| source.clone().map(lookup).map(Concerns::Object);
+    match (movement.kind.as_str(), account) {
+        ("payout" | "payout_failure" | "payout_cancel", account) => {
+            let payout = source?;
+            Some(Concerns::Object(Lookup::Payout { account: account.map(ToOwned::to_owned), payout }))
+        }
+        (_, Some(_)) => None,
+        ("charge" | "payment", None) => object(Lookup::PaymentOfCharge),
+        ("refund" | "payment_refund", None) => object(Lookup::Refund),
+        ("transfer", None) => object(Lookup::Transfer),
+        ("topup", None) => object(Lookup::TopUp),
+        ("reserve_transaction", None) => Some(Concerns::Reserve),
+        _ => None,
+    }
+}

@@ -1,0 +1,267 @@
+//! What a refund takes from whom. Pure.
+//!
+//! By line: the named net amount, its tax in proportion, the commission in proportion to the net amount. By amount:
+//! the gross is spread over all net amounts and taxes by the clamped cumulative rule, so that any sequence of refunds
+//! is exact, never negative, and ends at the lines. Taxes and commissions are the rounded proportion of what was given
+//! back *so far*, less what was returned before: they too end at their whole.
+
+use partita_provider::clamped_cumulative;
+
+use super::{FeePolicy, RefundError};
+use crate::payments::{Line, SellerShare};
+
+/// How much of what a platform asks back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Everything that is left.
+    Everything,
+    /// A gross amount; minor units.
+    Amount(i64),
+    /// Net amounts of lines: (line, minor units).
+    Lines(Vec<(i32, i64)>),
+}
+
+/// Who gives what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocated {
+    /// What the buyer gets, tax included; minor units.
+    pub gross: i64,
+    /// By line, in their order; only lines that give something.
+    pub shares: Vec<SellerShare>,
+}
+
+/// Allocates a refund over the lines of its payment.
+///
+/// # Errors
+/// [`RefundError`] when more is asked than is left.
+pub(super) fn allocate(lines: &[Line], asked: &Asked, fee: FeePolicy) -> Result<Allocated, RefundError> {
+    let given = match asked {
+        Asked::Everything => lines.iter().map(|line| (line.remaining().amount, line.remaining().tax)).collect(),
+        Asked::Amount(amount) => by_amount(lines, *amount)?,
+        Asked::Lines(named) => by_line(lines, named)?,
+    };
+    let shares: Vec<SellerShare> = lines
+        .iter()
+        .zip(given)
+        .filter(|(_, (amount, tax))| *amount > 0 || *tax > 0)
+        .map(|(line, (amount, tax))| SellerShare {
+            line: line.number,
+            amount,
+            tax,
+            commission: returned_commission(line, amount, fee),
+        })
+        .collect();
+    let gross = shares.iter().map(|share| share.amount + share.tax).sum();
+    if gross == 0 { Err(RefundError::NothingLeft) } else { Ok(Allocated { gross, shares }) }
+}
+
+fn by_amount(lines: &[Line], amount: i64) -> Result<Vec<(i64, i64)>, RefundError> {
+    let original: Vec<i64> = lines.iter().flat_map(|line| [line.amount, line.tax_amount]).collect();
+    let already: Vec<i64> = lines.iter().flat_map(|line| [line.refunded_amount, line.refunded_tax]).collect();
+    let before: i64 = already.iter().sum();
+    let left = original.iter().sum::<i64>() - before;
+    if left == 0 {
+        return Err(RefundError::NothingLeft);
+    }
+    if amount > left {
+        return Err(RefundError::MoreThanLeft { asked: amount, left });
+    }
+    let parts = clamped_cumulative(before + amount, &original, &already)
+        .map_err(|_| RefundError::MoreThanLeft { asked: amount, left })?;
+    Ok(parts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+}
+
+fn by_line(lines: &[Line], named: &[(i32, i64)]) -> Result<Vec<(i64, i64)>, RefundError> {
+    let mut given = vec![(0, 0); lines.len()];
+    for (index, (number, amount)) in named.iter().enumerate() {
+        let place = lines
+            .iter()
+            .position(|line| line.number == *number)
+            .ok_or(RefundError::UnknownLine { index, line: *number })?;
+        if given[place] != (0, 0) {
+            return Err(RefundError::RepeatedLine { index, line: *number });
+        }
+        let line = &lines[place];
+        let left = line.remaining().amount;
+        if *amount > left {
+            return Err(RefundError::MoreThanLeftOfLine { index, line: *number, asked: *amount, left });
+        }
+        let tax = proportion(line.tax_amount, line.refunded_amount + amount, line.amount);
+        // Never below zero: refunds by amount may have given more of the tax than the proportion.
+        given[place] = (*amount, (tax - line.refunded_tax).max(0));
+    }
+    Ok(given)
+}
+
+fn returned_commission(line: &Line, amount: i64, fee: FeePolicy) -> i64 {
+    match fee {
+        FeePolicy::Kept => 0,
+        FeePolicy::Returned => {
+            // What was kept in earlier refunds stays kept: only what this one's goods carry is returned.
+            let before = proportion(line.commission, line.refunded_amount, line.amount);
+            let after = proportion(line.commission, line.refunded_amount + amount, line.amount);
+            (after - before).clamp(0, line.remaining().commission)
+        }
+    }
+}
+
+/// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.
+fn proportion(whole: i64, part: i64, of: i64) -> i64 {
+    let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of));
+    i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chart::SellerNumber;
+    use crate::id::SellerId;
+    use crate::payments::{LineKind, TaxLiability};
+
+    fn line(number: i32, amount: i64, tax_amount: i64, commission: i64) -> Line {
+        Line {
+            number,
+            kind: LineKind::Item,
+            seller: Some((SellerId::from(uuid::Uuid::nil()), SellerNumber(number + 1))),
+            amount,
+            tax_amount,
+            tax_liability: TaxLiability::Platform,
+            tax_jurisdiction: None,
+            category: None,
+            commission,
+            fee_policy: None,
+            refunded_amount: 0,
+            refunded_tax: 0,
+            returned_commission: 0,
+        }
+    }
+
+    fn worked_cart() -> Vec<Line> {
+        vec![line(0, 60_00, 12_00, 6_00), line(1, 40_00, 8_00, 4_00)]
+    }
+
+    fn record(lines: &mut [Line], allocated: &Allocated) {
+        for share in &allocated.shares {
+            let line = lines.iter_mut().find(|line| line.number == share.line).expect("allocated over these lines");
+            line.refunded_amount += share.amount;
+            line.refunded_tax += share.tax;
+            line.returned_commission += share.commission;
+        }
+    }
+
+    #[test]
+    fn the_worked_cart_gives_25_and_its_tax_then_the_rest() {
+        let mut cart = worked_cart();
+        let first = allocate(&cart, &Asked::Lines(vec![(0, 25_00)]), FeePolicy::Returned).expect("lawful");
+        assert_eq!(first.gross, 30_00);
+        assert_eq!(first.shares, [SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 }]);
+        record(&mut cart, &first);
+        let rest = allocate(&cart, &Asked::Everything, FeePolicy::Returned).expect("lawful");
+        assert_eq!(rest.gross, 90_00);
+        assert_eq!(
+            rest.shares,
+            [
+                SellerShare { line: 0, amount: 35_00, tax: 7_00, commission: 3_50 },
+                SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00 },
+            ]
+        );
+        record(&mut cart, &rest);
+        assert!(matches!(allocate(&cart, &Asked::Everything, FeePolicy::Returned), Err(RefundError::NothingLeft)));
+    }
+
+    #[test]
+    fn a_gross_amount_is_spread_over_goods_and_taxes() {
+        let allocated = allocate(&worked_cart(), &Asked::Amount(12_00), FeePolicy::Returned).expect("lawful");
+        assert_eq!(allocated.gross, 12_00);
+        assert_eq!(
+            allocated.shares,
+            [
+                SellerShare { line: 0, amount: 6_00, tax: 1_20, commission: 60 },
+                SellerShare { line: 1, amount: 4_00, tax: 80, commission: 40 },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kept_commission_stays_with_the_platform() {
+        let mut cart = worked_cart();
+        let kept = allocate(&cart, &Asked::Lines(vec![(0, 30_00)]), FeePolicy::Kept).expect("lawful");
+        assert_eq!(kept.shares[0].commission, 0);
+        record(&mut cart, &kept);
+        let returned = allocate(&cart, &Asked::Lines(vec![(0, 30_00)]), FeePolicy::Returned).expect("lawful");
+        assert_eq!(returned.shares[0].commission, 3_00, "only what the second half of the goods carries");
+    }
+
+    #[test]
+    fn more_than_is_left_is_refused_with_what_is_left() {
+        let cart = worked_cart();
+        let fee = FeePolicy::Returned;
+        assert!(matches!(
+            allocate(&cart, &Asked::Amount(120_01), fee),
+            Err(RefundError::MoreThanLeft { asked: 120_01, left: 120_00 })
+        ));
+        assert!(matches!(
+            allocate(&cart, &Asked::Lines(vec![(1, 40_01)]), fee),
+            Err(RefundError::MoreThanLeftOfLine { index: 0, line: 1, asked: 40_01, left: 40_00 })
+        ));
+        assert!(matches!(
+            allocate(&cart, &Asked::Lines(vec![(0, 1), (7, 1)]), fee),
+            Err(RefundError::UnknownLine { index: 1, line: 7 })
+        ));
+        assert!(matches!(
+            allocate(&cart, &Asked::Lines(vec![(0, 1), (0, 1)]), fee),
+            Err(RefundError::RepeatedLine { index: 1, line: 0 })
+        ));
+    }
+
+    fn carts() -> impl Strategy<Value = Vec<Line>> {
+        prop::collection::vec((1_i64..50_000, 0_i64..9_000, 0_i64..=10_000), 1..6).prop_map(|parts| {
+            let lines = parts.into_iter().enumerate();
+            lines
+                .map(|(index, (amount, tax, bps))| {
+                    line(i32::try_from(index).expect("few"), amount, tax, amount * bps / 10_000)
+                })
+                .collect()
+        })
+    }
+
+    fn left(lines: &[Line]) -> i64 {
+        lines.iter().map(|line| line.remaining().amount + line.remaining().tax).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn any_sequence_of_refunds_is_exact_and_ends_at_the_whole(
+            mut lines in carts(), steps in prop::collection::vec((any::<bool>(), 1_i64..30_000, 0_usize..6), 0..10)
+        ) {
+            for (by_line, amount, place) in steps {
+                if left(&lines) == 0 { break; }
+                let line = &lines[place % lines.len()];
+                let asked = match line.remaining().amount {
+                    rest if by_line && rest > 0 => Asked::Lines(vec![(line.number, amount.min(rest))]),
+                    _ => Asked::Amount(amount.min(left(&lines))),
+                };
+                let allocated = allocate(&lines, &asked, FeePolicy::Returned).expect("lawful");
+                if let Asked::Amount(amount) = asked { prop_assert_eq!(allocated.gross, amount); }
+                for share in &allocated.shares {
+                    prop_assert!(share.amount >= 0 && share.tax >= 0 && share.commission >= 0);
+                }
+                record(&mut lines, &allocated);
+                for line in &lines {
+                    let rest = line.remaining();
+                    prop_assert!(rest.amount >= 0 && rest.tax >= 0 && rest.commission >= 0);
+                }
+            }
+            if left(&lines) > 0 {
+                let rest = allocate(&lines, &Asked::Everything, FeePolicy::Returned).expect("lawful");
+                record(&mut lines, &rest);
+            }
+            prop_assert_eq!(left(&lines), 0);
+            for line in &lines {
+                prop_assert_eq!(line.remaining().commission, 0);
+            }
+        }
+    }
+}

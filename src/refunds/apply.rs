@@ -1,0 +1,190 @@
+//! Taking the provider's word on a refund.
+
+use jiff::Timestamp;
+use partita_db::Tx;
+use partita_ledger::Floors;
+use partita_provider::{Refund as Said, RefundStatus as ProviderStatus, Refusal};
+
+use super::{Refund, RefundError, RefundStatus, record, store};
+use crate::actor::Actor;
+use crate::chart::Kind;
+use crate::id::RefundId;
+use crate::journal::{Entry, Journal, Record};
+use crate::operations::Operation;
+use crate::payments::{self, Payment};
+use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::sellers::METADATA_OBJECT;
+use crate::transfers;
+
+/// Takes the provider's word on a refund. Returns ours, if it is one of this book's.
+///
+/// # Errors
+/// [`RefundError::Contradiction`] when it is not what was asked, or failed after its money had left.
+pub async fn apply(
+    tx: &mut Tx,
+    said: &Said,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Option<RefundId>, RefundError> {
+    let named = said.metadata.get(METADATA_OBJECT).and_then(|text| RefundId::parse(text).ok());
+    let Some((refund, payment)) = find_locked(tx, named, &said.id).await? else {
+        return Ok(None);
+    };
+    if said.amount != refund.amount || said.payment.is_some() && said.payment != payment.provider_payment {
+        return Err(RefundError::Contradiction(format!("{} of {:?}", said.amount, said.payment)));
+    }
+    match &said.status {
+        ProviderStatus::Failed | ProviderStatus::Canceled => {
+            failed(tx, &refund, &payment, said, journal, now).await?;
+        }
+        ProviderStatus::Succeeded => advance(tx, &refund, &payment, said, RefundStatus::Succeeded, journal, now).await?,
+        ProviderStatus::Pending | ProviderStatus::RequiresAction | ProviderStatus::Other(_) => {
+            advance(tx, &refund, &payment, said, RefundStatus::Pending, journal, now).await?;
+        }
+    }
+    Ok(Some(refund.id))
+}
+
+/// The payment is locked before its refund, everywhere.
+async fn find_locked(
+    tx: &mut Tx,
+    named: Option<RefundId>,
+    provider_refund: &str,
+) -> Result<Option<(Refund, Payment)>, RefundError> {
+    let Some(unlocked) = store::find_by(tx, named, provider_refund).await? else {
+        return Ok(None);
+    };
+    let payment = payments::find_for_update(tx, unlocked.payment).await?.ok_or(RefundError::PaymentNotFound)?;
+    let refund = store::find_for_update(tx, unlocked.id).await?.ok_or(RefundError::NotFound)?;
+    Ok(Some((refund, payment)))
+}
+
+async fn advance(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    said: &Said,
+    status: RefundStatus,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    if refund.status == RefundStatus::Failed {
+        return Err(RefundError::Contradiction("it was refused before".to_owned()));
+    }
+    book_movement(tx, refund, payment, said, journal).await?;
+    let rises = match refund.status {
+        RefundStatus::Processing => true,
+        RefundStatus::Pending => status == RefundStatus::Succeeded,
+        RefundStatus::Succeeded | RefundStatus::Failed => false,
+    };
+    if !rises {
+        return Ok(());
+    }
+    let changed = store::set_status(tx, refund, status, &said.id, now).await?;
+    let event = if status == RefundStatus::Succeeded { "refund.succeeded" } else { "refund.pending" };
+    record(tx, &changed, Some(refund.status), event, Actor::System, now).await?;
+    transfers::schedule_rebalance(tx, payment.key, now).await?;
+    Ok(())
+}
+
+/// Books what the provider took from the platform's balance, once it says what it took.
+async fn book_movement(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    said: &Said,
+    journal: &mut Journal,
+) -> Result<(), RefundError> {
+    let Some(movement) = &said.balance_transaction else { return Ok(()) };
+    let owner = Owner { object_type: "refund", object_id: Some(refund.id.uuid()) };
+    let recorded = provider_movements::record(tx, journal.keys(), &refund.provider, "", movement, owner).await?;
+    let Recorded::New(source) = recorded else { return Ok(()) };
+    if movement.currency != refund.amount.currency || movement.net != -refund.amount.minor {
+        return Err(RefundError::Contradiction(format!("{} moved {}", movement.id, movement.net)));
+    }
+    let chart = payments::chart(tx.book_id(), refund.amount.currency);
+    journal.add(Record {
+        kind: Kind::RefundConfirmed,
+        source,
+        subject: payment.key,
+        effective_at: effective_at(movement),
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: payments::refund_confirmed(chart, -movement.net, movement.state),
+    });
+    Ok(())
+}
+
+async fn failed(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    said: &Said,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    if refund.status == RefundStatus::Failed {
+        return Ok(());
+    }
+    if refund.status == RefundStatus::Succeeded || said.balance_transaction.is_some() {
+        return Err(RefundError::Contradiction("it failed after its money had left".to_owned()));
+    }
+    let refusal = Refusal {
+        code: said.failure_reason.clone().unwrap_or_else(|| "unknown".to_owned()),
+        decline_code: None,
+        message: "the provider could not give the refund".to_owned(),
+        request_id: None,
+    };
+    let operation = crate::operations::find_newest_by_object(tx, refund.id.uuid()).await?.ok_or(RefundError::NotFound)?;
+    undo(tx, refund, payment, &operation, &refusal, journal, now).await
+}
+
+/// Takes the provider's refusal of a refund: everyone has back what was taken when it was asked.
+///
+/// # Errors
+/// What the database says.
+pub async fn apply_refusal(
+    tx: &mut Tx,
+    id: RefundId,
+    operation: &Operation,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    let (refund, payment) = find_locked(tx, Some(id), "").await?.ok_or(RefundError::NotFound)?;
+    if refund.status != RefundStatus::Processing {
+        return Ok(());
+    }
+    undo(tx, &refund, &payment, operation, refusal, journal, now).await
+}
+
+async fn undo(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    operation: &Operation,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    let shares = store::find_lines(tx, refund.id).await?;
+    let lines = payments::find_lines(tx, payment.id).await?;
+    let changed = store::set_failed(tx, refund, refusal, now).await?;
+    record(tx, &changed, Some(refund.status), "refund.failed", Actor::System, now).await?;
+    payments::record_refund(tx, payment.id, &shares, -1, now).await?;
+    // To where the shares stand now: they may have been released since the refund was asked.
+    let chart = payments::chart(tx.book_id(), payment.amount.currency);
+    let asked = payments::refund_shares(chart, &lines, &shares, payment.funds);
+    let mirror = |entry: Entry| Entry { debit: entry.credit, credit: entry.debit, amount: entry.amount };
+    journal.add(Record {
+        kind: Kind::RefundRefused,
+        source: operation.key,
+        subject: payment.key,
+        effective_at: now,
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: asked.into_iter().map(mirror).collect(),
+    });
+    transfers::schedule_rebalance(tx, payment.key, now).await?;
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! Refunds: money back to the buyer, taken from those who got it.
+//!
+//! What a refund takes from whom is decided by [`allocation`] when it is asked, under the payment's row lock and
+//! counting everything asked before; the rows' constraints refuse more than there is. The sellers' parts leave their
+//! balances when the refund is asked; the provider's confirmation takes it from the platform's balance, and then the
+//! transfers are taken back as far as the refund made them too large.
+
+mod allocation;
+mod apply;
+mod error;
+mod store;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use partita_db::{BookId, Scope, Tx};
+use partita_ledger::Floors;
+use partita_provider::{Command, CreateRefund, Money, Refusal};
+
+pub use allocation::{Allocated, Asked};
+pub use apply::{apply, apply_refusal};
+pub use error::RefundError;
+pub use store::{ListFilter, find, find_lines, list, list_by_payment};
+
+use crate::actor::Actor;
+use crate::app::App;
+use crate::chart::Kind;
+use crate::id::{OperationId, PaymentId, RefundId};
+use crate::idempotency::{self, Begun, Claim};
+use crate::journal::{Journal, Record};
+use crate::operations::{self, FirstTry, NewOperation, Target};
+use crate::outbox::{self, Change};
+use crate::payments::{self, Payment, PaymentStatus, SellerShare};
+use crate::sellers;
+
+/// Whether the platform gives its commission back with the goods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeePolicy {
+    /// In proportion to the goods.
+    Returned,
+    /// Not.
+    Kept,
+}
+
+impl FeePolicy {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Returned => "returned",
+            Self::Kept => "kept",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Returned, Self::Kept].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundStatus {
+    /// Asked; no definite answer yet.
+    Processing,
+    /// The provider has it and waits.
+    Pending,
+    /// Sent to the buyer.
+    Succeeded,
+    /// Refused; nothing moved.
+    Failed,
+}
+
+impl RefundStatus {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Processing, Self::Pending, Self::Succeeded, Self::Failed].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// A refund.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// Its id.
+    pub id: RefundId,
+    /// Its number.
+    pub key: i64,
+    /// The platform's own id of it.
+    pub reference: Option<String>,
+    /// What is given back.
+    pub payment: PaymentId,
+    /// How much, tax included.
+    pub amount: Money,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// Whether the commission goes back too.
+    pub fee: FeePolicy,
+    /// Why, in the platform's words.
+    pub reason: Option<String>,
+    /// The provider's name.
+    pub provider: String,
+    /// Its id at the provider.
+    pub provider_refund: Option<String>,
+    /// Why it failed.
+    pub failure: Option<Refusal>,
+    /// The platform's own data.
+    pub metadata: serde_json::Value,
+    /// How often it changed.
+    pub sequence: i32,
+    /// When it was asked, by the business clock.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a platform asks.
+#[derive(Debug, Clone)]
+pub struct NewRefund {
+    /// The payment to give back of.
+    pub payment: PaymentId,
+    /// How much of what.
+    pub asked: Asked,
+    /// Whether the commission goes back too.
+    pub fee: FeePolicy,
+    /// Why, in the platform's words.
+    pub reason: Option<String>,
+    /// The platform's own id, unique among its refunds.
+    pub reference: Option<String>,
+    /// The platform's own data.
+    pub metadata: serde_json::Value,
+}
+
+/// Checks, allocates, books and stores a refund and the intent to ask it; the caller submits the operation.
+///
+/// # Errors
+/// [`RefundError`]; nothing is stored then.
+pub async fn create(
+    app: &Arc<App>,
+    book: BookId,
+    actor: Actor,
+    request: idempotency::Request,
+    input: NewRefund,
+) -> Result<Begun<RefundId>, RefundError> {
+    let provider = app.provider(book).await?;
+    let now = app.clock.now();
+    let (app_in, input) = (Arc::clone(app), Arc::new(input));
+    app.db
+        .run_tx("create refund", Scope::Book(book), move |tx| {
+            let (app, input, provider, request) =
+                (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
+            Box::pin(async move {
+                match idempotency::claim(tx, &request, now).await? {
+                    Claim::Fresh => {}
+                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
+                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
+                    Claim::Mismatch => return Err(RefundError::KeyReused),
+                }
+                let payment =
+                    payments::find_for_update(tx, input.payment).await?.ok_or(RefundError::PaymentNotFound)?;
+                let provider_payment = refundable(&payment)?;
+                let lines = payments::find_lines(tx, payment.id).await?;
+                let allocated = allocation::allocate(&lines, &input.asked, input.fee)?;
+                let (id, operation_id) = (RefundId::new(), OperationId::new());
+                let amount = Money::new(allocated.gross, payment.amount.currency);
+                let command = Command::CreateRefund(CreateRefund {
+                    payment: provider_payment,
+                    amount,
+                    metadata: sellers::metadata(operation_id, &id.to_string()),
+                });
+                let key = app.keys.next(tx).await?;
+                let operation = NewOperation {
+                    id: operation_id,
+                    key: app.keys.next(tx).await?,
+                    target: Target { object_type: "refund", object_id: id.uuid(), object_key: payment.key },
+                    provider: provider.name(),
+                    request: provider.prepare(&command)?,
+                    command,
+                    actor,
+                };
+                let refund = store::insert(tx, id, key, &input, &payment, amount, actor, now).await?;
+                store::insert_lines(tx, id, &allocated.shares).await?;
+                payments::record_refund(tx, payment.id, &allocated.shares, 1, now).await?;
+                idempotency::bind(tx, &request.key, "refund", id.uuid()).await?;
+                operations::plan(tx, &operation, FirstTry::Now, now).await?;
+                record(tx, &refund, None, "refund.created", actor, now).await?;
+                let mut journal = Journal::new(&app.keys);
+                let chart = payments::chart(book, payment.amount.currency);
+                journal.add(Record {
+                    kind: Kind::RefundAsked,
+                    source: operation.key,
+                    subject: payment.key,
+                    effective_at: now,
+                    actor,
+                    floors: Floors::Pass,
+                    entries: payments::refund_shares(chart, &lines, &allocated.shares, payment.funds),
+                });
+                journal.post(tx).await?;
+                Ok(Begun::Fresh(id))
+            })
+        })
+        .await
+}
+
+/// What a refund would take from whom. Changes nothing.
+///
+/// # Errors
+/// As [`create`].
+pub async fn preview(
+    app: &Arc<App>,
+    book: BookId,
+    payment: PaymentId,
+    asked: Asked,
+    fee: FeePolicy,
+) -> Result<(Payment, Allocated), RefundError> {
+    let asked = Arc::new(asked);
+    app.db
+        .read("preview refund", Scope::Book(book), move |tx| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move {
+                let payment = payments::find(tx, payment).await?.ok_or(RefundError::PaymentNotFound)?;
+                refundable(&payment)?;
+                let lines = payments::find_lines(tx, payment.id).await?;
+                let allocated = allocation::allocate(&lines, &asked, fee)?;
+                Ok((payment, allocated))
+            })
+        })
+        .await
+}
+
+fn refundable(payment: &Payment) -> Result<String, RefundError> {
+    match (payment.status, &payment.provider_payment) {
+        (PaymentStatus::Succeeded, Some(provider_payment)) => Ok(provider_payment.clone()),
+        (status, _) => Err(RefundError::WrongState { status }),
+    }
+}
+
+async fn record(
+    tx: &mut Tx,
+    refund: &Refund,
+    from: Option<RefundStatus>,
+    event: &'static str,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    let change = Change {
+        object_type: "refund",
+        object_id: refund.id.uuid(),
+        sequence: refund.sequence,
+        from: from.map(RefundStatus::as_str),
+        to: refund.status.as_str(),
+        event,
+        payload: serde_json::json!({
+            "object": "refund", "id": refund.id, "payment": refund.payment, "status": refund.status.as_str(),
+            "amount": refund.amount.minor, "currency": refund.amount.currency, "fee": refund.fee.as_str(),
+        }),
+        actor,
+        detail: refund.failure.as_ref().map(|failure| failure.message.clone()),
+        at: now,
+    };
+    Ok(outbox::record(tx, &change).await?)
+}
+
+/// The lines of a refund as shares of its payment's lines.
+pub(crate) type Shares = Vec<SellerShare>;

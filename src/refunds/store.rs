@@ -1,0 +1,274 @@
+//! SQL of refunds and refund_lines.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+use partita_provider::{Currency, Money, Refusal};
+use uuid::Uuid;
+
+use super::{FeePolicy, NewRefund, Refund, RefundError, RefundStatus, Shares};
+use crate::actor::Actor;
+use crate::id::{PaymentId, RefundId};
+use crate::payments::{Payment, SellerShare};
+
+/// Which refunds to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListFilter {
+    /// Any of these; all when empty.
+    pub statuses: Vec<String>,
+    /// Of this payment.
+    pub payment: Option<PaymentId>,
+    /// Older than this refund.
+    pub before: Option<RefundId>,
+}
+
+struct Row {
+    id: Uuid,
+    key: i64,
+    reference: Option<String>,
+    payment_id: Uuid,
+    amount: i64,
+    currency: String,
+    status: String,
+    fee: String,
+    reason: Option<String>,
+    provider: String,
+    provider_refund: Option<String>,
+    failure: Option<serde_json::Value>,
+    metadata: serde_json::Value,
+    sequence: i32,
+    created_at: jiff_sqlx::Timestamp,
+    updated_at: jiff_sqlx::Timestamp,
+}
+
+impl From<Row> for Refund {
+    fn from(row: Row) -> Self {
+        let currency = Currency::parse(&row.currency).expect("written from a currency");
+        Self {
+            id: row.id.into(),
+            key: row.key,
+            reference: row.reference,
+            payment: row.payment_id.into(),
+            amount: Money::new(row.amount, currency),
+            status: RefundStatus::parse(&row.status).expect("refunds_status_known allows no other word"),
+            fee: FeePolicy::parse(&row.fee).expect("refunds_fee_known allows no other word"),
+            reason: row.reason,
+            provider: row.provider,
+            provider_refund: row.provider_refund,
+            failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
+            metadata: row.metadata,
+            sequence: row.sequence,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+        }
+    }
+}
+
+macro_rules! select {
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select id, key, reference, payment_id, amount, currency, status, fee, reason, provider, provider_refund, failure,
+                      metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+               from refunds "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row's worth of facts, each of another type")]
+pub(super) async fn insert(
+    tx: &mut Tx,
+    id: RefundId,
+    key: i64,
+    input: &NewRefund,
+    payment: &Payment,
+    amount: Money,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Refund, RefundError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into refunds (book_id, id, key, reference, payment_id, amount, currency, status, fee, reason, provider,
+                              metadata, created_by, sequence, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, 'processing', $8, $9, $10, $11, $12, 1, $13, $13)",
+        book.get(),
+        id.uuid(),
+        key,
+        input.reference,
+        payment.id.uuid(),
+        amount.minor,
+        amount.currency.code(),
+        input.fee.as_str(),
+        input.reason,
+        payment.provider,
+        input.metadata,
+        actor.to_string(),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)
+    .map_err(|error| match error.constraint() {
+        Some("refunds_reference_unique") => RefundError::ReferenceTaken,
+        _ => error.into(),
+    })?;
+    find(tx, id).await?.ok_or(RefundError::NotFound)
+}
+
+pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[SellerShare]) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    sqlx::query!(
+        "insert into refund_lines (book_id, refund_id, line, amount, tax_amount, commission)
+         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[])",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|share| share.amount),
+        &column(|share| share.tax),
+        &column(|share| share.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What each line of the payment gives back in a refund, in their order.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_lines(tx: &mut Tx, id: RefundId) -> Result<Shares, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        "select line, amount, tax_amount, commission from refund_lines where book_id = $1 and refund_id = $2 order by line",
+        book.get(),
+        id.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let share = |(line, amount, tax, commission)| SellerShare { line, amount, tax, commission };
+    Ok(rows.into_iter().map(|row| share((row.line, row.amount, row.tax_amount, row.commission))).collect())
+}
+
+/// A refund by its id.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(tx: &mut Tx, id: RefundId) -> Result<Option<Refund>, DbError> {
+    find_by(tx, Some(id), "").await
+}
+
+pub(super) async fn find_by(
+    tx: &mut Tx,
+    named: Option<RefundId>,
+    provider_refund: &str,
+) -> Result<Option<Refund>, DbError> {
+    let book = tx.book_id();
+    let row = match named {
+        Some(id) => {
+            select!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?
+        }
+        None => {
+            select!("where book_id = $1 and provider_refund = $2", book.get(), provider_refund)
+                .fetch_optional(tx.conn())
+                .await?
+        }
+    };
+    Ok(row.map(Refund::from))
+}
+
+pub(super) async fn find_for_update(tx: &mut Tx, id: RefundId) -> Result<Option<Refund>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(row.map(Refund::from))
+}
+
+/// The refunds of a payment, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_by_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Refund>, DbError> {
+    let book = tx.book_id();
+    let rows = select!("where book_id = $1 and payment_id = $2 order by id", book.get(), payment.uuid())
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(Refund::from).collect())
+}
+
+/// Refunds, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Refund>, DbError> {
+    let book = tx.book_id();
+    let rows = select!(
+        "where book_id = $1 and (cardinality($2::text[]) = 0 or status = any($2)) and ($3::uuid is null or payment_id = $3)
+           and ($4::uuid is null or id < $4)
+         order by id desc limit $5",
+        book.get(),
+        &filter.statuses,
+        filter.payment.map(PaymentId::uuid),
+        filter.before.map(RefundId::uuid),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Refund::from).collect())
+}
+
+async fn changed(tx: &mut Tx, id: RefundId, rows: u64) -> Result<Refund, RefundError> {
+    if rows != 1 {
+        return Err(RefundError::Contradiction("it changed meanwhile".to_owned()));
+    }
+    find(tx, id).await?.ok_or(RefundError::NotFound)
+}
+
+pub(super) async fn set_status(
+    tx: &mut Tx,
+    refund: &Refund,
+    status: RefundStatus,
+    provider_refund: &str,
+    now: Timestamp,
+) -> Result<Refund, RefundError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update refunds set status = $4, provider_refund = $5, sequence = sequence + 1, updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        refund.id.uuid(),
+        refund.status.as_str(),
+        status.as_str(),
+        provider_refund,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, refund.id, done.rows_affected()).await
+}
+
+pub(super) async fn set_failed(
+    tx: &mut Tx,
+    refund: &Refund,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Result<Refund, RefundError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update refunds set status = 'failed', failure = $4, sequence = sequence + 1, updated_at = $5
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        refund.id.uuid(),
+        refund.status.as_str(),
+        serde_json::to_value(refusal).expect("refusals serialise"),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, refund.id, done.rows_affected()).await
+}

@@ -1,0 +1,217 @@
+//! Taking the provider's word on a transfer or a reversal.
+
+use jiff::{SignedDuration, Timestamp};
+use partita_db::Tx;
+use partita_ledger::Floors;
+use partita_provider::{BalanceTransaction, Refusal, Reversal as SaidReversal, Transfer as Said};
+
+use super::{Reversal, Transfer, TransferError, TransferStatus, entries, record, record_reversal, schedule_rebalance, store};
+use crate::actor::Actor;
+use crate::chart::{Chart, Kind};
+use crate::id::{ReversalId, TransferId};
+use crate::journal::{Entry, Journal, Record};
+use crate::operations::Operation;
+use crate::payments;
+use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::sellers::{self, METADATA_OBJECT, Seller};
+
+/// How long after a refusal the payment's transfers are looked at again.
+const RETRY_AFTER_REFUSAL_HOURS: i64 = 1;
+
+/// Takes the provider's word on a transfer. Returns ours, if it is one of this book's.
+///
+/// # Errors
+/// [`TransferError::Contradiction`], [`TransferError::Incomplete`].
+pub async fn apply(
+    tx: &mut Tx,
+    said: &Said,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Option<TransferId>, TransferError> {
+    let named = said.metadata.get(METADATA_OBJECT).and_then(|text| TransferId::parse(text).ok());
+    let Some(transfer) = store::find_for_update(tx, named, &said.id).await? else {
+        return Ok(None);
+    };
+    let seller = sellers::find(tx, transfer.seller).await?.ok_or(TransferError::NotFound)?;
+    if said.amount != transfer.amount || seller.account.as_ref() != Some(&said.destination) {
+        return Err(TransferError::Contradiction(format!("{} to {}", said.amount, said.destination)));
+    }
+    if transfer.status != TransferStatus::Processing {
+        return Ok(Some(transfer.id));
+    }
+    let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
+    let theirs = said.destination_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
+    let changed = store::set_succeeded(tx, &transfer, &said.id, now).await?;
+    record(tx, &changed, Some(transfer.status), "transfer.succeeded", now).await?;
+    let booking = Booking::of(tx, transfer.payment, &seller, Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) }, &transfer.provider).await?;
+    let chart = booking.chart;
+    booking
+        .add(tx, journal, "", ours, Kind::TransferConfirmed, entries::confirmed(chart, -ours.net, ours.state))
+        .await?;
+    let arrived = entries::arrived(chart, seller.number, theirs.net, theirs.state);
+    booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await?;
+    schedule_rebalance(tx, booking.payment_key, now).await?;
+    Ok(Some(transfer.id))
+}
+
+/// Takes the provider's refusal of a transfer: the seller has its money back.
+///
+/// # Errors
+/// What the database says.
+pub async fn apply_refusal(
+    tx: &mut Tx,
+    id: TransferId,
+    operation: &Operation,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), TransferError> {
+    let transfer = store::find_for_update(tx, Some(id), "").await?.ok_or(TransferError::NotFound)?;
+    if transfer.status != TransferStatus::Processing {
+        return Ok(());
+    }
+    let seller = sellers::find(tx, transfer.seller).await?.ok_or(TransferError::NotFound)?;
+    let changed = store::set_failed(tx, &transfer, refusal, now).await?;
+    record(tx, &changed, Some(transfer.status), "transfer.failed", now).await?;
+    let chart = Chart { book: tx.book_id(), currency: transfer.amount.currency };
+    journal.add(Record {
+        kind: Kind::TransferRefused,
+        source: operation.key,
+        subject: operation.object_key,
+        effective_at: now,
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: entries::refused(chart, seller.number, transfer.amount.minor),
+    });
+    schedule_rebalance(tx, operation.object_key, now + SignedDuration::from_hours(RETRY_AFTER_REFUSAL_HOURS)).await
+}
+
+/// Takes the provider's word on a reversal. Returns ours, if it is one of this book's.
+///
+/// # Errors
+/// [`TransferError::Contradiction`], [`TransferError::Incomplete`].
+pub async fn apply_reversal(
+    tx: &mut Tx,
+    said: &SaidReversal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Option<ReversalId>, TransferError> {
+    let named = said.metadata.get(METADATA_OBJECT).and_then(|text| ReversalId::parse(text).ok());
+    let Some((reversal, transfer)) = find_reversal_locked(tx, named, &said.id).await? else {
+        return Ok(None);
+    };
+    if said.amount != reversal.amount || transfer.provider_transfer.as_ref() != Some(&said.transfer) {
+        return Err(TransferError::Contradiction(format!("{} of {}", said.amount, said.transfer)));
+    }
+    if reversal.status != TransferStatus::Processing {
+        return Ok(Some(reversal.id));
+    }
+    let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
+    let theirs = said.source_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
+    let seller = sellers::find(tx, reversal.seller).await?.ok_or(TransferError::NotFound)?;
+    let account = seller.account.clone().ok_or(TransferError::SellerHasNoAccount)?;
+    let amount = reversal.amount.minor;
+    let after = store::add_reversing(tx, transfer.id, -amount, amount, now).await?;
+    record(tx, &after, Some(transfer.status), "transfer.reversed", now).await?;
+    let changed = store::set_reversal_succeeded(tx, &reversal, &said.id, now).await?;
+    record_reversal(tx, &changed, Some(reversal.status), "reversal.succeeded", now).await?;
+    let owner = Owner { object_type: "reversal", object_id: Some(reversal.id.uuid()) };
+    let booking = Booking::of(tx, reversal.payment, &seller, owner, &reversal.provider).await?;
+    let chart = booking.chart;
+    let reversed = entries::reversed(chart, seller.number, ours.net, ours.state);
+    booking.add(tx, journal, "", ours, Kind::ReversalConfirmed, reversed).await?;
+    let taken = entries::taken(chart, seller.number, -theirs.net, theirs.state);
+    booking.add(tx, journal, &account, theirs, Kind::ReversalTaken, taken).await?;
+    schedule_rebalance(tx, booking.payment_key, now).await?;
+    Ok(Some(reversal.id))
+}
+
+/// Takes the provider's refusal of a reversal: nothing was booked when it was asked, so nothing is undone.
+///
+/// # Errors
+/// What the database says.
+pub async fn apply_reversal_refusal(
+    tx: &mut Tx,
+    id: ReversalId,
+    operation: &Operation,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Result<(), TransferError> {
+    let (reversal, transfer) = find_reversal_locked(tx, Some(id), "").await?.ok_or(TransferError::NotFound)?;
+    if reversal.status != TransferStatus::Processing {
+        return Ok(());
+    }
+    store::add_reversing(tx, transfer.id, -reversal.amount.minor, 0, now).await?;
+    let changed = store::set_reversal_failed(tx, &reversal, refusal, now).await?;
+    record_reversal(tx, &changed, Some(reversal.status), "reversal.failed", now).await?;
+    schedule_rebalance(tx, operation.object_key, now + SignedDuration::from_hours(RETRY_AFTER_REFUSAL_HOURS)).await
+}
+
+/// The transfer is locked before its reversal, everywhere.
+async fn find_reversal_locked(
+    tx: &mut Tx,
+    named: Option<ReversalId>,
+    provider_reversal: &str,
+) -> Result<Option<(Reversal, Transfer)>, TransferError> {
+    let Some(unlocked) = store::find_reversal_by(tx, named, provider_reversal).await? else {
+        return Ok(None);
+    };
+    let transfer =
+        store::find_for_update(tx, Some(unlocked.transfer), "").await?.ok_or(TransferError::NotFound)?;
+    let reversal = store::find_reversal_for_update(tx, unlocked.id).await?.ok_or(TransferError::NotFound)?;
+    Ok(Some((reversal, transfer)))
+}
+
+/// What the two movements of a transfer or a reversal have in common.
+struct Booking<'a> {
+    chart: Chart,
+    payment_key: i64,
+    owner: Owner,
+    provider: &'a str,
+}
+
+impl<'a> Booking<'a> {
+    async fn of(
+        tx: &mut Tx,
+        payment: crate::id::PaymentId,
+        seller: &Seller,
+        owner: Owner,
+        provider: &'a str,
+    ) -> Result<Self, TransferError> {
+        let payment = payments::find(tx, payment).await?.ok_or(TransferError::PaymentNotFound)?;
+        let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
+        Ok(Self { chart, payment_key: payment.key, owner, provider })
+    }
+
+    async fn add(
+        &self,
+        tx: &mut Tx,
+        journal: &mut Journal,
+        account: &str,
+        movement: &BalanceTransaction,
+        kind: Kind,
+        entries: Vec<Entry>,
+    ) -> Result<(), TransferError> {
+        if movement.currency != self.chart.currency {
+            return Err(TransferError::Contradiction(format!("a movement in {}", movement.currency)));
+        }
+        let recorded =
+            provider_movements::record(tx, journal.keys(), self.provider, account, movement, self.owner).await?;
+        let Recorded::New(source) = recorded else {
+            return Err(TransferError::Contradiction(format!("{} is booked for something else", movement.id)));
+        };
+        if entries.iter().any(|entry| entry.amount < 0) {
+            return Err(TransferError::Contradiction(format!("{} moves the other way", movement.id)));
+        }
+        journal.add(Record {
+            kind,
+            source,
+            subject: self.payment_key,
+            effective_at: effective_at(movement),
+            actor: Actor::System,
+            floors: Floors::Pass,
+            entries,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What is booked when something happens to a transfer. Pure.
+
+use partita_ledger::AccountKey;
+use partita_provider::SettlementState;
+
+use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
+use crate::journal::Entry;
+use crate::payments::provider_account;
+
+/// The seller's account at the provider that a movement stands on.
+pub(crate) fn connected_account(chart: Chart, seller: SellerNumber, state: SettlementState) -> AccountKey {
+    chart.seller(
+        seller,
+        match state {
+            SettlementState::Pending => SellerAccount::ConnectedPending,
+            SettlementState::Available => SellerAccount::ConnectedAvailable,
+        },
+    )
+}
+
+/// A transfer was asked: the seller's money waits in clearing.
+pub(super) fn asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+    let available = chart.seller(seller, SellerAccount::Available);
+    vec![Entry { debit: available, credit: chart.platform(PlatformAccount::ClearingTransfer), amount }]
+}
+
+/// The provider took it from the platform's balance.
+pub(super) fn confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let clearing = chart.platform(PlatformAccount::ClearingTransfer);
+    vec![Entry { debit: clearing, credit: provider_account(chart, state), amount }]
+}
+
+/// The provider refused it: the seller has its money back.
+pub(super) fn refused(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+    let available = chart.seller(seller, SellerAccount::Available);
+    vec![Entry { debit: chart.platform(PlatformAccount::ClearingTransfer), credit: available, amount }]
+}
+
+/// Mirror: it arrived on the seller's account.
+pub(super) fn arrived(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let owner = chart.seller(seller, SellerAccount::Owner);
+    vec![Entry { debit: connected_account(chart, seller, state), credit: owner, amount }]
+}
+
+/// The provider gave a reversal back to the platform's balance.
+pub(super) fn reversed(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let available = chart.seller(seller, SellerAccount::Available);
+    vec![Entry { debit: provider_account(chart, state), credit: available, amount }]
+}
+
+/// Mirror: a reversal left the seller's account.
+pub(super) fn taken(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let owner = chart.seller(seller, SellerAccount::Owner);
+    vec![Entry { debit: owner, credit: connected_account(chart, seller, state), amount }]
+}
+
+#[cfg(test)]
+mod tests {
+    use partita_db::BookId;
+    use partita_provider::Currency;
+
+    use super::*;
+
+    const A: SellerNumber = SellerNumber(1);
+
+    fn chart() -> Chart {
+        Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
+    }
+
+    fn entry(debit: AccountKey, credit: AccountKey, amount: i64) -> Vec<Entry> {
+        vec![Entry { debit, credit, amount }]
+    }
+
+    #[test]
+    fn a_transfer_of_54_asked_confirmed_and_mirrored() {
+        let c = chart();
+        let (available, clearing) =
+            (c.seller(A, SellerAccount::Available), c.platform(PlatformAccount::ClearingTransfer));
+        let provider = c.platform(PlatformAccount::ProviderAvailable);
+        let (connected, owner) = (c.seller(A, SellerAccount::ConnectedAvailable), c.seller(A, SellerAccount::Owner));
+        assert_eq!(asked(c, A, 54_00), entry(available, clearing, 54_00));
+        assert_eq!(confirmed(c, 54_00, SettlementState::Available), entry(clearing, provider, 54_00));
+        assert_eq!(refused(c, A, 54_00), entry(clearing, available, 54_00));
+        assert_eq!(arrived(c, A, 54_00, SettlementState::Available), entry(connected, owner, 54_00));
+    }
+
+    #[test]
+    fn a_transfer_of_unsettled_funds_stands_pending_on_both_sides() {
+        let c = chart();
+        let (clearing, pending) =
+            (c.platform(PlatformAccount::ClearingTransfer), c.platform(PlatformAccount::ProviderPending));
+        let (connected, owner) = (c.seller(A, SellerAccount::ConnectedPending), c.seller(A, SellerAccount::Owner));
+        assert_eq!(confirmed(c, 54_00, SettlementState::Pending), entry(clearing, pending, 54_00));
+        assert_eq!(arrived(c, A, 54_00, SettlementState::Pending), entry(connected, owner, 54_00));
+    }
+
+    #[test]
+    fn a_reversal_of_22_50_comes_back_and_leaves_the_mirror() {
+        let c = chart();
+        let (available, provider) =
+            (c.seller(A, SellerAccount::Available), c.platform(PlatformAccount::ProviderAvailable));
+        let (connected, owner) = (c.seller(A, SellerAccount::ConnectedAvailable), c.seller(A, SellerAccount::Owner));
+        assert_eq!(reversed(c, A, 22_50, SettlementState::Available), entry(provider, available, 22_50));
+        assert_eq!(taken(c, A, 22_50, SettlementState::Available), entry(owner, connected, 22_50));
+    }
+}

@@ -1,0 +1,135 @@
+//! What is due, and where: the one routing table of the worker. A row names a book, a kind and a number; the work
+//! itself is found in the book. Due times are business time; leases are the database's.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{BookId, DbError, Tx};
+
+/// A claimed row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// What kind of work.
+    pub kind: String,
+    /// In which book.
+    pub book: BookId,
+    /// On what.
+    pub id: i64,
+    /// When it was due, by the business clock: finishing takes the row away only if nobody moved this meanwhile.
+    pub due_at: Timestamp,
+}
+
+/// Makes work due at `at`, or earlier if it already is.
+///
+/// # Errors
+/// What the database says.
+pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into due (kind, book_id, id, due_at) values ($1, $2, $3, $4)
+         on conflict (kind, book_id, id) do update set due_at = excluded.due_at, lease_until = null
+         where due.due_at > excluded.due_at or due.lease_until is not null",
+        kind,
+        book.get(),
+        id,
+        at.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A claimed row with the lease that proves the claim.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The row.
+    pub due: Due,
+    /// Who schedules the same work meanwhile takes the lease away, so that finishing does not lose it.
+    pub lease: Timestamp,
+}
+
+/// Claims up to `limit` rows of a kind that are due at `now`.
+///
+/// # Errors
+/// What the database says.
+pub async fn claim(
+    tx: &mut Tx,
+    kind: &str,
+    now: Timestamp,
+    lease_seconds: i32,
+    limit: i64,
+) -> Result<Vec<Claimed>, DbError> {
+    let rows = sqlx::query!(
+        r#"update due set lease_until = clock_timestamp() + make_interval(secs => $3)
+           where (kind, book_id, id) in (
+               select kind, book_id, id from due
+               where kind = $1 and due_at <= $2 and (lease_until is null or lease_until < clock_timestamp())
+               order by due_at, book_id, id limit $4 for update skip locked)
+           returning kind, book_id as "book: BookId", id, due_at as "due_at: jiff_sqlx::Timestamp",
+                     lease_until as "lease!: jiff_sqlx::Timestamp""#,
+        kind,
+        now.to_sqlx() as _,
+        f64::from(lease_seconds),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let mut claimed: Vec<Claimed> = rows
+        .into_iter()
+        .map(|row| Claimed {
+            due: Due { kind: row.kind, book: row.book, id: row.id, due_at: row.due_at.to_jiff() },
+            lease: row.lease.to_jiff(),
+        })
+        .collect();
+    claimed.sort_by_key(|c| (c.due.due_at, c.due.book, c.due.id));
+    Ok(claimed)
+}
+
+/// Takes a claimed row away, unless it was scheduled again meanwhile.
+///
+/// # Errors
+/// What the database says.
+pub async fn finish(tx: &mut Tx, claimed: &Claimed) -> Result<(), DbError> {
+    sqlx::query!(
+        "delete from due where kind = $1 and book_id = $2 and id = $3 and lease_until = $4",
+        claimed.due.kind,
+        claimed.due.book.get(),
+        claimed.due.id,
+        claimed.lease.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Gives a claimed row back, to be claimed again from `at`, unless it was scheduled again meanwhile.
+///
+/// # Errors
+/// What the database says.
+pub async fn postpone(tx: &mut Tx, claimed: &Claimed, at: Timestamp) -> Result<(), DbError> {
+    sqlx::query!(
+        "update due set due_at = $5, lease_until = null
+         where kind = $1 and book_id = $2 and id = $3 and lease_until = $4",
+        claimed.due.kind,
+        claimed.due.book.get(),
+        claimed.due.id,
+        claimed.lease.to_sqlx() as _,
+        at.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// When the next row of any of these kinds is due; none when nothing is.
+///
+/// # Errors
+/// What the database says.
+pub async fn next(tx: &mut Tx, kinds: &[String]) -> Result<Option<Timestamp>, DbError> {
+    let next = sqlx::query_scalar!(
+        r#"select min(due_at) as "next: jiff_sqlx::Timestamp" from due where kind = any($1)"#,
+        kinds
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(next.map(jiff_sqlx::Timestamp::to_jiff))
+}

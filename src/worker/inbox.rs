@@ -1,0 +1,203 @@
+//! Applies stored webhooks: an event says where to look, the object that is read then says what happened.
+//!
+//! A batch is read from the provider outside any transaction, each object once however many events point at it, and
+//! applied in one transaction with the marks. A batch that fails is done again event by event, so that one poison
+//! event harms no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use partita_db::{BookId, Scope, Tx};
+use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
+use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
+
+use crate::app::App;
+use crate::events::{self, Applied, ApplyError, Origin, Remedy};
+use crate::journal::Journal;
+use crate::platforms::Mode;
+
+const BOOKS: i64 = 16;
+const EVENTS: i64 = 64;
+const LEASE: Duration = Duration::from_secs(60);
+const PARK_SECONDS: i64 = 60;
+const TRIES_BEFORE_QUARANTINE: i32 = 10;
+
+/// Applies one batch of events in every book that has some; returns how many were looked at.
+///
+/// # Errors
+/// What the database says of the queue; what goes wrong with an event is kept with it.
+pub async fn apply_inbox(app: &Arc<App>) -> Result<usize, ApplyError> {
+    let now = app.clock.now();
+    let books = app
+        .db
+        .run_tx("claim inboxes", Scope::Routing, move |tx| {
+            Box::pin(async move { inbox::claim_books(tx, BOOKS, now, LEASE).await })
+        })
+        .await?;
+    let mut looked_at = 0;
+    for book in books {
+        match apply_book(app, book).await {
+            Ok(count) => looked_at += count,
+            Err(error) => tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later"),
+        }
+    }
+    Ok(looked_at)
+}
+
+async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
+    let mode = events::mode_of(app, book).await?;
+    let now = app.clock.now();
+    let due = app
+        .db
+        .run_tx("peek inbox", Scope::Book(book), move |tx| {
+            Box::pin(async move { inbox::claim_due(tx, EVENTS, now).await })
+        })
+        .await?;
+    let count = due.len();
+    let provider = app.provider(book).await?;
+    let read = Arc::new(read_all(&*provider, &due).await);
+    if let Err(error) = apply_batch(app, book, mode, Arc::clone(&read), None).await {
+        tracing::warn!(book = book.get(), %error, "a batch of events failed; applied one by one");
+        for key in read.keys() {
+            apply_alone(app, book, mode, Arc::clone(&read), key.clone()).await?;
+        }
+    }
+    app.db
+        .run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await }))
+        .await?;
+    Ok(count)
+}
+
+/// What reading the object behind an event came to.
+#[derive(Debug, Clone)]
+enum Read {
+    /// The object as it is now.
+    Object(Arc<ProviderObject>),
+    /// Nothing that this release acts on.
+    Meaningless,
+    /// To be read again later.
+    Later(String),
+    /// Never to be understood.
+    Poison(String),
+}
+
+async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxKey, Read> {
+    let mut fetched: HashMap<Lookup, Read> = HashMap::new();
+    let mut read = HashMap::new();
+    for event in due {
+        let result = match lookup_of(provider, event) {
+            Ok(None) => Read::Meaningless,
+            Err(why) => Read::Poison(why),
+            Ok(Some(lookup)) => match fetched.get(&lookup) {
+                Some(known) => known.clone(),
+                None => {
+                    let result = fetch(provider, &lookup).await;
+                    fetched.insert(lookup, result.clone());
+                    result
+                }
+            },
+        };
+        read.insert(event.key.clone(), result);
+    }
+    read
+}
+
+fn lookup_of(provider: &dyn Provider, event: &InboxEvent) -> Result<Option<Lookup>, String> {
+    let read = provider.read_event(&event.raw).map_err(|error| error.to_string())?;
+    let of_connected_account = !event.key.account.is_empty();
+    // What connected accounts tell of their own charges is the mirror's other side: our transfers book it.
+    Ok(read.concerns.filter(|lookup| {
+        !of_connected_account || matches!(lookup, Lookup::Payout { .. } | Lookup::Account(_))
+    }))
+}
+
+async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {
+    match provider.fetch(lookup).await {
+        Ok(object) => Read::Object(Arc::new(object)),
+        Err(FetchError::Unreadable(why)) => Read::Poison(why),
+        Err(error) => Read::Later(error.to_string()),
+    }
+}
+
+/// Applies what was read of the events that are still open; with `only`, that one event.
+async fn apply_batch(
+    app: &Arc<App>,
+    book: BookId,
+    mode: Mode,
+    read: Arc<HashMap<InboxKey, Read>>,
+    only: Option<InboxKey>,
+) -> Result<(), ApplyError> {
+    let now = app.clock.now();
+    let app_in = Arc::clone(app);
+    app.db
+        .run_tx("apply inbox", Scope::Book(book), move |tx| {
+            let (app, read, only) = (Arc::clone(&app_in), Arc::clone(&read), only.clone());
+            Box::pin(async move {
+                let due = inbox::claim_due(tx, EVENTS, now).await?;
+                let mut journal = Journal::new(&app.keys);
+                let (mut applied, mut ignored) = (Vec::new(), Vec::new());
+                for event in due.into_iter().filter(|event| only.as_ref().is_none_or(|key| *key == event.key)) {
+                    match read.get(&event.key) {
+                        None => {}
+                        Some(Read::Meaningless) => ignored.push(event.key),
+                        Some(Read::Later(why)) => put_off(tx, &event, why, now).await?,
+                        Some(Read::Poison(why)) => inbox::quarantine(tx, &event.key, why).await?,
+                        Some(Read::Object(object)) => {
+                            let origin =
+                                Origin { provider: "stripe", account: &event.key.account, mode, now };
+                            match events::apply_object(tx, object, origin, &mut journal).await? {
+                                Applied::Ours(_) => applied.push(event.key),
+                                Applied::NotOurs => {
+                                    put_off(tx, &event, "no object of ours is behind it", now).await?;
+                                }
+                            }
+                        }
+                    }
+                }
+                inbox::mark_applied(tx, &applied, now).await?;
+                inbox::ignore(tx, &ignored).await?;
+                journal.post(tx).await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Applies one event, or keeps with it why it cannot be.
+async fn apply_alone(
+    app: &Arc<App>,
+    book: BookId,
+    mode: Mode,
+    read: Arc<HashMap<InboxKey, Read>>,
+    key: InboxKey,
+) -> Result<(), ApplyError> {
+    let Err(error) = apply_batch(app, book, mode, read, Some(key.clone())).await else {
+        return Ok(());
+    };
+    let (why, remedy, now) = (error.to_string(), error.remedy(), app.clock.now());
+    tracing::warn!(book = book.get(), event = key.event_id, why, ?remedy, "an event cannot be applied");
+    app.db
+        .run_tx("keep event's trouble", Scope::Book(book), move |tx| {
+            let (key, why) = (key.clone(), why.clone());
+            Box::pin(async move {
+                let due = inbox::claim_due(tx, EVENTS, now).await?;
+                let Some(event) = due.into_iter().find(|event| event.key == key) else { return Ok(()) };
+                match remedy {
+                    Remedy::Person => inbox::quarantine(tx, &key, &why).await?,
+                    Remedy::Later | Remedy::Again => put_off(tx, &event, &why, now).await?,
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Parks an event, or gives it up after many tries.
+async fn put_off(tx: &mut Tx, event: &InboxEvent, why: &str, now: Timestamp) -> Result<(), ApplyError> {
+    if event.attempts >= TRIES_BEFORE_QUARANTINE {
+        return Ok(inbox::quarantine(tx, &event.key, why).await?);
+    }
+    Ok(inbox::park(tx, &event.key, now + SignedDuration::from_secs(PARK_SECONDS), why).await?)
+}

@@ -1,0 +1,26 @@
+//! Brings what sellers have got of a payment to what they are entitled to.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::Next;
+use super::due::Due;
+use crate::app::App;
+use crate::events::ApplyError;
+use crate::journal::JournalError;
+use crate::transfers::{self, TransferError};
+
+/// How soon it is tried again when another payment took the seller's money first.
+const OVERTAKEN_SECONDS: i64 = 1;
+
+pub(super) async fn rebalance(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
+    match transfers::rebalance(app, due.book, due.id).await {
+        Ok(()) => Ok(Next::Done),
+        Err(TransferError::Journal(JournalError::Refused { refusal, .. })) => {
+            tracing::info!(?refusal, "a seller's balance was spent meanwhile; looked at again");
+            Ok(Next::At(app.clock.now() + SignedDuration::from_secs(OVERTAKEN_SECONDS)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Webhook bodies: a hint of what to read, nothing more.
+//!
+//! Read leniently and not through async-stripe's types, which refuse a known event whose object lacks a field, and
+//! every event of Stripe's v2 namespace: an event that was verified must never be lost for its shape.
+
+use partita_provider::{Event, FetchError, Lookup};
+use serde_json::Value;
+
+use crate::resource::is_id;
+
+/// Reads an event of any type. What is missing reads as absent: `livemode` as false, `created` as 0.
+///
+/// # Errors
+/// [`FetchError::Unreadable`] when it is not JSON with an id and a type.
+pub(crate) fn read(body: &[u8]) -> Result<Event, FetchError> {
+    let event: Value =
+        serde_json::from_slice(body).map_err(|error| FetchError::Unreadable(format!("event: {error}")))?;
+    let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
+    let required = |name: &str| text(name).ok_or_else(|| FetchError::Unreadable(format!("event without {name}")));
+    let account = text("account");
+    Ok(Event {
+        id: required("id")?,
+        kind: required("type")?,
+        livemode: event.get("livemode").and_then(Value::as_bool).unwrap_or(false),
+        created: event.get("created").and_then(Value::as_i64).unwrap_or(0),
+        concerns: event.pointer("/data/object").and_then(|object| concerns(account.as_deref(), object)),
+        account,
+    })
+}
+
+/// What to read. Told by the object, not by the event's name: every event carries its object, and a name that Stripe
+/// adds tomorrow for a refund or a payout still leads to that refund or payout.
+///
+/// A connected account's own charges, refunds and transfers are not ours to book; its payouts and the account are.
+fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
+    let id = id_at(object, "/id")?;
+    match (object.get("object").and_then(Value::as_str)?, account) {
+        ("account", _) => Some(Lookup::Account(id)),
+        ("payout", _) => Some(Lookup::Payout { account: account.map(str::to_owned), payout: id }),
+        ("charge", None) => Some(concerns_of_charge(id, object)),
+        ("payment_intent", None) => Some(Lookup::Payment(id)),
+        ("refund", None) => Some(Lookup::Refund(id)),
+        ("topup", None) => Some(Lookup::TopUp(id)),
+        ("transfer", None) => Some(Lookup::Transfer(id)),
+        _ => None,
+    }
+}
+
+/// `charge.refunded` carries the charge and, for endpoints of older API versions, its refunds: then the newest is what
+/// happened. Newer versions send `refund.created` beside it, so that the payment is enough here.
+fn concerns_of_charge(charge: String, object: &Value) -> Lookup {
+    if let Some(refund) = id_at(object, "/refunds/data/0/id") {
+        return Lookup::Refund(refund);
+    }
+    id_at(object, "/payment_intent").map_or(Lookup::PaymentOfCharge(charge), Lookup::Payment)
+}
+
+fn id_at(object: &Value, pointer: &str) -> Option<String> {
+    object.pointer(pointer).and_then(Value::as_str).filter(|id| is_id(id)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn concerned(account: Option<&str>, object: &Value) -> Option<Lookup> {
+        let body = json!({
+            "id": "evt_1", "type": "some.thing", "account": account, "livemode": true, "created": 1_700_000_000,
+            "data": {"object": object},
+        });
+        read(body.to_string().as_bytes()).expect("an event").concerns
+    }
+
+    #[test]
+    fn each_object_leads_to_its_lookup() {
+        let id = |text: &str| text.to_owned();
+        let table = [
+            (json!({"object": "payment_intent", "id": "pi_1"}), Lookup::Payment(id("pi_1"))),
+            (json!({"object": "charge", "id": "ch_1", "payment_intent": "pi_1"}), Lookup::Payment(id("pi_1"))),
+            (json!({"object": "charge", "id": "ch_1", "payment_intent": null}), Lookup::PaymentOfCharge(id("ch_1"))),
+            (
+                json!({"object": "charge", "id": "ch_1", "refunds": {"data": [{"id": "re_2"}, {"id": "re_1"}]}}),
+                Lookup::Refund(id("re_2")),
+            ),
+            (json!({"object": "refund", "id": "re_1"}), Lookup::Refund(id("re_1"))),
+            (json!({"object": "transfer", "id": "tr_1"}), Lookup::Transfer(id("tr_1"))),
+            (json!({"object": "topup", "id": "tu_1"}), Lookup::TopUp(id("tu_1"))),
+            (json!({"object": "account", "id": "acct_1"}), Lookup::Account(id("acct_1"))),
+            (json!({"object": "payout", "id": "po_1"}), Lookup::Payout { account: None, payout: id("po_1") }),
+        ];
+        for (object, expected) in table {
+            assert_eq!(concerned(None, &object), Some(expected));
+        }
+    }
+
+    #[test]
+    fn of_a_connected_account_only_the_account_and_its_payouts_concern_us() {
+        let account = Some("acct_1");
+        let payout = concerned(account, &json!({"object": "payout", "id": "po_1"}));
+        assert_eq!(payout, Some(Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() }));
+        let updated = concerned(account, &json!({"object": "account", "id": "acct_1"}));
+        assert_eq!(updated, Some(Lookup::Account("acct_1".into())));
+        for object in ["charge", "payment_intent", "refund", "transfer", "topup"] {
+            assert_eq!(concerned(account, &json!({"object": object, "id": "x_1"})), None, "{object}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_and_a_thin_event_are_kept_without_concern() {
+        let thin = br#"{"id":"evt_9","object":"v2.core.event","type":"v2.core.account.updated",
+            "created":"2026-01-01T00:00:00Z","livemode":true,"related_object":{"id":"acct_1"}}"#;
+        let event = read(thin).expect("id and type are enough");
+        assert_eq!((event.id.as_str(), event.created, event.livemode), ("evt_9", 0, true));
+        assert_eq!(event.concerns, None);
+        assert_eq!(concerned(None, &json!({"object": "dispute", "id": "dp_1"})), None);
+        assert_eq!(concerned(None, &json!({})), None);
+        assert_eq!(concerned(None, &Value::Null), None);
+    }
+
+    #[test]
+    fn an_id_that_is_none_leads_nowhere() {
+        assert_eq!(concerned(None, &json!({"object": "refund", "id": "../accounts"})), None);
+        assert_eq!(concerned(None, &json!({"object": "refund", "id": 7})), None);
+    }
+
+    #[test]
+    fn what_is_no_event_is_unreadable() {
+        for bad in [&b""[..], b"{", b"[]", b"\"evt_1\"", br#"{"id":"evt_1"}"#, br#"{"type":"x"}"#, b"\xff"] {
+            assert!(matches!(read(bad), Err(FetchError::Unreadable(_))), "{bad:?}");
+        }
+    }
+}

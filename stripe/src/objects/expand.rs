@@ -1,0 +1,19 @@
+//! What is asked for along with an object, so that one answer holds all that its booking needs.
+
+/// A payment's charge with its movement on the balance.
+pub(crate) const PAYMENT: [&str; 1] = ["latest_charge.balance_transaction"];
+/// A payout's movement, and the one that gives it back.
+pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
+/// A refund's movement.
+pub(crate) const REFUND: [&str; 1] = ["balance_transaction"];
+/// A reversal's movements, on the platform's balance and on the connected account's.
+pub(crate) const REVERSAL: [&str; 2] = ["balance_transaction", "destination_payment_refund.balance_transaction"];
+/// A top-up's movement.
+pub(crate) const TOP_UP: [&str; 1] = ["balance_transaction"];
+/// A transfer's movements, on the platform's balance and on the connected account's.
+pub(crate) const TRANSFER: [&str; 2] = ["balance_transaction", "destination_payment.balance_transaction"];
+
+/// The form in which the builders take them.
+pub(crate) fn expand(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
+}

@@ -1,0 +1,197 @@
+//! Commands as requests: async-stripe's typed builders give method, path and form; we fix the order of the form.
+
+use std::collections::{BTreeMap, HashMap};
+
+use partita_provider::{
+    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
+    CreateTransfer, PayoutInterval, PrepareError, PreparedRequest,
+};
+use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
+use stripe_connect::account as accounts;
+use stripe_connect::account_link as links;
+use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
+use stripe_core::payment_intent as intents;
+use stripe_core::refund as refunds;
+
+use crate::amount::{to_stripe, to_stripe_currency};
+use crate::objects::expand;
+use crate::resource::is_id;
+
+/// The exact bytes of a command's request.
+pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError> {
+    let request = match command {
+        Command::CreateAccount(c) => create_account(c)?,
+        Command::CreateAccountLink(c) => create_account_link(c),
+        Command::CreatePayment(c) => create_payment(c)?,
+        Command::CancelPayment(c) => cancel_payment(c)?,
+        Command::CreateTransfer(c) => create_transfer(c)?,
+        Command::CreateReversal(c) => create_reversal(c)?,
+        Command::CreateRefund(c) => create_refund(c)?,
+        Command::CreateTopUp(c) => create_top_up(c)?,
+    };
+    Ok(PreparedRequest {
+        method: method(request.method).to_owned(),
+        path: format!("/v1{}", request.path),
+        body: ordered(&request.body.unwrap_or_default()),
+        account: None,
+    })
+}
+
+/// The method's name on the wire.
+pub(crate) fn method(method: StripeMethod) -> &'static str {
+    match method {
+        StripeMethod::Get => "GET",
+        StripeMethod::Post => "POST",
+        StripeMethod::Delete => "DELETE",
+    }
+}
+
+/// Sorts a form's pairs. The builders keep metadata in a hash map, whose order changes from run to run; the same
+/// command must always make the same bytes. Array members carry their index, so their order survives.
+fn ordered(form: &str) -> String {
+    let mut pairs: Vec<&str> = form.split('&').filter(|pair| !pair.is_empty()).collect();
+    pairs.sort_unstable();
+    pairs.join("&")
+}
+
+fn metadata(kept: &BTreeMap<String, String>) -> HashMap<String, String> {
+    kept.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn path_id<'a>(what: &str, id: &'a str) -> Result<&'a str, PrepareError> {
+    if is_id(id) { Ok(id) } else { Err(PrepareError::Unsupported(format!("{id:?} is not an id of a {what}"))) }
+}
+
+fn create_account(command: &CreateAccount) -> Result<RequestBuilder, PrepareError> {
+    let country = &command.country;
+    if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(PrepareError::Unsupported(format!("{country:?} is not an ISO 3166 country code")));
+    }
+    let mut request = accounts::CreateAccount::new()
+        .country(country.clone())
+        .email(command.email.clone())
+        .default_currency(to_stripe_currency(command.default_currency)?)
+        .capabilities(capabilities())
+        .controller(controller())
+        .settings(payout_settings(command.payout_interval))
+        .metadata(metadata(&command.metadata));
+    if let Some(business_type) = &command.business_type {
+        request = request.business_type(match business_type.as_str() {
+            "company" => stripe_shared::AccountBusinessType::Company,
+            "individual" => stripe_shared::AccountBusinessType::Individual,
+            other => return Err(PrepareError::Unsupported(format!("no business type {other:?}"))),
+        });
+    }
+    Ok(request.build())
+}
+
+/// What a seller needs to be paid by transfers. `card_payments` comes with it because Stripe grants `transfers` alone
+/// only under the recipient agreement (<https://docs.stripe.com/connect/account-capabilities>).
+fn capabilities() -> accounts::CreateAccountCapabilities {
+    let mut asked = accounts::CreateAccountCapabilities::new();
+    asked.card_payments = Some(accounts::CreateAccountCapabilitiesCardPayments { requested: Some(true) });
+    asked.transfers = Some(accounts::CreateAccountCapabilitiesTransfers { requested: Some(true) });
+    asked
+}
+
+/// Stripe collects requirements and hosts a dashboard; the platform bears fees and losses: an Express account
+/// (<https://docs.stripe.com/connect/migrate-to-controller-properties>).
+fn controller() -> accounts::CreateAccountController {
+    accounts::CreateAccountController {
+        fees: Some(accounts::CreateAccountControllerFees {
+            payer: Some(accounts::CreateAccountControllerFeesPayer::Application),
+        }),
+        losses: Some(accounts::CreateAccountControllerLosses {
+            payments: Some(accounts::CreateAccountControllerLossesPayments::Application),
+        }),
+        requirement_collection: Some(accounts::CreateAccountControllerRequirementCollection::Stripe),
+        stripe_dashboard: Some(accounts::CreateAccountControllerStripeDashboard {
+            type_: Some(accounts::CreateAccountControllerStripeDashboardType::Express),
+        }),
+    }
+}
+
+fn payout_settings(interval: PayoutInterval) -> accounts::CreateAccountSettings {
+    let mut schedule = accounts::CreateAccountSettingsPayoutsSchedule::new();
+    schedule.interval = Some(match interval {
+        PayoutInterval::Daily => accounts::CreateAccountSettingsPayoutsScheduleInterval::Daily,
+        PayoutInterval::Manual => accounts::CreateAccountSettingsPayoutsScheduleInterval::Manual,
+    });
+    let mut payouts = accounts::CreateAccountSettingsPayouts::new();
+    payouts.schedule = Some(schedule);
+    let mut settings = accounts::CreateAccountSettings::new();
+    settings.payouts = Some(payouts);
+    settings
+}
+
+fn create_account_link(command: &CreateAccountLink) -> RequestBuilder {
+    links::CreateAccountLink::new(command.account.clone(), links::CreateAccountLinkType::AccountOnboarding)
+        .refresh_url(command.refresh_url.clone())
+        .return_url(command.return_url.clone())
+        .build()
+}
+
+fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareError> {
+    let mut methods = intents::CreatePaymentIntentAutomaticPaymentMethods::new(true);
+    // The payment is confirmed by a server, which can follow no redirect.
+    methods.allow_redirects = Some(intents::CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Never);
+    let currency = to_stripe_currency(command.amount.currency)?;
+    let mut request = intents::CreatePaymentIntent::new(to_stripe(command.amount)?, currency)
+        .confirm(true)
+        .payment_method(command.payment_method.clone())
+        .automatic_payment_methods(methods)
+        .transfer_group(command.transfer_group.clone())
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::PAYMENT));
+    if let Some(description) = &command.description {
+        request = request.description(description.clone());
+    }
+    Ok(request.build())
+}
+
+fn cancel_payment(command: &CancelPayment) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("payment", &command.payment)?;
+    Ok(intents::CancelPaymentIntent::new(id).expand(expand(&expand::PAYMENT)).build())
+}
+
+fn create_transfer(command: &CreateTransfer) -> Result<RequestBuilder, PrepareError> {
+    let currency = to_stripe_currency(command.amount.currency)?;
+    let mut request = transfers::CreateTransfer::new(currency, command.destination.clone())
+        .amount(to_stripe(command.amount)?)
+        .transfer_group(command.transfer_group.clone())
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::TRANSFER));
+    if let Some(charge) = &command.source_charge {
+        request = request.source_transaction(charge.clone());
+    }
+    Ok(request.build())
+}
+
+fn create_reversal(command: &CreateReversal) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("transfer", &command.transfer)?;
+    Ok(reversals::CreateIdTransferReversal::new(id)
+        .amount(to_stripe(command.amount)?)
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::REVERSAL))
+        .build())
+}
+
+fn create_refund(command: &CreateRefund) -> Result<RequestBuilder, PrepareError> {
+    Ok(refunds::CreateRefund::new()
+        .payment_intent(command.payment.clone())
+        .amount(to_stripe(command.amount)?)
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::REFUND))
+        .build())
+}
+
+fn create_top_up(command: &CreateTopUp) -> Result<RequestBuilder, PrepareError> {
+    let currency = to_stripe_currency(command.amount.currency)?;
+    let mut request = topups::CreateTopup::new(to_stripe(command.amount)?, currency)
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::TOP_UP));
+    if let Some(description) = &command.description {
+        request = request.description(description.clone());
+    }
+    Ok(request.build())
+}

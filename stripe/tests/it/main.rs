@@ -1,0 +1,9 @@
+//! The adapter from outside: what it sends, against Stripe's own parameter types; what it makes of answers, good and
+//! broken; and all of it against the simulator.
+
+mod contract;
+mod objects;
+mod outcomes;
+mod simulator;
+mod support;
+mod telemetry;
