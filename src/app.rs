@@ -77,8 +77,10 @@ impl App {
         if secret_key.expose_secret().is_empty() {
             return Err(ProviderSetupError::Unusable("the secret key is empty".to_owned()));
         }
-        let base_url =
-            connection.base_url.parse().map_err(|error| ProviderSetupError::Unusable(format!("base address: {error}")))?;
+        let base_url = connection
+            .base_url
+            .parse()
+            .map_err(|error| ProviderSetupError::Unusable(format!("base address: {error}")))?;
         let stripe = Stripe::try_new(&StripeOptions { base_url, ..StripeOptions::new(secret_key) })
             .map_err(|error| ProviderSetupError::Unusable(error.to_string()))?;
         let provider: Arc<dyn Provider> = Arc::new(stripe);

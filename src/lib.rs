@@ -11,6 +11,7 @@ pub mod chart;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod due;
 pub mod events;
 pub mod fees;
 pub mod http;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
@@ -229,6 +230,12 @@ async fn listen(listener: TcpListener, router: Router, mut stopped: watch::Recei
         // An error means that the sender is gone: stop as well.
         let _stopped = stopped.wait_for(|stop| *stop).await;
     };
+    // Answers are small: waiting to fill a packet would cost 40 ms each.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
         tracing::error!(%error, "the simulator stopped listening");
     }

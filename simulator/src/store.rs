@@ -93,7 +93,7 @@ pub(crate) async fn children(conn: &mut PgConnection, parent: &str, object: &str
 pub(crate) async fn with_children(conn: &mut PgConnection, mut object: Value) -> Result<Value, ApiError> {
     let (field, kind) = match text(&object, "object") {
         "transfer" if integer(&object, "amount_reversed") > 0 => ("reversals", "transfer_reversal"),
-        "charge" if object["refunds"].is_object() => ("refunds", "refund"),
+        "charge" if integer(&object, "amount_refunded") > 0 => ("refunds", "refund"),
         "account" => ("external_accounts", "bank_account"),
         _ => return Ok(object),
     };

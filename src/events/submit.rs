@@ -16,7 +16,7 @@ use crate::operations::{
     retry_delay_ms, verdict,
 };
 use crate::platforms::{self, Mode};
-use crate::worker::due;
+use crate::due;
 
 /// How long after its command a key that the provider may have forgotten is looked at again.
 const STALE_KEY_HOURS: i64 = 1;

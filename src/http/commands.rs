@@ -15,7 +15,7 @@ use super::HttpState;
 use super::auth::Caller;
 use super::idempotency;
 use super::problem::Problem;
-use crate::events::{self, Driven};
+use crate::events::{self, Driven, Holder};
 use crate::idempotency::{Begun, Request, StoredAnswer, finish};
 use crate::operations::{self, OperationState};
 
@@ -69,15 +69,15 @@ pub async fn drive<Id: Copy>(
     begun: Begun<Id>,
     uuid: fn(Id) -> Uuid,
 ) -> Result<Progress<Id>, Problem> {
-    let (id, resumed) = match begun {
+    let (id, holder) = match begun {
         Begun::Answered(StoredAnswer { status, body }) => {
             return Ok(Progress::Answered(idempotency::answer(status, body, true)));
         }
-        Begun::Fresh(id) => (id, false),
-        Begun::Resumed(id) => (id, true),
+        Begun::Fresh(id) => (id, Holder::Us),
+        Begun::Resumed(id) => (id, Holder::Anyone),
     };
-    let driven = events::drive(&state.app, caller.book, uuid(id), WAIT).await?;
-    if resumed && driven == Driven::Open && is_being_sent(state, caller, uuid(id)).await? {
+    let driven = events::drive(&state.app, caller.book, uuid(id), holder, WAIT).await?;
+    if holder == Holder::Anyone && driven == Driven::Open && is_being_sent(state, caller, uuid(id)).await? {
         return Err(idempotency::in_flight());
     }
     Ok(Progress::Read(id))

@@ -1,7 +1,7 @@
 //! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
 
 use partita_ledger::LedgerError;
-use partita_provider::PrepareError;
+use partita_provider::{FetchError, PrepareError};
 
 use super::idempotency;
 use super::problem::{Place, Problem};
@@ -12,6 +12,7 @@ use crate::fees::FeeError;
 use crate::journal::JournalError;
 use crate::payments::PaymentError;
 use crate::payouts::PayoutError;
+use crate::reconciliation::ReconciliationError;
 use crate::refunds::RefundError;
 use crate::sellers::SellerError;
 use crate::top_ups::TopUpError;
@@ -240,6 +241,22 @@ impl From<ApplyError> for Problem {
             ApplyError::Db(error) => error.into(),
             // The client asked nothing wrong: what the provider said could not be taken.
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ReconciliationError> for Problem {
+    fn from(error: ReconciliationError) -> Self {
+        match error {
+            ReconciliationError::NotFound => Self::not_found("reconciliation run"),
+            ReconciliationError::Fetch(FetchError::Unreachable(_)) => {
+                Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error)
+            }
+            ReconciliationError::Fetch(_) => Self::internal(&error),
+            ReconciliationError::Provider(error) => error.into(),
+            ReconciliationError::Apply(error) => error.into(),
+            ReconciliationError::Ledger(error) => error.into(),
+            ReconciliationError::Db(error) => error.into(),
         }
     }
 }

@@ -13,6 +13,8 @@ use partita_db::{Db, DbError, Scope};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::HttpState;
 use super::problem::Problem;
@@ -63,19 +65,32 @@ impl Readiness {
 }
 
 /// The routes of both ports.
-pub fn routes() -> Router<HttpState> {
-    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/version", get(version))
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(version))
 }
 
-/// The routes of the admin port.
+/// What the admin port has beside them.
 pub fn admin_routes() -> Router<HttpState> {
-    routes().route("/metrics", get(metrics))
+    Router::new().route("/metrics", get(metrics))
 }
 
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/livez", tag = "Health", security(()),
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")),
+)]
 async fn livez() -> &'static str {
     "ok\n"
 }
 
+/// Whether the service wants requests: its database answers and it is not stopping.
+#[utoipa::path(
+    get, path = "/readyz", tag = "Health", security(()),
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 503, description = "It does not: `temporarily_unavailable`"),
+    ),
+)]
 async fn readyz(State(state): State<HttpState>) -> Result<&'static str, Problem> {
     if state.readiness.is_stopping() || !state.readiness.has_database(&state.app.db).await {
         return Err(Problem::new(&problem_types::TEMPORARILY_UNAVAILABLE));
@@ -87,13 +102,21 @@ async fn readyz(State(state): State<HttpState>) -> Result<&'static str, Problem>
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Version {
     /// Always `partita`.
+    #[schema(value_type = String, example = "partita")]
     pub name: &'static str,
     /// The release.
+    #[schema(value_type = String, example = "0.1.0")]
     pub version: &'static str,
     /// The dated version of the interface.
+    #[schema(value_type = String, example = "2026-11-22")]
     pub api_version: &'static str,
 }
 
+/// Which release runs, and which version of the interface it speaks.
+#[utoipa::path(
+    get, path = "/version", tag = "Health", security(()),
+    responses((status = 200, description = "What runs here", body = Version)),
+)]
 async fn version() -> Json<Version> {
     Json(Version { name: "partita", version: env!("CARGO_PKG_VERSION"), api_version: API_VERSION })
 }

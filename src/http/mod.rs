@@ -29,6 +29,7 @@ pub mod limits;
 pub mod onboarding_links;
 pub mod openapi;
 pub mod operations;
+pub mod payment_story;
 pub mod payments;
 pub mod payouts;
 pub mod problem;

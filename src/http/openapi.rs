@@ -1,6 +1,163 @@
-//! The contract, made from the handlers and their types.
+//! The contract, made from the handlers and their types: `openapi.yaml`.
+
+use utoipa::OpenApi;
+use utoipa::openapi::{OpenApi as Contract, RefOr};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+
+use super::health::API_VERSION;
+use super::problem::{ErrorBody, ProblemBody, ProviderProblem};
+
+const DESCRIPTION: &str = "\
+Partita orchestrates the money of a marketplace: a buyer pays once, several sellers, the platform, the tax office and \
+the payment provider each get their part, and a double-entry ledger explains every cent.
+
+**Authentication.** `Authorization: Bearer ptk_test_..` or `ptk_live_..`. A key opens one book: a platform in test or \
+in live mode; the two never share an object.
+
+**Money.** `amount` is an integer of minor units (12000 is 120.00 EUR) beside `currency`, an upper-case ISO 4217 code. \
+Amounts are positive; the direction is that of the object.
+
+**Idempotency.** Every POST that can move money needs an `Idempotency-Key`: 1 to 255 visible ASCII characters, one per \
+action. The same request with the same key gets the first answer, byte for byte, with `Idempotency-Replayed: true`; while \
+the first is under way, 409 with `Retry-After`; another request with the key, 422. Keys are kept for 30 days.
+
+**Unknown outcomes.** When the provider has not answered definitely, the answer is 202 with the status `processing`. It is \
+not an error: the result follows as an event and can be read from the object.
+
+**Lists** are newest first. `next_cursor`, sent as `cursor` with the same filters, gets the next page; the `Link` header \
+has the whole address. A filter that is repeated means \"or\".
+
+**Time** is RFC 3339 in UTC with milliseconds (`.._at`); days are `.._on`.
+
+**Errors** are `application/problem+json` (RFC 9457). Decide by `code`; `type` is the address of a page that explains it. \
+Unknown fields and query parameters are errors. Clients must ignore fields and values of answers that they do not know.
+
+**Limits.** `RateLimit-Policy` and `RateLimit` tell the rate limit of the key and what is left of it; 429 has `Retry-After`.
+
+**Card data** must never be sent here: a request with a card number is refused before it is logged or stored.";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Partita", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    components(schemas(ProblemBody, ErrorBody, ProviderProblem)),
+    tags(
+        (name = "Sellers", description = "Who is paid, and what the provider still wants of them."),
+        (name = "Fee policies", description = "What the platform keeps of a sale."),
+        (name = "Payments", description = "One cart, one buyer, any number of sellers."),
+        (name = "Refunds", description = "Money back to the buyer, taken from those who got it."),
+        (name = "Transfers", description = "Sellers' shares, moved to their accounts at the provider and taken back."),
+        (name = "Top-ups", description = "Money of the platform's bank account, added to its balance at the provider."),
+        (name = "Payouts", description = "Sellers' payouts to their banks, as the provider makes them."),
+        (name = "Operations", description = "Durable commands towards the provider."),
+        (name = "Ledger", description = "The books, at any instant."),
+        (name = "Reconciliation", description = "Ledger and provider, compared one to one."),
+        (name = "Events", description = "What happened."),
+        (name = "Webhooks in", description = "What providers tell us."),
+        (name = "Health", description = "Is it alive, is it ready, which version is it.")
+    )
+)]
+struct Frame;
+
+/// What the contract says beside its routes.
+pub(super) fn frame() -> Contract {
+    let mut contract = Frame::openapi();
+    API_VERSION.clone_into(&mut contract.info.version);
+    contract.info.description = Some(DESCRIPTION.to_owned());
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("ptk_test_.. or ptk_live_..")
+        .description(Some("An API key."))
+        .build();
+    let components = contract.components.get_or_insert_default();
+    components.security_schemes.insert("api_key".to_owned(), RefOr::T(SecurityScheme::Http(bearer)));
+    contract.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("api_key", [])]);
+    contract
+}
 
 /// The contract as YAML, as it stands in `openapi.yaml`.
 pub fn openapi_yaml() -> String {
     super::router::contract().to_yaml().expect("the contract is texts, numbers and maps")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn contract() -> Value {
+        serde_json::to_value(super::super::router::contract()).expect("JSON")
+    }
+
+    #[test]
+    fn the_committed_contract_is_the_code_s() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let made = openapi_yaml();
+        let differs = committed.lines().zip(made.lines()).position(|(one, other)| one != other);
+        assert!(
+            committed == made,
+            "openapi.yaml differs from the code (first at line {}). If the change is meant: cargo run -- openapi > openapi.yaml",
+            differs.unwrap_or_else(|| committed.lines().count().min(made.lines().count())) + 1
+        );
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let contract = contract();
+        let mut wanted = BTreeSet::new();
+        references(&contract, &mut wanted);
+        assert!(wanted.len() > 20, "{wanted:?}");
+        for reference in wanted {
+            let pointer = reference.strip_prefix('#').expect("references stay in the document");
+            assert!(contract.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    found.insert(reference.clone());
+                }
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_operation_is_described_and_may_fail() {
+        let contract = contract();
+        let paths = contract["paths"].as_object().expect("paths");
+        assert!(paths.len() >= 25, "{}", paths.len());
+        for (path, methods) in paths {
+            for (method, operation) in methods.as_object().expect("methods") {
+                let name = format!("{method} {path}");
+                assert!(operation["summary"].is_string(), "{name} has no summary");
+                assert!(operation["tags"].is_array(), "{name} has no tag");
+                let responses = operation["responses"].as_object().expect("responses");
+                assert!(responses.keys().any(|status| status.starts_with('2')), "{name} cannot succeed");
+                if path.starts_with("/v1/") {
+                    for status in ["401", "403", "422", "429", "500"] {
+                        assert!(responses.contains_key(status), "{name} has no {status}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_schema_says_what_it_is() {
+        let contract = contract();
+        for (name, schema) in contract["components"]["schemas"].as_object().expect("schemas") {
+            assert!(schema["description"].is_string(), "{name} has no description");
+            for (field, shape) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(!shape["type"].is_null() || shape.get("$ref").is_some() || shape.get("oneOf").is_some() || shape.get("allOf").is_some(), "{name}.{field} has no type: {shape}");
+            }
+        }
+    }
 }

@@ -14,11 +14,14 @@ use super::auth::Caller;
 use super::cursor::{self, List};
 use super::json::PathId;
 use super::problem::Problem;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{Failure, Refusals, Time};
 use crate::id::{OperationId, PaymentId, PayoutId, RefundId, ReversalId, SellerId, TopUpId, TransferId};
 use crate::operations::{self, Operation};
 use crate::platforms::Mode;
+
+/// The words of [`crate::operations::OperationState`].
+const STATES: &[&str] = &["planned", "submitting", "succeeded", "failed", "unknown"];
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -163,6 +166,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payments:read")?;
+    known_words("state", &filters.state, |word| STATES.contains(&word))?;
     let page =
         cursor::page::<OperationId, _>("/v1/operations", &filters.state, filters.limit, filters.cursor.as_deref())?;
     let (after, limit, states) = (page.after, page.fetch_limit(), filters.state);

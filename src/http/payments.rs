@@ -22,7 +22,7 @@ use super::idempotency::Idempotent;
 use super::json::PathId;
 use super::problem::Problem;
 use super::problem_types;
-use super::query::{NoParameters, Query, TimeRange};
+use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{FeePolicyId, PaymentId, SellerId};
 use crate::payments::{self, Line, LineKind, NewLine, NewPayment, Payment, PaymentStatus, TaxLiability};
@@ -455,6 +455,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payments:read")?;
+    known_words("status", &filters.status, |word| PaymentStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.reference, &filters.seller, &filters.created_at);
     let page = cursor::page::<PaymentId, _>("/v1/payments", &bound, filters.limit, filters.cursor.as_deref())?;
     let limit = page.fetch_limit();

@@ -14,10 +14,10 @@ use super::cursor::{self, List};
 use super::fields::{Currency, currency_schema};
 use super::json::PathId;
 use super::problem::Problem;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{Failure, ProviderRef, Refusals, Time, day};
 use crate::id::{PayoutId, SellerId};
-use crate::payouts::{self, Payout};
+use crate::payouts::{self, Payout, PayoutStatus};
 use crate::platforms::Mode;
 
 /// The routes.
@@ -129,6 +129,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payouts:read")?;
+    known_words("status", &filters.status, |word| PayoutStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.seller);
     let page = cursor::page::<PayoutId, _>("/v1/payouts", &bound, filters.limit, filters.cursor.as_deref())?;
     let limit = page.fetch_limit();

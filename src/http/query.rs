@@ -28,6 +28,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// Demands that every value of a filter is one of the words that it knows.
+///
+/// # Errors
+/// 422 naming the parameter.
+pub fn known_words(name: &'static str, values: &[String], is_known: fn(&str) -> bool) -> Result<(), Problem> {
+    match values.iter().find(|value| !is_known(value)) {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(&problem_types::VALIDATION_FAILED).error(
+            Place::Parameter(name.to_owned()),
+            &problem_types::INVALID_VALUE,
+            format!("not a {name} of these objects"),
+        )),
+    }
+}
+
 /// Refuses every query parameter: for routes that have none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

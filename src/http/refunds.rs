@@ -18,7 +18,7 @@ use super::idempotency::Idempotent;
 use super::json::{Json as Body, PathId};
 use super::problem::Problem;
 use super::problem_types;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
 use crate::id::{PaymentId, RefundId};
 use crate::payments::SellerShare;
@@ -303,6 +303,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payments:read")?;
+    known_words("status", &filters.status, |word| RefundStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.payment);
     let page = cursor::page::<RefundId, _>("/v1/refunds", &bound, filters.limit, filters.cursor.as_deref())?;
     let limit = page.fetch_limit();

@@ -1,41 +1,70 @@
-//! Every route, on one page.
+//! Every route, on one page. The paths stand at the handlers, in the files named here.
 
 use axum::{Router, middleware};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{HttpState, auth, docs, edge, health, limits};
+use super::{
+    HttpState, auth, balances, docs, edge, events, fee_policies, health, ledger, limits, onboarding_links, openapi,
+    operations, payment_story, payments, payouts, reconciliation, refunds, sellers, top_ups, transfers, webhooks,
+};
 
-#[derive(OpenApi)]
-#[openapi(info(title = "Partita", description = "Orchestrates the money of a marketplace."))]
-struct Contract;
-
+/// `/v1/..`: behind an API key.
 fn api() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::with_openapi(Contract::openapi())
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(sellers::routes()) //            /v1/sellers, ../{id}, ../{id}/balance, ../{id}/payouts
+        .merge(onboarding_links::routes()) //   /v1/sellers/{id}/onboarding_links
+        .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../{id}/quote
+        .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/cancel
+        .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
+        .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}
+        .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
+        .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
+        .merge(payouts::routes()) //            /v1/payouts, ../{id}
+        .merge(operations::routes()) //         /v1/operations, ../{id}
+        .merge(balances::routes()) //           /v1/balances
+        .merge(ledger::routes()) //             /v1/ledger/accounts, ../transactions, ../trial_balance
+        .merge(reconciliation::routes()) //     /v1/reconciliation/runs, ../{id}, ../{id}/breaks
+        .merge(events::routes()) //             /v1/events
+}
+
+/// What needs no API key.
+fn open() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().merge(webhooks::routes()) // /webhooks/{provider}/{endpoint}
 }
 
 /// The contract of the routes.
 pub fn contract() -> utoipa::openapi::OpenApi {
-    api().into_openapi()
+    api().merge(open()).merge(health::routes()).into_openapi()
 }
 
-/// The main port.
-pub fn main_router(state: HttpState) -> Router {
+/// The main port. `pages` are the server-rendered ones; they stand behind the address limit, without an API key.
+pub fn main_router(state: HttpState, pages: Router<HttpState>) -> Router {
     let (api, _) = api().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    let (health, _) = health::routes().split_for_parts();
     let limited = api
         .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
+        .merge(open)
         .merge(docs::routes())
+        .merge(pages)
         .layer(middleware::from_fn_with_state(state.clone(), limits::limit_address));
     edge::wrap(
         limited
-            .merge(health::routes())
+            .merge(health) // /livez, /readyz, /version: not limited, or a busy client would make the service look dead
             .fallback(edge::route_not_found)
             .method_not_allowed_fallback(edge::method_not_allowed)
             .with_state(state),
     )
 }
 
-/// The admin port.
+/// The admin port: health, and `/metrics`.
 pub fn admin_router(state: HttpState) -> Router {
-    edge::wrap(health::admin_routes().fallback(edge::route_not_found).with_state(state))
+    let (health, _) = health::routes().split_for_parts();
+    edge::wrap(
+        health
+            .merge(health::admin_routes())
+            .fallback(edge::route_not_found)
+            .method_not_allowed_fallback(edge::method_not_allowed)
+            .with_state(state),
+    )
 }

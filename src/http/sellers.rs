@@ -24,7 +24,7 @@ use super::json::PathId;
 use super::payouts::PayoutBody;
 use super::problem::Problem;
 use super::problem_types;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, ProviderRef, Refusals, Time, provider_problem};
 use crate::chart::{Chart, SellerAccount};
 use crate::id::{PayoutId, SellerId};
@@ -236,10 +236,13 @@ async fn reply(state: &HttpState, caller: &Caller, seller: Seller) -> Result<Rep
     if status != SellerStatus::Failed {
         return Ok(Reply::Open(body));
     }
-    let find = move |tx: &mut Tx| {
-        Box::pin(async move { operations::find_newest_by_object(tx, id).await }) as futures::future::BoxFuture<'_, _>
-    };
-    let operation = state.app.db.read("refused account", caller.scope(), find).await?;
+    let operation = state
+        .app
+        .db
+        .read("refused account", caller.scope(), move |tx| {
+            Box::pin(async move { operations::find_newest_by_object(tx, id).await })
+        })
+        .await?;
     let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
     if let Some(refusal) = operation.and_then(|operation| operation.refusal) {
         problem = problem.detail(refusal.message.clone()).provider(provider_problem(PROVIDER, &refusal));
@@ -304,6 +307,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("sellers:read")?;
+    known_words("status", &filters.status, |word| SellerStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.reference);
     let page = cursor::page::<SellerId, _>("/v1/sellers", &bound, filters.limit, filters.cursor.as_deref())?;
     let (after, limit) = (page.after, page.fetch_limit());

@@ -18,7 +18,7 @@ use super::idempotency::Idempotent;
 use super::json::PathId;
 use super::problem::Problem;
 use super::problem_types;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
 use crate::id::TopUpId;
 use crate::platforms::Mode;
@@ -205,6 +205,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payouts:read")?;
+    known_words("status", &filters.status, |word| TopUpStatus::parse(word).is_some())?;
     let page =
         cursor::page::<TopUpId, _>("/v1/top_ups", &filters.status, filters.limit, filters.cursor.as_deref())?;
     let (after, limit, statuses) = (page.after, page.fetch_limit(), filters.status);

@@ -15,11 +15,11 @@ use super::cursor::{self, List};
 use super::fields::{Currency, currency_schema};
 use super::json::PathId;
 use super::problem::Problem;
-use super::query::{NoParameters, Query};
+use super::query::{NoParameters, Query, known_words};
 use super::render::{Failure, ProviderRef, Refusals, Time};
 use crate::id::{PaymentId, ReversalId, SellerId, TransferId};
 use crate::platforms::Mode;
-use crate::transfers::{self, Reversal, Transfer};
+use crate::transfers::{self, Reversal, Transfer, TransferStatus};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -186,6 +186,7 @@ async fn list(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
     caller.require("payments:read")?;
+    known_words("status", &filters.status, |word| TransferStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.payment, &filters.seller);
     let page = cursor::page::<TransferId, _>("/v1/transfers", &bound, filters.limit, filters.cursor.as_deref())?;
     let limit = page.fetch_limit();

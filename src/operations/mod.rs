@@ -192,5 +192,5 @@ pub async fn plan(tx: &mut Tx, operation: &NewOperation, first: FirstTry, now: T
         FirstTry::Now => now + jiff::SignedDuration::from_secs(i64::from(LEASE_SECONDS)),
         FirstTry::Queued => now,
     };
-    crate::worker::due::schedule(tx, DUE_KIND, operation.key, due).await
+    crate::due::schedule(tx, DUE_KIND, operation.key, due).await
 }

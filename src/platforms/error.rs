@@ -16,6 +16,9 @@ pub enum PlatformError {
     /// The ledger refused to open the book.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The webhook endpoint could not be stored.
+    #[error(transparent)]
+    Endpoint(#[from] partita_webhooks::endpoint::EndpointError),
     /// The database refused.
     #[error(transparent)]
     Db(#[from] DbError),

@@ -10,12 +10,14 @@ mod store;
 use std::sync::Arc;
 
 use partita_db::{BookId, Scope};
+use partita_webhooks::WebhookSecret;
+use partita_webhooks::endpoint::{self, EndpointKind, EndpointMode, NewEndpoint};
 
 pub use error::PlatformError;
 pub use store::{PlatformName, find_api_key, find_book, find_connection, find_platform, list_books};
 
 use crate::app::App;
-use crate::id::{ApiKeyId, PlatformId};
+use crate::id::{ApiKeyId, PlatformId, random_hex};
 
 /// Whether real money moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,6 +204,39 @@ pub async fn connect_provider(
             Box::pin(async move { store::upsert_connection(tx, book, &connection, now).await })
         })
         .await
+}
+
+/// Opens an address for a provider's webhooks and returns its token, the last part of the path. The provider makes the
+/// secret and shows it when the endpoint is entered there.
+///
+/// # Errors
+/// What the database says.
+pub async fn open_webhook_endpoint(
+    app: &Arc<App>,
+    book: &Book,
+    kind: EndpointKind,
+    secret: WebhookSecret,
+) -> Result<String, PlatformError> {
+    let token = random_hex::<16>();
+    let endpoint = NewEndpoint {
+        token: token.clone(),
+        book: book.id,
+        provider: "stripe".to_owned(),
+        kind,
+        mode: match book.mode {
+            Mode::Test => EndpointMode::Test,
+            Mode::Live => EndpointMode::Live,
+        },
+        secret,
+        created_at: app.clock.now(),
+    };
+    app.db
+        .run_tx("open webhook endpoint", Scope::Routing, move |tx| {
+            let endpoint = endpoint.clone();
+            Box::pin(async move { Ok::<_, PlatformError>(endpoint::insert_endpoint(tx, &endpoint).await?) })
+        })
+        .await?;
+    Ok(token)
 }
 
 /// The book of a platform, by the platform's own reference.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub use store::{find_by_key, list_of_account, mark_available};
 
-use crate::worker::due;
+use crate::due;
 
 /// The kind of `due` rows that name movements whose money is not usable yet.
 pub const DUE_KIND: &str = "availability";

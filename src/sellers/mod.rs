@@ -29,7 +29,7 @@ use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 
 /// The metadata key by which the provider's objects name the operation that made them.
-pub const METADATA_OPERATION: &str = "partita_operation";
+pub const METADATA_OPERATION: &str = "op_id";
 /// The metadata key by which the provider's objects name ours.
 pub const METADATA_OBJECT: &str = "partita_object";
 

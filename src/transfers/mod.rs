@@ -34,7 +34,7 @@ use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::payments::{self, Funds, Payment};
 use crate::sellers::{self, Seller};
-use crate::worker::due;
+use crate::due;
 
 /// The kind of `due` rows that name payments whose transfers may have to change.
 pub const DUE_KIND: &str = "rebalance";

@@ -7,7 +7,7 @@ use partita_db::Scope;
 use partita_provider::SettlementState;
 
 use super::Next;
-use super::due::Due;
+use crate::due::Due;
 use crate::app::App;
 use crate::events::{self, ApplyError};
 use crate::journal::Journal;

@@ -4,7 +4,6 @@
 //! sleeping. A step that fails leaves its row with a later due time; nothing is dropped.
 
 mod availability;
-pub mod due;
 mod inbox;
 mod operations;
 mod transfers;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use inbox::apply_inbox;
 
-use self::due::Claimed;
+use crate::due::{self, Claimed};
 use crate::app::App;
 use crate::events::ApplyError;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use partita_db::Scope;
 
 use super::Next;
-use super::due::Due;
+use crate::due::Due;
 use crate::app::App;
 use crate::events::{self, ApplyError};
 use crate::operations::{self, OperationState};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::Next;
-use super::due::Due;
+use crate::due::Due;
 use crate::app::App;
 use crate::events::ApplyError;
 use crate::journal::JournalError;

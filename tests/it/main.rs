@@ -1,1 +1,14 @@
-//! tests
+//! The service from the outside: real Postgres, real HTTP, the real Stripe adapter against the simulator.
+
+mod architecture;
+mod bad_input;
+mod idempotency;
+mod onboarding;
+mod payments;
+mod reconciliation;
+mod recovery;
+mod refunds;
+mod tenancy;
+mod test_app;
+mod webhooks;
+mod worked_cart;

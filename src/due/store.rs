@@ -1,22 +1,10 @@
-//! What is due, and where: the one routing table of the worker. A row names a book, a kind and a number; the work
-//! itself is found in the book. Due times are business time; leases are the database's.
+//! SQL of due.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{BookId, DbError, Tx};
 
-/// A claimed row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    /// What kind of work.
-    pub kind: String,
-    /// In which book.
-    pub book: BookId,
-    /// On what.
-    pub id: i64,
-    /// When it was due, by the business clock: finishing takes the row away only if nobody moved this meanwhile.
-    pub due_at: Timestamp,
-}
+use super::{Claimed, Due};
 
 /// Makes work due at `at`, or earlier if it already is.
 ///
@@ -36,15 +24,6 @@ pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-/// A claimed row with the lease that proves the claim.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// The row.
-    pub due: Due,
-    /// Who schedules the same work meanwhile takes the lease away, so that finishing does not lose it.
-    pub lease: Timestamp,
 }
 
 /// Claims up to `limit` rows of a kind that are due at `now`.
