@@ -1,2 +1,7 @@
-//! Partita.
-fn main() {}
+//! The `partita` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    partita::cli::main()
+}

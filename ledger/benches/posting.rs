@@ -38,6 +38,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::{Connection, Executor, PgConnection};
 
 const MIGRATION: &str = include_str!("../../migrations/0001_ledger.sql");
+/// When every charge happened to the business, as the clock is not what is measured.
+const NOON: jiff::Timestamp = jiff::Timestamp::constant(1_793_707_200, 0);
 const PGBENCH_CLIENTS: &str = "8";
 /// Accounts of a book by number: the provider's money, the one fee account, then sellers, then fee accounts to spread.
 const PROVIDER: u64 = 0;
@@ -414,16 +416,13 @@ impl Client {
         let posting = |number, amount| NewPosting { debit, credit: key(book, number), amount, subject: id };
         let mut postings = sellers.map(|seller| posting(seller, self.random.random_range(100..10_000))).to_vec();
         postings.push(posting(fee, 100));
-        NewTransaction {
-            id,
-            kind: 1,
-            source: id,
-            actor: 1,
-            effective_at: jiff::Timestamp::now(),
-            floors: Floors::Respect,
-            postings,
-        }
+        NewTransaction { id, kind: 1, source: id, actor: 1, effective_at: NOON, floors: Floors::Respect, postings }
     }
+}
+
+/// The URL without the parameters that only sqlx knows.
+fn libpq_url(url: &str) -> String {
+    url.split('?').next().unwrap_or(url).to_owned()
 }
 
 /// pgbench's TPC-B on a database of its own.
@@ -436,12 +435,19 @@ struct PgBench {
 impl PgBench {
     fn prepare(server: &PrivateServer, settings: &Settings) -> Result<Self> {
         let bench = Self {
-            program: Binaries::find()?.program("pgbench"),
-            url: server.cluster().url(Role::Admin, "postgres"),
+            program: Self::program()?,
+            url: libpq_url(&server.cluster().url(Role::Admin, "postgres")),
             seconds: settings.seconds.to_string(),
         };
         bench.output(&["-i", "-q", "-s", &settings.scale.to_string()])?;
         Ok(bench)
+    }
+
+    /// Beside the server's own programs, wherever a link to these leads.
+    fn program() -> Result<std::path::PathBuf> {
+        let server = Binaries::find()?.program("postgres").canonicalize()?;
+        let beside = server.with_file_name("pgbench");
+        Ok(if beside.is_file() { beside } else { "pgbench".into() })
     }
 
     /// Transactions a second.
@@ -453,7 +459,9 @@ impl PgBench {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(&self.program).args(arguments).arg(&self.url).output()?;
+        let program = self.program.display();
+        let output = Command::new(&self.program).args(arguments).arg(&self.url).output();
+        let output = output.with_context(|| format!("{program} does not start"))?;
         ensure!(output.status.success(), "pgbench {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?)
     }

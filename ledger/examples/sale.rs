@@ -71,7 +71,7 @@ async fn show(server: &PrivateServer) -> Result<()> {
 }
 
 fn transaction(id: i64, postings: Vec<NewPosting>) -> NewTransaction {
-    let effective_at = jiff::Timestamp::now();
+    let effective_at = jiff::Timestamp::constant(1_793_707_200, 0);
     NewTransaction { id, kind: 1, source: id, actor: 1, effective_at, floors: Floors::Respect, postings }
 }
 

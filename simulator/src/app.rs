@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) http: reqwest::Client,
     /// Held during a round of webhook deliveries.
     pub(crate) delivering: Mutex<()>,
+    /// Held while what is due is done.
+    pub(crate) doing: Mutex<()>,
     pub(crate) faults: Faults,
     /// The platform's country.
     pub(crate) country: String,
@@ -60,6 +62,7 @@ impl App {
             base_url: parts.base_url.into(),
             http: parts.http,
             delivering: Mutex::new(()),
+            doing: Mutex::new(()),
             faults: Faults::default(),
             country: parts.country,
             background_webhooks: AtomicBool::new(parts.background_webhooks),

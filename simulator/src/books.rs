@@ -60,9 +60,11 @@ pub(crate) struct Held {
     pub(crate) available: i64,
 }
 
-/// Locks the balances of some accounts in one currency until the transaction ends.
+/// Locks the balances of some accounts in one currency until the transaction ends; the platform's too, whose reserve
+/// follows a connected account below zero.
 pub(crate) async fn lock(cx: &mut Cx, accounts: &[&str], currency: &str) -> Result<Vec<Held>, ApiError> {
     let mut names: Vec<String> = accounts.iter().map(|a| (*a).to_owned()).collect();
+    names.push(cx.platform.to_string());
     names.sort_unstable();
     names.dedup();
     sqlx::query(
@@ -150,8 +152,7 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
 
 /// Moves what has become available by now; the amount that moved.
 pub(crate) async fn settle(cx: &mut Cx, account: &str, currency: &str) -> Result<i64, ApiError> {
-    let platform = cx.platform.clone();
-    lock(cx, &[account, &platform], currency).await?;
+    lock(cx, &[account], currency).await?;
     let moved: i64 = sqlx::query_scalar(
         "with due as (
              update balance_transactions set status = 'available'

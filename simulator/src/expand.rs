@@ -32,6 +32,9 @@ const EXPANDABLE: [&str; 16] = [
     "transfer_reversal",
 ];
 
+/// Fields that an object shows only once they have a value.
+const ABSENT_AT_FIRST: [&str; 2] = ["failure_balance_transaction", "transfer"];
+
 /// Fields that hold lists which are always there; asking for them changes nothing, asking through them does.
 const LISTS: [&str; 4] = ["data", "external_accounts", "refunds", "reversals"];
 
@@ -61,7 +64,9 @@ fn follow<'f>(
         let Some((step, rest)) = steps.split_first() else { return Ok(()) };
         let refused = || ApiError::invalid(format!("This property cannot be expanded ({path}).")).param("expand");
         let known = EXPANDABLE.contains(step) || LISTS.contains(step);
-        let Some(field) = at.get_mut(*step).filter(|_| known) else { return Err(refused()) };
+        let Some(field) = at.get_mut(*step).filter(|_| known) else {
+            return if ABSENT_AT_FIRST.contains(step) { Ok(()) } else { Err(refused()) };
+        };
         if let Value::String(id) = &*field {
             *field = load(cx, id).await?.ok_or_else(refused)?;
         }

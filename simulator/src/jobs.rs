@@ -10,6 +10,9 @@ use crate::error::ApiError;
 use crate::resources::{charges, payouts, refunds, topups};
 use crate::settings::{DAY, start_of_day};
 
+/// How often a job is tried again when the database found it in a deadlock.
+const TRIES: u32 = 5;
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -82,40 +85,65 @@ pub(crate) async fn ensure_daily(cx: &mut Cx) -> Result<(), ApiError> {
     if planned { Ok(()) } else { schedule(cx, start_of_day(cx.now) + DAY, Kind::DailyPayouts, "all").await }
 }
 
-/// Does everything that is due by now, in order of time; how many jobs that was.
+/// Does everything that is due by now, in order of time; how many jobs that was. When somebody else is at it, waits for
+/// them: afterwards nothing is due.
 pub(crate) async fn run_due(app: &App) -> Result<u64, ApiError> {
     let mut done = 0;
-    while run_next(app).await? {
-        done += 1;
+    if !any_due(app).await? {
+        return Ok(done);
+    }
+    let _at_it = app.doing.lock().await;
+    let mut tries = 0;
+    while let Some(job) = next(app).await? {
+        match run_one(app, &job).await {
+            Ok(()) => (done, tries) = (done + 1, 0),
+            Err(error) if error.retryable && tries < TRIES => tries += 1,
+            Err(error) => postpone(app, &job, &error).await?,
+        }
     }
     Ok(done)
 }
 
-async fn run_next(app: &App) -> Result<bool, ApiError> {
-    let now = app.clock.now();
-    let due: bool = sqlx::query_scalar("select exists (select from jobs where due_at <= $1)")
-        .bind(now)
+async fn any_due(app: &App) -> Result<bool, ApiError> {
+    Ok(sqlx::query_scalar("select exists (select from jobs where due_at <= $1)")
+        .bind(app.clock.now())
         .fetch_one(&app.pool)
-        .await?;
-    if !due {
-        return Ok(false);
-    }
+        .await?)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Job {
+    id: i64,
+    due_at: i64,
+    kind: String,
+    target: String,
+}
+
+async fn next(app: &App) -> Result<Option<Job>, ApiError> {
+    Ok(sqlx::query_as("select id, due_at, kind, target from jobs where due_at <= $1 order by due_at, id limit 1")
+        .bind(app.clock.now())
+        .fetch_optional(&app.pool)
+        .await?)
+}
+
+async fn run_one(app: &App, job: &Job) -> Result<(), ApiError> {
     let mut cx = app.open(None, RequestInfo::default()).await?;
-    let next: Option<(i64, String, String)> = sqlx::query_as(
-        "delete from jobs where id = (
-             select id from jobs where due_at <= $1 order by due_at, id limit 1 for update skip locked
-         )
-         returning due_at, kind, target",
-    )
-    .bind(now)
-    .fetch_optional(&mut *cx.conn)
-    .await?;
-    let Some((due_at, name, target)) = next else { return Ok(false) };
-    cx.now = due_at;
-    let kind = Kind::ALL.into_iter().find(|k| k.name() == name);
-    run(&mut cx, kind.ok_or_else(|| ApiError::internal("A job of unknown kind."))?, &target).await?;
-    cx.commit().await?;
-    Ok(true)
+    cx.now = job.due_at;
+    sqlx::query("delete from jobs where id = $1").bind(job.id).execute(&mut *cx.conn).await?;
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == job.kind);
+    run(&mut cx, kind.ok_or_else(|| ApiError::internal("A job of unknown kind."))?, &job.target).await?;
+    cx.commit().await
+}
+
+/// A job that cannot be done must not hold up the others: it is told of, and tried again an hour later.
+async fn postpone(app: &App, job: &Job, error: &ApiError) -> Result<(), ApiError> {
+    tracing::error!(kind = job.kind, target = job.target, message = %error.message, "a job cannot be done");
+    sqlx::query("update jobs set due_at = $2 where id = $1")
+        .bind(job.id)
+        .bind(app.clock.now() + 3_600)
+        .execute(&app.pool)
+        .await?;
+    Ok(())
 }
 
 async fn run(cx: &mut Cx, kind: Kind, target: &str) -> Result<(), ApiError> {

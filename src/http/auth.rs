@@ -66,7 +66,6 @@ impl Caller {
     }
 }
 
-
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 

@@ -85,7 +85,7 @@ struct BalanceBody {
 
 /// The platform's money: at the provider, in clearing, earned and owed.
 #[utoipa::path(
-    get, path = "/v1/balances", tag = "Ledger",
+    get, path = "/v1/balances", tag = "Ledger", operation_id = "get_balances",
     responses((status = 200, description = "By currency, exact", body = BalanceBody), Refusals),
 )]
 async fn fetch(

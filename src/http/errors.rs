@@ -93,9 +93,10 @@ impl From<SellerError> for Problem {
             SellerError::LinkNotFound => Self::not_found("onboarding link"),
             SellerError::ReferenceTaken => reference_taken("seller"),
             SellerError::KeyReused => idempotency::reused(),
-            SellerError::NoAccount => {
-                conflict("The provider has not opened the seller's account yet. Try again when the seller shows provider.id.".to_owned())
-            }
+            SellerError::NoAccount => conflict(
+                "The provider has not opened the seller's account yet. Try again when the seller shows provider.id."
+                    .to_owned(),
+            ),
             SellerError::LinkExpired => Self::new(&problem_types::LINK_EXPIRED),
             SellerError::LinkUsed => Self::new(&problem_types::LINK_USED),
             SellerError::ProviderUnavailable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
@@ -114,9 +115,11 @@ impl From<FeeError> for Problem {
             FeeError::NotFound => Self::not_found("fee policy"),
             FeeError::ReferenceTaken => reference_taken("fee policy"),
             FeeError::KeyReused => idempotency::reused(),
-            FeeError::MinimumAboveMaximum { ref currency } => {
-                field(&["amounts", currency, "minimum"], &problem_types::OUT_OF_RANGE, "the minimum is above the maximum")
-            }
+            FeeError::MinimumAboveMaximum { ref currency } => field(
+                &["amounts", currency, "minimum"],
+                &problem_types::OUT_OF_RANGE,
+                "the minimum is above the maximum",
+            ),
             FeeError::Db(error) => error.into(),
         }
     }
@@ -128,9 +131,7 @@ impl From<PaymentError> for Problem {
             PaymentError::NotFound => Self::not_found("payment"),
             PaymentError::ReferenceTaken => reference_taken("payment"),
             PaymentError::KeyReused => idempotency::reused(),
-            PaymentError::WrongSum { .. } => {
-                field(&["amount"], &problem_types::SUM_MISMATCH, error.to_string())
-            }
+            PaymentError::WrongSum { .. } => field(&["amount"], &problem_types::SUM_MISMATCH, error.to_string()),
             PaymentError::UnknownSeller { line } => {
                 line_field(line, "seller", &problem_types::UNKNOWN_REFERENCE, "there is no such seller")
             }
@@ -275,10 +276,7 @@ mod tests {
     #[test]
     fn a_fault_of_a_line_points_at_it() {
         let problem = Problem::from(PaymentError::UnknownSeller { line: 2 });
-        assert_eq!(
-            first_error(&problem),
-            (422, Some("#/lines/2/seller".to_owned()), "unknown_reference".to_owned())
-        );
+        assert_eq!(first_error(&problem), (422, Some("#/lines/2/seller".to_owned()), "unknown_reference".to_owned()));
         let problem = Problem::from(RefundError::MoreThanLeftOfLine { index: 1, line: 4, asked: 5, left: 3 });
         assert_eq!(first_error(&problem), (422, Some("#/lines/1/amount".to_owned()), "too_much".to_owned()));
     }

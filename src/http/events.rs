@@ -90,7 +90,7 @@ struct Filters {
 
 /// Events, newest first.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "Events",
+    get, path = "/v1/events", tag = "Events", operation_id = "list_events",
     params(Filters),
     responses((status = 200, description = "A page of events", body = List<EventBody>), Refusals),
 )]

@@ -45,9 +45,6 @@ struct AmountsBody {
     maximum: Option<AmountOrZero>,
 }
 
-/// By currency code.
-type AmountsByCurrency = BTreeMap<String, AmountsBody>;
-
 /// Basis points: hundredths of a per cent, 0 to 10000.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
@@ -58,7 +55,11 @@ impl TryFrom<i64> for BasisPoints {
     type Error = &'static str;
 
     fn try_from(points: i64) -> Result<Self, Self::Error> {
-        i32::try_from(points).ok().filter(|points| (0..=10_000).contains(points)).map(Self).ok_or("must be 0 to 10000 basis points")
+        i32::try_from(points)
+            .ok()
+            .filter(|points| (0..=10_000).contains(points))
+            .map(Self)
+            .ok_or("must be 0 to 10000 basis points")
     }
 }
 
@@ -79,7 +80,7 @@ struct NewPolicyBody {
     /// Of a line's net amount, rounded half up.
     percent_bps: BasisPoints,
     #[serde(default)]
-    amounts: AmountsByCurrency,
+    amounts: BTreeMap<String, AmountsBody>,
 }
 
 /// New terms of a fee policy: a new version, for payments from now on.
@@ -90,10 +91,10 @@ struct ChangeBody {
     /// Of a line's net amount, rounded half up.
     percent_bps: BasisPoints,
     #[serde(default)]
-    amounts: AmountsByCurrency,
+    amounts: BTreeMap<String, AmountsBody>,
 }
 
-fn terms(percent: BasisPoints, amounts: &AmountsByCurrency) -> Result<FeeTerms, Problem> {
+fn terms(percent: BasisPoints, amounts: &BTreeMap<String, AmountsBody>) -> Result<FeeTerms, Problem> {
     let mut read = BTreeMap::new();
     for (code, given) in amounts {
         let currency = Currency::parse(code).map_err(|error| {
@@ -157,7 +158,7 @@ impl PolicyBody {
 
 /// Makes a fee policy.
 #[utoipa::path(
-    post, path = "/v1/fee_policies", tag = "Fee policies",
+    post, path = "/v1/fee_policies", tag = "Fee policies", operation_id = "create_fee_policy",
     request_body = NewPolicyBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
     responses((status = 201, description = "The policy", body = PolicyBody), CommandRefusals),
@@ -195,7 +196,7 @@ async fn read(state: &HttpState, caller: &Caller, id: FeePolicyId) -> Result<Fee
 
 /// One fee policy, with its newest terms.
 #[utoipa::path(
-    get, path = "/v1/fee_policies/{id}", tag = "Fee policies",
+    get, path = "/v1/fee_policies/{id}", tag = "Fee policies", operation_id = "get_fee_policy",
     params(("id" = FeePolicyId, Path, description = "The policy")),
     responses((status = 200, description = "The policy", body = PolicyBody), Refusals),
 )]
@@ -211,7 +212,7 @@ async fn fetch(
 
 /// Gives a fee policy new terms, for payments from now on. Old payments keep the version they were priced with.
 #[utoipa::path(
-    patch, path = "/v1/fee_policies/{id}", tag = "Fee policies",
+    patch, path = "/v1/fee_policies/{id}", tag = "Fee policies", operation_id = "change_fee_policy",
     params(("id" = FeePolicyId, Path, description = "The policy")),
     request_body = ChangeBody,
     responses((status = 200, description = "The policy with its new version", body = PolicyBody), CommandRefusals),
@@ -242,7 +243,7 @@ struct Pages {
 
 /// Fee policies, newest first.
 #[utoipa::path(
-    get, path = "/v1/fee_policies", tag = "Fee policies",
+    get, path = "/v1/fee_policies", tag = "Fee policies", operation_id = "list_fee_policies",
     params(Pages),
     responses((status = 200, description = "A page of policies", body = List<PolicyBody>), Refusals),
 )]
@@ -300,7 +301,7 @@ struct QuoteBody {
 
 /// What a policy would keep of a line. Changes nothing.
 #[utoipa::path(
-    post, path = "/v1/fee_policies/{id}/quote", tag = "Fee policies",
+    post, path = "/v1/fee_policies/{id}/quote", tag = "Fee policies", operation_id = "quote_fee",
     params(("id" = FeePolicyId, Path, description = "The policy")),
     request_body = NewQuoteBody,
     responses((status = 200, description = "The price", body = QuoteBody), Refusals),

@@ -1,5 +1,6 @@
 //! Types of request fields that check themselves, so that a handler never sees a value out of bounds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -129,11 +130,21 @@ impl<'de, const LEAST: usize, const MOST: usize> Deserialize<'de> for Text<LEAST
 
 impl<const LEAST: usize, const MOST: usize> PartialSchema for Text<LEAST, MOST> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(LEAST)).max_length(Some(MOST)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(LEAST))
+            .max_length(Some(MOST))
+            .description(Some(format!("Text of {LEAST} to {MOST} characters, without control characters")))
+            .into()
     }
 }
 
-impl<const LEAST: usize, const MOST: usize> ToSchema for Text<LEAST, MOST> {}
+impl<const LEAST: usize, const MOST: usize> ToSchema for Text<LEAST, MOST> {
+    fn name() -> Cow<'static, str> {
+        // Each length is a schema of its own.
+        Cow::Owned(format!("Text{LEAST}To{MOST}"))
+    }
+}
 
 /// An ISO 4217 currency, upper case.
 pub type Currency = partita_provider::Currency;

@@ -76,7 +76,7 @@ pub fn admin_routes() -> Router<HttpState> {
 
 /// Whether the process lives.
 #[utoipa::path(
-    get, path = "/livez", tag = "Health", security(()),
+    get, path = "/livez", tag = "Health", operation_id = "get_livez", security(()),
     responses((status = 200, description = "It does", body = String, content_type = "text/plain")),
 )]
 async fn livez() -> &'static str {
@@ -85,7 +85,7 @@ async fn livez() -> &'static str {
 
 /// Whether the service wants requests: its database answers and it is not stopping.
 #[utoipa::path(
-    get, path = "/readyz", tag = "Health", security(()),
+    get, path = "/readyz", tag = "Health", operation_id = "get_readyz", security(()),
     responses(
         (status = 200, description = "It does", body = String, content_type = "text/plain"),
         (status = 503, description = "It does not: `temporarily_unavailable`"),
@@ -114,7 +114,7 @@ pub struct Version {
 
 /// Which release runs, and which version of the interface it speaks.
 #[utoipa::path(
-    get, path = "/version", tag = "Health", security(()),
+    get, path = "/version", tag = "Health", operation_id = "get_version", security(()),
     responses((status = 200, description = "What runs here", body = Version)),
 )]
 async fn version() -> Json<Version> {

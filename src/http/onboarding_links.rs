@@ -68,7 +68,7 @@ struct LinkBody {
 
 /// Makes a short-lived link that leads a seller through the provider's onboarding.
 #[utoipa::path(
-    post, path = "/v1/sellers/{id}/onboarding_links", tag = "Sellers",
+    post, path = "/v1/sellers/{id}/onboarding_links", tag = "Sellers", operation_id = "create_onboarding_link",
     params(("id" = SellerId, Path, description = "The seller")),
     request_body = NewLinkBody,
     responses((status = 201, description = "The link", body = LinkBody), CommandRefusals),

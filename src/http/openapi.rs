@@ -1,11 +1,13 @@
 //! The contract, made from the handlers and their types: `openapi.yaml`.
 
 use utoipa::OpenApi;
-use utoipa::openapi::{OpenApi as Contract, RefOr};
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi as Contract, Ref, RefOr};
 
 use super::health::API_VERSION;
 use super::problem::{ErrorBody, ProblemBody, ProviderProblem};
+use super::render::shared_refusals;
 
 const DESCRIPTION: &str = "\
 Partita orchestrates the money of a marketplace: a buyer pays once, several sellers, the platform, the tax office and \
@@ -70,13 +72,40 @@ pub(super) fn frame() -> Contract {
         .build();
     let components = contract.components.get_or_insert_default();
     components.security_schemes.insert("api_key".to_owned(), RefOr::T(SecurityScheme::Http(bearer)));
+    components.responses.extend(shared_refusals());
     contract.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("api_key", [])]);
+    contract
+}
+
+/// The contract with its lists in short: `utoipa` writes the whole object into each `List_..`.
+pub(super) fn shortened(mut contract: Contract) -> Contract {
+    let schemas = contract.components.iter_mut().flat_map(|components| components.schemas.iter_mut());
+    for (name, schema) in schemas {
+        let (Some(of), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(data))) = list.properties.get_mut("data") {
+            data.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(of).into()));
+        }
+    }
     contract
 }
 
 /// The contract as YAML, as it stands in `openapi.yaml`.
 pub fn openapi_yaml() -> String {
-    super::router::contract().to_yaml().expect("the contract is texts, numbers and maps")
+    let yaml = super::router::contract().to_yaml().expect("the contract is texts, numbers and maps");
+    yaml.lines().map(|line| quoted(line) + "\n").collect()
+}
+
+/// The line with a date as its value in quotes: many readers of YAML take a bare one for a date, not for text.
+fn quoted(line: &str) -> String {
+    let Some(at) = line.find(": ").or_else(|| line.find("- ")).map(|at| at + 2) else { return line.to_owned() };
+    let (head, value) = line.split_at(at);
+    let is_date = value.len() >= 10
+        && value
+            .bytes()
+            .take(10)
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
+    if is_date { format!("{head}'{value}'") } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -134,11 +163,13 @@ mod tests {
         let contract = contract();
         let paths = contract["paths"].as_object().expect("paths");
         assert!(paths.len() >= 25, "{}", paths.len());
+        let mut ids = BTreeSet::new();
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().expect("methods") {
                 let name = format!("{method} {path}");
                 assert!(operation["summary"].is_string(), "{name} has no summary");
                 assert!(operation["tags"].is_array(), "{name} has no tag");
+                assert!(ids.insert(operation["operationId"].as_str().expect("an id")), "{name}: its id is taken");
                 let responses = operation["responses"].as_object().expect("responses");
                 assert!(responses.keys().any(|status| status.starts_with('2')), "{name} cannot succeed");
                 if path.starts_with("/v1/") {
@@ -151,13 +182,26 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_says_what_it_is() {
+    fn every_object_says_what_it_is() {
         let contract = contract();
         for (name, schema) in contract["components"]["schemas"].as_object().expect("schemas") {
-            assert!(schema["description"].is_string(), "{name} has no description");
+            let described = schema["description"].is_string() || schema["type"] != "object";
+            assert!(described, "{name} has no description");
             for (field, shape) in schema["properties"].as_object().into_iter().flatten() {
-                assert!(!shape["type"].is_null() || shape.get("$ref").is_some() || shape.get("oneOf").is_some() || shape.get("allOf").is_some(), "{name}.{field} has no type: {shape}");
+                let typed = ["type", "$ref", "oneOf"].iter().any(|key| shape.get(key).is_some());
+                assert!(typed, "{name}.{field} has no type: {shape}");
             }
+        }
+    }
+
+    #[test]
+    fn dates_are_quoted_and_nothing_else() {
+        assert_eq!(quoted("  version: 2026-11-22"), "  version: '2026-11-22'");
+        assert_eq!(quoted("      - 2026-11-22T09:30:00.000Z"), "      - '2026-11-22T09:30:00.000Z'");
+        for line in
+            ["  title: Partita", "    example: '2026-11-22'", "    example: 12000", "paths:", "  x: 2026-1-22 abc"]
+        {
+            assert_eq!(quoted(line), line);
         }
     }
 }

@@ -116,7 +116,7 @@ impl OperationBody {
 
 /// One operation.
 #[utoipa::path(
-    get, path = "/v1/operations/{id}", tag = "Operations",
+    get, path = "/v1/operations/{id}", tag = "Operations", operation_id = "get_operation",
     params(("id" = OperationId, Path, description = "The operation")),
     responses((status = 200, description = "The operation", body = OperationBody), Refusals),
 )]
@@ -155,7 +155,7 @@ struct Filters {
 
 /// Operations, newest first.
 #[utoipa::path(
-    get, path = "/v1/operations", tag = "Operations",
+    get, path = "/v1/operations", tag = "Operations", operation_id = "list_operations",
     params(Filters),
     responses((status = 200, description = "A page of operations", body = List<OperationBody>), Refusals),
 )]

@@ -80,7 +80,7 @@ impl From<StateChange> for ChangeBody {
 
 /// What happened to a payment and to its refunds, transfers and reversals, oldest first; all of it.
 #[utoipa::path(
-    get, path = "/v1/payments/{id}/timeline", tag = "Payments",
+    get, path = "/v1/payments/{id}/timeline", tag = "Payments", operation_id = "get_payment_timeline",
     params(("id" = PaymentId, Path, description = "The payment")),
     responses((status = 200, description = "Every change of state", body = List<ChangeBody>), Refusals),
 )]
@@ -149,7 +149,7 @@ struct PostingsBody {
 
 /// A payment's postings: the charge, the split, fees, transfers, refunds and reversals, to the cent.
 #[utoipa::path(
-    get, path = "/v1/payments/{id}/postings", tag = "Payments",
+    get, path = "/v1/payments/{id}/postings", tag = "Payments", operation_id = "get_payment_postings",
     params(("id" = PaymentId, Path, description = "The payment")),
     responses((status = 200, description = "Every posting", body = PostingsBody), Refusals),
 )]
@@ -189,12 +189,13 @@ fn t_accounts(book: BookId, postings: &[PostingView]) -> Vec<TAccountBody> {
         sums.entry((&posting.debit_path, code)).or_insert_with(|| zero(posting.debit.get())).2 += amount;
         sums.entry((&posting.credit_path, code)).or_insert_with(|| zero(posting.credit.get())).3 += amount;
     }
-    let show = |((path, _), (key, currency, debits, credits)): ((&str, &str), (i64, Currency, i128, i128))| TAccountBody {
-        account: LedgerId::account(book, key).to_string(),
-        path: path.to_owned(),
-        currency,
-        debits: shown(debits),
-        credits: shown(credits),
-    };
+    let show =
+        |((path, _), (key, currency, debits, credits)): ((&str, &str), (i64, Currency, i128, i128))| TAccountBody {
+            account: LedgerId::account(book, key).to_string(),
+            path: path.to_owned(),
+            currency,
+            debits: shown(debits),
+            credits: shown(credits),
+        };
     sums.into_iter().map(show).collect()
 }

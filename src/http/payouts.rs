@@ -79,7 +79,7 @@ impl PayoutBody {
 
 /// One payout.
 #[utoipa::path(
-    get, path = "/v1/payouts/{id}", tag = "Payouts",
+    get, path = "/v1/payouts/{id}", tag = "Payouts", operation_id = "get_payout",
     params(("id" = PayoutId, Path, description = "The payout")),
     responses((status = 200, description = "The payout", body = PayoutBody), Refusals),
 )]
@@ -118,7 +118,7 @@ struct Filters {
 
 /// Payouts of sellers, newest first.
 #[utoipa::path(
-    get, path = "/v1/payouts", tag = "Payouts",
+    get, path = "/v1/payouts", tag = "Payouts", operation_id = "list_payouts",
     params(Filters),
     responses((status = 200, description = "A page of payouts", body = List<PayoutBody>), Refusals),
 )]

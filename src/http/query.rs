@@ -157,10 +157,12 @@ mod tests {
     #[test]
     fn bounds_are_half_open() {
         let time = |text: &str| Some(text.parse::<Timestamp>().expect("a time"));
-        let range = TimeRange { gt: time("2026-01-01T00:00:00Z"), lte: time("2026-02-01T00:00:00Z"), ..TimeRange::default() };
+        let range =
+            TimeRange { gt: time("2026-01-01T00:00:00Z"), lte: time("2026-02-01T00:00:00Z"), ..TimeRange::default() };
         assert_eq!(range.from(), time("2026-01-01T00:00:00.000001Z"));
         assert_eq!(range.before(), time("2026-02-01T00:00:00.000001Z"));
-        let range = TimeRange { gte: time("2026-01-01T00:00:00Z"), lt: time("2026-02-01T00:00:00Z"), ..TimeRange::default() };
+        let range =
+            TimeRange { gte: time("2026-01-01T00:00:00Z"), lt: time("2026-02-01T00:00:00Z"), ..TimeRange::default() };
         assert_eq!((range.from(), range.before()), (range.gte, range.lt));
         assert_eq!(TimeRange::default().from(), None);
     }

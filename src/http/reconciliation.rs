@@ -159,7 +159,7 @@ struct NewRunBody {}
 ///
 /// Waits for up to 20 seconds; 202 with the running run when it takes longer.
 #[utoipa::path(
-    post, path = "/v1/reconciliation/runs", tag = "Reconciliation",
+    post, path = "/v1/reconciliation/runs", tag = "Reconciliation", operation_id = "create_reconciliation_run",
     request_body(content = Option<NewRunBody>, description = "No body, or an empty object"),
     responses(
         (status = 201, description = "The finished run", body = RunBody),
@@ -199,7 +199,7 @@ async fn newest(state: &HttpState, caller: &Caller) -> Result<Run, Problem> {
 
 /// One run with its breaks.
 #[utoipa::path(
-    get, path = "/v1/reconciliation/runs/{id}", tag = "Reconciliation",
+    get, path = "/v1/reconciliation/runs/{id}", tag = "Reconciliation", operation_id = "get_reconciliation_run",
     params(("id" = RunId, Path, description = "The run")),
     responses((status = 200, description = "The run", body = RunBody), Refusals),
 )]
@@ -243,7 +243,7 @@ struct Pages {
 
 /// Runs, newest first, without their breaks.
 #[utoipa::path(
-    get, path = "/v1/reconciliation/runs", tag = "Reconciliation",
+    get, path = "/v1/reconciliation/runs", tag = "Reconciliation", operation_id = "list_reconciliation_runs",
     params(Pages),
     responses((status = 200, description = "A page of runs", body = List<RunBody>), Refusals),
 )]
@@ -268,7 +268,7 @@ async fn list(
 
 /// What a run found, in the order it was found.
 #[utoipa::path(
-    get, path = "/v1/reconciliation/runs/{id}/breaks", tag = "Reconciliation",
+    get, path = "/v1/reconciliation/runs/{id}/breaks", tag = "Reconciliation", operation_id = "list_reconciliation_breaks",
     params(("id" = RunId, Path, description = "The run"), Pages),
     responses((status = 200, description = "A page of breaks", body = List<BreakBody>), Refusals),
 )]

@@ -48,6 +48,7 @@ struct NewLineBody {
 /// Whether the platform gives its commission back with the goods.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RefundFee)]
 enum FeeBody {
     /// In proportion to the net goods.
     #[default]
@@ -82,17 +83,21 @@ struct NewRefundBody {
 
 fn asked(amount: Option<Amount>, lines: Option<&[NewLineBody]>) -> Result<Asked, Problem> {
     match (amount, lines) {
-        (Some(_), Some(_)) => {
-            Err(Problem::invalid_field(&["amount"], &problem_types::NOT_ALLOWED, "give either amount or lines, not both"))
-        }
+        (Some(_), Some(_)) => Err(Problem::invalid_field(
+            &["amount"],
+            &problem_types::NOT_ALLOWED,
+            "give either amount or lines, not both",
+        )),
         (Some(amount), None) => Ok(Asked::Amount(amount.minor())),
         (None, None) => Ok(Asked::Everything),
         (None, Some([])) => {
             Err(Problem::invalid_field(&["lines"], &problem_types::TOO_SHORT, "expected at least one line"))
         }
-        (None, Some(lines)) if lines.len() > MOST_LINES => {
-            Err(Problem::invalid_field(&["lines"], &problem_types::TOO_LONG, format!("expected at most {MOST_LINES} lines")))
-        }
+        (None, Some(lines)) if lines.len() > MOST_LINES => Err(Problem::invalid_field(
+            &["lines"],
+            &problem_types::TOO_LONG,
+            format!("expected at most {MOST_LINES} lines"),
+        )),
         (None, Some(lines)) => Ok(Asked::Lines(lines.iter().map(|line| (line.line, line.amount.minor())).collect())),
     }
 }
@@ -191,7 +196,7 @@ impl RefundBody {
 ///
 /// The sellers' shares leave their balances at once; transfers that became too large are taken back by the service.
 #[utoipa::path(
-    post, path = "/v1/refunds", tag = "Refunds",
+    post, path = "/v1/refunds", tag = "Refunds", operation_id = "create_refund",
     request_body = NewRefundBody,
     params(("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
     responses(
@@ -257,7 +262,7 @@ async fn read(state: &HttpState, caller: &Caller, id: RefundId) -> Result<(Refun
 
 /// One refund with its shares.
 #[utoipa::path(
-    get, path = "/v1/refunds/{id}", tag = "Refunds",
+    get, path = "/v1/refunds/{id}", tag = "Refunds", operation_id = "get_refund",
     params(("id" = RefundId, Path, description = "The refund")),
     responses((status = 200, description = "The refund", body = RefundBody), Refusals),
 )]
@@ -292,7 +297,7 @@ struct Filters {
 
 /// Refunds, newest first.
 #[utoipa::path(
-    get, path = "/v1/refunds", tag = "Refunds",
+    get, path = "/v1/refunds", tag = "Refunds", operation_id = "list_refunds",
     params(Filters),
     responses((status = 200, description = "A page of refunds", body = List<RefundBody>), Refusals),
 )]
@@ -368,7 +373,7 @@ struct PreviewBody {
 
 /// What a refund would take from whom, by the same rules. Changes nothing.
 #[utoipa::path(
-    post, path = "/v1/refunds/preview", tag = "Refunds",
+    post, path = "/v1/refunds/preview", tag = "Refunds", operation_id = "preview_refund",
     request_body = NewPreviewBody,
     responses((status = 200, description = "Every share and the total", body = PreviewBody), CommandRefusals),
 )]

@@ -98,50 +98,71 @@ impl From<Money> for MoneyBody {
     }
 }
 
-/// The refusals that every route may answer with; each is a problem.
+/// A refusal that several routes share: status, name in the contract, description.
+type SharedRefusal = (&'static str, &'static str, &'static str);
+
+/// What every route under `/v1` may answer.
+const OF_EVERY_ROUTE: &[SharedRefusal] = &[
+    ("400", "Malformed", "Malformed: `invalid_json`, `bad_request`, `bad_cursor`, `idempotency_key_missing`."),
+    (
+        "401",
+        "Unauthenticated",
+        "No valid API key: `authentication_required`, `api_key_invalid`, `api_key_expired`, `api_key_revoked`.",
+    ),
+    ("403", "ScopeMissing", "The API key lacks a scope: `scope_missing`."),
+    ("404", "NotFound", "Not in this book: `not_found`."),
+    ("422", "Invalid", "Not valid: `validation_failed`, `card_number_refused`."),
+    ("429", "TooManyRequests", "Over the rate limit: `too_many_requests`, with `Retry-After`."),
+    ("500", "InternalError", "A fault of the service: `internal_error`. Say `request_id` to whoever runs it."),
+    ("503", "Unavailable", "For a moment not available: `temporarily_unavailable`, with `Retry-After`."),
+];
+
+/// What a route that takes a body may answer beside or instead.
+const OF_COMMANDS: &[SharedRefusal] = &[
+    (
+        "409",
+        "Conflict",
+        "`idempotency_key_in_use` (wait, then send the same again), `reference_taken`, `state_conflict`, \
+         `provider_not_connected`.",
+    ),
+    ("413", "BodyTooLarge", "`body_too_large`: over 256 kB."),
+    ("415", "UnsupportedContent", "`content_type_unsupported`, `content_encoding_unsupported`."),
+    (
+        "422",
+        "Refused",
+        "Not valid, nothing was changed: `validation_failed`, `card_number_refused`, `idempotency_key_reused`. Or \
+         `provider_refused`: the provider said no, and the object that was made, shown in `object`, has failed.",
+    ),
+    ("502", "ProviderFailed", "The provider could not be asked: `provider_failed`, with `Retry-After`."),
+    ("504", "TimedOut", "It took too long: `timed_out`. Send it again with the same `Idempotency-Key`."),
+];
+
+/// Every shared refusal under its name, for the contract's components.
+pub fn shared_refusals() -> impl Iterator<Item = (String, RefOr<Response>)> {
+    let all = OF_EVERY_ROUTE.iter().chain(OF_COMMANDS);
+    all.map(|(_, name, description)| ((*name).to_owned(), RefOr::T(problem_response(description))))
+}
+
+fn referring<'a>(refusals: impl Iterator<Item = &'a SharedRefusal>) -> BTreeMap<String, RefOr<Response>> {
+    refusals.map(|(status, name, _)| ((*status).to_owned(), RefOr::Ref(Ref::from_response_name(*name)))).collect()
+}
+
+/// The refusals of every route under `/v1`; each is a problem.
 pub struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        [
-            ("400", "Malformed: `invalid_json`, `bad_cursor`, `idempotency_key_missing`."),
-            ("401", "No valid API key: `authentication_required`, `api_key_invalid`, `api_key_expired`, `api_key_revoked`."),
-            ("403", "The API key lacks a scope: `scope_missing`."),
-            ("404", "Not in this book: `not_found`."),
-            ("422", "Not valid: `validation_failed`, `card_number_refused`."),
-            ("429", "Over the rate limit: `too_many_requests`, with `Retry-After`."),
-            ("500", "A fault of the service: `internal_error`."),
-            ("503", "For a moment not available: `temporarily_unavailable`, with `Retry-After`."),
-        ]
-        .into_iter()
-        .map(|(status, description)| (status.to_owned(), RefOr::T(problem_response(description))))
-        .collect()
+        referring(OF_EVERY_ROUTE.iter())
     }
 }
 
-/// The refusals of a command with an `Idempotency-Key`, beside [`Refusals`].
+/// The refusals of a route that takes a body.
 pub struct CommandRefusals;
 
 impl IntoResponses for CommandRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let mut responses = Refusals::responses();
-        for (status, description) in [
-            (
-                "409",
-                "`idempotency_key_in_use` (wait and send the same again), `reference_taken`, `state_conflict`, \
-                 `provider_not_connected`.",
-            ),
-            ("413", "`body_too_large`: over 256 kB."),
-            ("415", "`content_type_unsupported`, `content_encoding_unsupported`."),
-            (
-                "422",
-                "Not valid, nothing was changed: `validation_failed`, `card_number_refused`, `idempotency_key_reused`. \
-                 Or `provider_refused`: the provider said no, and the object that was made has failed.",
-            ),
-        ] {
-            responses.insert(status.to_owned(), RefOr::T(problem_response(description)));
-        }
-        responses
+        // A later one of the same status replaces the earlier.
+        referring(OF_EVERY_ROUTE.iter().chain(OF_COMMANDS))
     }
 }
 

@@ -34,7 +34,7 @@ fn open() -> OpenApiRouter<HttpState> {
 
 /// The contract of the routes.
 pub fn contract() -> utoipa::openapi::OpenApi {
-    api().merge(open()).merge(health::routes()).into_openapi()
+    openapi::shortened(api().merge(open()).merge(health::routes()).into_openapi())
 }
 
 /// The main port. `pages` are the server-rendered ones; they stand behind the address limit, without an API key.

@@ -52,6 +52,7 @@ enum BusinessType {
 /// When the provider pays a seller out to its bank.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PayoutInterval)]
 enum PayoutIntervalBody {
     /// Every day, by the provider.
     Daily,
@@ -201,7 +202,7 @@ const PROVIDER: &str = "stripe";
 /// Send an `Idempotency-Key` to be able to repeat the request. 202 when the provider has not answered yet: the seller
 /// is there, and its `provider.id` follows.
 #[utoipa::path(
-    post, path = "/v1/sellers", tag = "Sellers",
+    post, path = "/v1/sellers", tag = "Sellers", operation_id = "create_seller",
     request_body = NewSellerBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
     responses(
@@ -261,7 +262,7 @@ async fn read(state: &HttpState, caller: &Caller, id: SellerId) -> Result<Seller
 
 /// One seller.
 #[utoipa::path(
-    get, path = "/v1/sellers/{id}", tag = "Sellers",
+    get, path = "/v1/sellers/{id}", tag = "Sellers", operation_id = "get_seller",
     params(("id" = SellerId, Path, description = "The seller")),
     responses((status = 200, description = "The seller", body = SellerBody), Refusals),
 )]
@@ -296,7 +297,7 @@ struct Filters {
 
 /// Sellers, newest first.
 #[utoipa::path(
-    get, path = "/v1/sellers", tag = "Sellers",
+    get, path = "/v1/sellers", tag = "Sellers", operation_id = "list_sellers",
     params(Filters),
     responses((status = 200, description = "A page of sellers", body = List<SellerBody>), Refusals),
 )]
@@ -368,7 +369,7 @@ struct SellerBalance {
 
 /// What a seller is owed, and what it has at the provider.
 #[utoipa::path(
-    get, path = "/v1/sellers/{id}/balance", tag = "Sellers",
+    get, path = "/v1/sellers/{id}/balance", tag = "Sellers", operation_id = "get_seller_balance",
     params(("id" = SellerId, Path, description = "The seller")),
     responses((status = 200, description = "The balance, exact", body = SellerBalance), Refusals),
 )]
@@ -420,7 +421,14 @@ async fn balance_of(
         in_transit: amount(7),
     };
     let position = partita_ledger::current_position(tx).await?.to_string();
-    Ok(Some(SellerBalance { object: "seller_balance", mode, seller: id, balances: vec![row], as_of: Time(now), position }))
+    Ok(Some(SellerBalance {
+        object: "seller_balance",
+        mode,
+        seller: id,
+        balances: vec![row],
+        as_of: Time(now),
+        position,
+    }))
 }
 
 /// Pages of a list without filters.
@@ -437,7 +445,7 @@ struct Pages {
 
 /// A seller's payouts, newest first.
 #[utoipa::path(
-    get, path = "/v1/sellers/{id}/payouts", tag = "Sellers",
+    get, path = "/v1/sellers/{id}/payouts", tag = "Sellers", operation_id = "list_seller_payouts",
     params(("id" = SellerId, Path, description = "The seller"), Pages),
     responses((status = 200, description = "A page of payouts", body = List<PayoutBody>), Refusals),
 )]

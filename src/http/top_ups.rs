@@ -109,7 +109,7 @@ impl TopUpBody {
 
 /// Adds money of the platform's bank account to its balance at the provider, to cover refunds.
 #[utoipa::path(
-    post, path = "/v1/top_ups", tag = "Top-ups",
+    post, path = "/v1/top_ups", tag = "Top-ups", operation_id = "create_top_up",
     request_body = NewTopUpBody,
     params(("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
     responses(
@@ -162,7 +162,7 @@ async fn read(state: &HttpState, caller: &Caller, id: TopUpId) -> Result<TopUp, 
 
 /// One top-up.
 #[utoipa::path(
-    get, path = "/v1/top_ups/{id}", tag = "Top-ups",
+    get, path = "/v1/top_ups/{id}", tag = "Top-ups", operation_id = "get_top_up",
     params(("id" = TopUpId, Path, description = "The top-up")),
     responses((status = 200, description = "The top-up", body = TopUpBody), Refusals),
 )]
@@ -194,7 +194,7 @@ struct Filters {
 
 /// Top-ups, newest first.
 #[utoipa::path(
-    get, path = "/v1/top_ups", tag = "Top-ups",
+    get, path = "/v1/top_ups", tag = "Top-ups", operation_id = "list_top_ups",
     params(Filters),
     responses((status = 200, description = "A page of top-ups", body = List<TopUpBody>), Refusals),
 )]
@@ -206,8 +206,7 @@ async fn list(
 ) -> Result<Response, Problem> {
     caller.require("payouts:read")?;
     known_words("status", &filters.status, |word| TopUpStatus::parse(word).is_some())?;
-    let page =
-        cursor::page::<TopUpId, _>("/v1/top_ups", &filters.status, filters.limit, filters.cursor.as_deref())?;
+    let page = cursor::page::<TopUpId, _>("/v1/top_ups", &filters.status, filters.limit, filters.cursor.as_deref())?;
     let (after, limit, statuses) = (page.after, page.fetch_limit(), filters.status);
     let rows = state
         .app

@@ -132,7 +132,7 @@ impl ReversalBody {
 
 /// One transfer.
 #[utoipa::path(
-    get, path = "/v1/transfers/{id}", tag = "Transfers",
+    get, path = "/v1/transfers/{id}", tag = "Transfers", operation_id = "get_transfer",
     params(("id" = TransferId, Path, description = "The transfer")),
     responses((status = 200, description = "The transfer", body = TransferBody), Refusals),
 )]
@@ -148,9 +148,7 @@ async fn fetch(
         .db
         .read("get transfer", caller.scope(), move |tx| Box::pin(async move { transfers::find(tx, id).await }))
         .await?;
-    found
-        .map(|transfer| Json(TransferBody::show(caller.mode, transfer)))
-        .ok_or_else(|| Problem::not_found("transfer"))
+    found.map(|transfer| Json(TransferBody::show(caller.mode, transfer))).ok_or_else(|| Problem::not_found("transfer"))
 }
 
 /// Filters of the list.
@@ -175,7 +173,7 @@ struct Filters {
 
 /// Transfers, newest first.
 #[utoipa::path(
-    get, path = "/v1/transfers", tag = "Transfers",
+    get, path = "/v1/transfers", tag = "Transfers", operation_id = "list_transfers",
     params(Filters),
     responses((status = 200, description = "A page of transfers", body = List<TransferBody>), Refusals),
 )]
@@ -205,7 +203,7 @@ async fn list(
 
 /// What was taken back of a transfer, newest first; all of it.
 #[utoipa::path(
-    get, path = "/v1/transfers/{id}/reversals", tag = "Transfers",
+    get, path = "/v1/transfers/{id}/reversals", tag = "Transfers", operation_id = "list_transfer_reversals",
     params(("id" = TransferId, Path, description = "The transfer")),
     responses((status = 200, description = "Its reversals", body = List<ReversalBody>), Refusals),
 )]

@@ -13,9 +13,8 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::body::read_bytes;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemBody};
 use super::problem_types;
-use super::render::Refusals;
 use crate::telemetry::names;
 
 /// The header that Stripe signs in; see <https://docs.stripe.com/webhooks/signature>.
@@ -28,14 +27,19 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 
 /// Takes a provider's webhook: verified over its raw bytes, stored once, then answered.
 #[utoipa::path(
-    post, path = "/webhooks/{provider}/{endpoint}", tag = "Webhooks in",
+    post, path = "/webhooks/{provider}/{endpoint}", tag = "Webhooks in", operation_id = "receive_webhook",
     params(
         ("provider" = String, Path, description = "The provider's name", example = "stripe"),
         ("endpoint" = String, Path, description = "The endpoint's token"),
         ("Stripe-Signature" = String, Header, description = "The provider's signature"),
     ),
     request_body(content = Object, description = "The provider's event, up to 1 MiB"),
-    responses((status = 200, description = "The event is durable"), Refusals),
+    responses(
+        (status = 200, description = "The event is durable"),
+        (status = 400, description = "`webhook_refused`; the answer does not say why", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such endpoint: `not_found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Over 1 MiB: `body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
+    ),
     security(()),
 )]
 async fn take(

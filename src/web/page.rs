@@ -20,7 +20,7 @@ pub(super) struct Head {
 
 impl Head {
     /// The head of a new page in a language.
-    pub fn new(texts: &Texts) -> Self {
+    pub(super) fn new(texts: &Texts) -> Self {
         Self { lang: texts.lang, nonce: random_hex::<NONCE_BYTES>() }
     }
 }

@@ -18,17 +18,17 @@ pub(super) struct Site {
 
 impl Site {
     /// A site at an origin: scheme, host and port, without a slash at its end.
-    pub fn new(origin: &str) -> Self {
+    pub(super) fn new(origin: &str) -> Self {
         Self { origin: origin.into() }
     }
 
     /// Scheme, host and port.
-    pub fn origin(&self) -> &str {
+    pub(super) fn origin(&self) -> &str {
         &self.origin
     }
 
     /// Whether it is reached over TLS.
-    pub fn is_secure(&self) -> bool {
+    pub(super) fn is_secure(&self) -> bool {
         self.origin.starts_with("https://")
     }
 }

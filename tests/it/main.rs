@@ -8,6 +8,7 @@ mod payments;
 mod reconciliation;
 mod recovery;
 mod refunds;
+mod support;
 mod tenancy;
 mod test_app;
 mod webhooks;

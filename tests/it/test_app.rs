@@ -10,7 +10,7 @@ use partita::app::App;
 use partita::clock::{Clock, DrivenClock};
 use partita::config::RateSettings;
 use partita::http::{self, Shared};
-use partita::platforms::{self, Book, Mode, ProviderConnection, SCOPES};
+use partita::platforms::{self, Book, ProviderConnection, SCOPES};
 use partita::reconciliation::{self, Run};
 use partita::telemetry::Metrics;
 use partita::{MIGRATOR, verify, web, worker};
@@ -180,7 +180,7 @@ impl TestApp {
     pub async fn seller(&self, reference: &str, country: &str, currency: &str, interval: &str) -> Value {
         let body = json!({
             "reference": reference, "email": format!("{reference}@example.com"), "country": country,
-            "default_currency": currency, "payout_schedule": {"interval": interval},
+            "default_currency": currency, "payout_interval": interval,
         });
         let seller = self.post("/v1/sellers", reference, body).await.expect(201);
         let account = seller["provider"]["id"].as_str().expect("an account").to_owned();

@@ -6,6 +6,7 @@ use partita_db::{BookId, Tx};
 use crate::{
     account::{AccountClass, AccountFilter, AccountView, NewAccount, NormalSide},
     error::LedgerError,
+    key::AccountKey,
     store::{account_key, book_of},
 };
 
@@ -109,7 +110,7 @@ pub async fn list_accounts(tx: &mut Tx, filter: &AccountFilter, limit: u16) -> R
            order by account
            limit $5"#,
         book.get(),
-        filter.after.map_or(0, |key| key.get()),
+        filter.after.map_or(0, AccountKey::get),
         filter.path.as_deref(),
         currency,
         i64::from(limit)

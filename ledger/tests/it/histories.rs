@@ -166,16 +166,16 @@ impl<'a> Run<'a> {
         match step {
             Step::Post(drafts) => {
                 let slice: Vec<_> = drafts.iter().map(|draft| draft.in_book(self.book, self.id())).collect();
-                self.post(slice, one_by_one).await
+                self.post(slice, one_by_one).await;
             }
             Step::Replay(index) if self.model.len() > 0 => {
                 let again = self.model.transaction(index.index(self.model.len())).clone();
                 let id = self.id();
-                self.post(vec![NewTransaction { id, ..again }], one_by_one).await
+                self.post(vec![NewTransaction { id, ..again }], one_by_one).await;
             }
             Step::Reverse { original, source, hours, floors } if self.model.len() > 0 => {
                 let original = self.model.transaction(original.index(self.model.len())).clone();
-                self.reverse(&original, *source, *hours, *floors).await
+                self.reverse(&original, *source, *hours, *floors).await;
             }
             Step::Roll(limit) => {
                 let limit = *limit;

@@ -201,7 +201,8 @@ impl TestLedger {
 
 /// The SQLSTATE of a failure.
 pub(crate) fn sql_state(error: &sqlx::Error) -> String {
-    error.as_database_error().and_then(|e| e.code()).map(|code| code.into_owned()).unwrap_or_default()
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
 
 /// The SQLSTATE behind a failure of a ledger call.

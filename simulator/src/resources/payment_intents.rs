@@ -32,6 +32,26 @@ impl Confirmation {
     }
 }
 
+/// The types that a payment is limited to; ours are cards, and other types are left out without a word
+/// (docs.stripe.com/changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter).
+fn read_types(params: &mut Params) -> Result<Option<Vec<String>>, ApiError> {
+    if params.list("payment_method_types")?.is_some() {
+        return Err(ApiError::invalid(
+            "The payment_method_types parameter is no longer supported on this API version. Use dynamic payment methods \
+             or allowed_payment_method_types instead.",
+        )
+        .code("payment_method_types_no_longer_supported")
+        .param("payment_method_types"));
+    }
+    let types = params.list("allowed_payment_method_types")?;
+    if types.as_ref().is_some_and(|types| !types.iter().any(|t| t == "card")) {
+        return Err(ApiError::invalid("No valid payment method types for this Payment Intent.")
+            .code("payment_intent_invalid_parameter")
+            .param("allowed_payment_method_types"));
+    }
+    Ok(types)
+}
+
 /// A request to create.
 #[derive(Debug)]
 struct Creation {
@@ -65,6 +85,7 @@ impl Creation {
                 return Err(ApiError::invalid(message).param(name));
             }
         }
+        let allowed_types = read_types(params)?;
         let capture_method = params.choice("capture_method", &["automatic", "automatic_async"])?;
         params.choice("confirmation_method", &["automatic"])?;
         let mut creation = Self {
@@ -73,7 +94,7 @@ impl Creation {
             confirm,
             confirmation,
             capture_method: capture_method.unwrap_or_else(|| "automatic_async".into()),
-            allowed_types: params.list("allowed_payment_method_types")?,
+            allowed_types,
             allow_redirects: None,
             texts: BTreeMap::new(),
             metadata: params.metadata()?.unwrap_or_default(),
@@ -90,12 +111,13 @@ impl Creation {
     }
 
     fn read_methods(&mut self, params: &mut Params) -> Result<(), ApiError> {
-        if let Some(other) = self.allowed_types.iter().flatten().find(|t| *t != "card") {
-            return Err(ApiError::invalid(format!("The payment method type \"{other}\" is invalid."))
-                .code("payment_intent_invalid_parameter")
-                .param("allowed_payment_method_types"));
-        }
         if let Some(mut automatic) = params.hash("automatic_payment_methods")? {
+            if self.allowed_types.is_some() {
+                return Err(ApiError::invalid(
+                    "You may only specify one of these parameters: allowed_payment_method_types, \
+                     automatic_payment_methods.",
+                ));
+            }
             automatic.boolean("enabled")?.ok_or_else(|| automatic.missing("enabled"))?;
             self.allow_redirects = automatic.choice("allow_redirects", &["always", "never"])?;
             automatic.finish()?;
@@ -189,6 +211,7 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
 /// `POST /v1/payment_intents/{id}/confirm`.
 pub(crate) async fn confirm(cx: &mut Cx, id: &str, mut params: Params) -> Answer {
     let confirmation = Confirmation::read(&mut params)?;
+    read_types(&mut params)?;
     params.boolean("off_session")?;
     params.finish()?;
     let mut intent = find_for_update(cx, id).await?;

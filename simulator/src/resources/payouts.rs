@@ -64,7 +64,7 @@ async fn pay_out(cx: &mut Cx, draft: Draft) -> Answer {
         )
         .code("payouts_not_allowed"));
     };
-    let held = books::lock(cx, &[&account, &platform], &draft.currency).await?;
+    let held = books::lock(cx, &[&account], &draft.currency).await?;
     if books::available(&held, &account) < draft.amount {
         return Err(ApiError::refused("You have insufficient funds in your Stripe account for this transfer.")
             .code("balance_insufficient"));
@@ -173,8 +173,7 @@ pub(crate) async fn pay_out_account(cx: &mut Cx, account: &str) -> Result<(), Ap
     .await?;
     for (currency, _) in balances {
         let usable = accounts::bank_account(cx, account, &currency).await?.filter(|b| text(b, "status") != "errored");
-        let platform = cx.platform.clone();
-        let held = books::lock(cx, &[account, &platform], &currency).await?;
+        let held = books::lock(cx, &[account], &currency).await?;
         let amount = books::available(&held, account);
         if usable.is_none() || amount <= 0 {
             continue;
@@ -254,9 +253,9 @@ pub(crate) async fn cancel(cx: &mut Cx, id: &str) -> Answer {
 
 /// The money returns to the balance; after a failure the bank account is not used again by the schedule.
 async fn give_back(cx: &mut Cx, mut payout: Value, status: &'static str, code: Option<&str>) -> Answer {
-    let (account, platform) = (cx.account.clone(), cx.platform.clone());
+    let account = cx.account.clone();
     let currency = text(&payout, "currency").to_owned();
-    books::lock(cx, &[&account, &platform], &currency).await?;
+    books::lock(cx, &[&account], &currency).await?;
     let failed = code.is_some();
     let movement = Movement {
         account: &account,

@@ -28,7 +28,7 @@ pub(crate) async fn create(cx: &mut Cx, transfer: &str, mut params: Params) -> A
     let mut transfer = find_transfer(cx, transfer, true).await?;
     let amount = amount_to_reverse(&transfer, amount)?;
     let (currency, destination) = (text(&transfer, "currency").to_owned(), text(&transfer, "destination").to_owned());
-    let held = books::lock(cx, &[&platform, &destination], &currency).await?;
+    let held = books::lock(cx, &[&destination], &currency).await?;
     let transaction = text(&transfer, "balance_transaction").to_owned();
     let available_on = balance_transactions::available_on(&mut cx.conn, &transaction).await?.max(cx.now);
     let short = books::available(&held, &destination) < amount && available_on <= cx.now;

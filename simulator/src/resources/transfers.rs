@@ -84,7 +84,7 @@ pub(crate) async fn create(cx: &mut Cx, params: Params) -> Answer {
         None => None,
     };
     let platform = cx.platform.clone();
-    let held = books::lock(cx, &[&platform, &creation.destination], &creation.currency).await?;
+    let held = books::lock(cx, &[&creation.destination], &creation.currency).await?;
     if available_on.is_none() && books::available(&held, &platform) < creation.amount {
         return Err(insufficient_balance());
     }

@@ -23,7 +23,7 @@ async fn unknown_missing_and_malformed_parameters_are_told_by_name() {
         (("nonsense", "1"), (400, "invalid_request_error", "parameter_unknown", "nonsense")),
         (
             ("payment_method_types[]", "card"),
-            (400, "invalid_request_error", "parameter_unknown", "payment_method_types"),
+            (400, "invalid_request_error", "payment_method_types_no_longer_supported", "payment_method_types"),
         ),
         (
             ("automatic_payment_methods[speed]", "1"),
@@ -34,6 +34,9 @@ async fn unknown_missing_and_malformed_parameters_are_told_by_name() {
         let reply = sim.post("/v1/payment_intents", &[good.as_slice(), &[extra]].concat()).await;
         assert_eq!(reply.error(), expected, "{}", reply.text);
     }
+    let both = [("allowed_payment_method_types[]", "card"), ("automatic_payment_methods[enabled]", "true")];
+    let reply = sim.post("/v1/payment_intents", &[good.as_slice(), &both].concat()).await;
+    assert!(reply.status == 400 && reply.text.contains("only specify one"), "{}", reply.text);
     let missing = sim.post("/v1/payment_intents", &[("currency", "eur")]).await;
     assert_eq!(missing.error(), (400, "invalid_request_error", "parameter_missing", "amount"));
     assert!(missing.body["error"]["doc_url"].is_string());

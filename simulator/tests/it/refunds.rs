@@ -36,7 +36,7 @@ async fn an_unfunded_refund_waits_and_is_paid_when_funds_come() {
     assert!(refund.body["balance_transaction"].is_null());
     assert_eq!(sim.balance(None).await, (0, 116_80, 0));
     sim.fund("5000").await;
-    let path = format!("/v1/refunds/{}?expand[]=balance_transaction", refund.id());
+    let path = format!("/v1/refunds/{}?expand[]=balance_transaction&expand[]=failure_balance_transaction", refund.id());
     assert_eq!(sim.get(&path).await.ok().body["status"], "pending");
     sim.fund("10000").await;
     let paid = sim.get(&path).await.ok().body;

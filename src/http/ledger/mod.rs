@@ -1,6 +1,6 @@
 //! `/v1/ledger/..`: accounts, transactions and the trial balance, at any instant.
 
-use std::collections::BTreeMap;
+mod trial_balance;
 
 use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use partita_db::{BookId, Tx};
 use partita_ledger::{
     AccountFilter, AccountKey, AccountView, LedgerError, NormalSide, PositionVector, PostingView, TransactionFilter,
-    TransactionView, TrialBalanceRow, balance_at, current_position, find_transaction, list_accounts, list_transactions,
-    trial_balance as ledger_trial_balance,
+    TransactionView, balance_at, current_position, find_transaction, list_accounts, list_transactions,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -34,7 +33,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(account))
         .routes(routes!(transactions))
         .routes(routes!(transaction))
-        .routes(routes!(trial_balance))
+        .routes(routes!(trial_balance::trial_balance))
 }
 
 /// A sum as it is shown. Sums are exact in the ledger; one beyond 64 bits is shown as the largest number there is.
@@ -135,7 +134,7 @@ struct AccountFilters {
 
 /// Ledger accounts, in order of their keys.
 #[utoipa::path(
-    get, path = "/v1/ledger/accounts", tag = "Ledger",
+    get, path = "/v1/ledger/accounts", tag = "Ledger", operation_id = "list_ledger_accounts",
     params(AccountFilters),
     responses((status = 200, description = "A page of accounts", body = List<AccountBody>), Refusals),
 )]
@@ -196,7 +195,7 @@ struct BalanceBody {
 
 /// The balance of one account, now or at an instant of the past.
 #[utoipa::path(
-    get, path = "/v1/ledger/accounts/{id}", tag = "Ledger",
+    get, path = "/v1/ledger/accounts/{id}", tag = "Ledger", operation_id = "get_ledger_balance",
     params(("id" = String, Path, description = "The account: `lac_..`"), Instant),
     responses((status = 200, description = "Its balance, exact", body = BalanceBody), Refusals),
 )]
@@ -356,7 +355,7 @@ struct Pages {
 
 /// Ledger transactions, newest first.
 #[utoipa::path(
-    get, path = "/v1/ledger/transactions", tag = "Ledger",
+    get, path = "/v1/ledger/transactions", tag = "Ledger", operation_id = "list_ledger_transactions",
     params(Pages),
     responses((status = 200, description = "A page of transactions", body = List<TransactionBody>), Refusals),
 )]
@@ -383,7 +382,7 @@ async fn transactions(
 
 /// One ledger transaction.
 #[utoipa::path(
-    get, path = "/v1/ledger/transactions/{id}", tag = "Ledger",
+    get, path = "/v1/ledger/transactions/{id}", tag = "Ledger", operation_id = "get_ledger_transaction",
     params(("id" = String, Path, description = "The transaction: `ltx_..`")),
     responses((status = 200, description = "The transaction", body = TransactionBody), Refusals),
 )]
@@ -404,120 +403,6 @@ async fn transaction(
         })
         .await?;
     found.map(|transaction| Json(TransactionBody::show(&caller, transaction))).ok_or_else(not_found)
-}
-
-/// A line of the trial balance; minor units.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = TrialBalanceRow)]
-struct RowBody {
-    /// The account's id.
-    #[schema(example = "lac_00000000000000800000000001")]
-    account: String,
-    /// Its name.
-    #[schema(example = "prov.available")]
-    path: String,
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    /// `debit` or `credit`.
-    #[schema(value_type = String, example = "debit")]
-    normal_side: &'static str,
-    #[schema(example = 11680)]
-    debits: i64,
-    #[schema(example = 5400)]
-    credits: i64,
-    /// Positive on the normal side.
-    #[schema(example = 6280)]
-    balance: i64,
-}
-
-impl RowBody {
-    fn show(book: BookId, row: &TrialBalanceRow) -> Self {
-        Self {
-            account: LedgerId::account(book, row.account.get()).to_string(),
-            path: row.path.clone(),
-            currency: row.currency,
-            normal_side: side(row.normal_side),
-            debits: shown(row.debits),
-            credits: shown(row.credits),
-            balance: shown(row.normal_side.signed(row.debits, row.credits)),
-        }
-    }
-}
-
-/// The sums of one currency; they are equal, or the books are broken.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[schema(as = TrialBalanceTotal)]
-struct TotalBody {
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    #[schema(example = 48000)]
-    debits: i64,
-    #[schema(example = 48000)]
-    credits: i64,
-}
-
-/// The trial balance: every account with its sums, and the sums of each currency.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = TrialBalance)]
-struct TrialBalanceBody {
-    /// Always `trial_balance`.
-    #[schema(value_type = String, example = "trial_balance")]
-    object: &'static str,
-    /// `test` or `live`.
-    #[schema(value_type = String, example = "test")]
-    mode: &'static str,
-    /// What was effective at this time; null: everything.
-    as_of: Option<Time>,
-    /// What was posted up to here; name it to get the same figures again.
-    #[schema(example = "1:523,2:88")]
-    position: String,
-    rows: Vec<RowBody>,
-    totals: Vec<TotalBody>,
-}
-
-fn totals(rows: &[TrialBalanceRow]) -> Vec<TotalBody> {
-    let mut sums: BTreeMap<Currency, (i128, i128)> = BTreeMap::new();
-    for row in rows {
-        let sum = sums.entry(row.currency).or_default();
-        sum.0 += row.debits;
-        sum.1 += row.credits;
-    }
-    let show = |(currency, (debits, credits))| TotalBody { currency, debits: shown(debits), credits: shown(credits) };
-    sums.into_iter().map(show).collect()
-}
-
-/// The trial balance, now or at an instant of the past. Debits equal credits, per currency.
-#[utoipa::path(
-    get, path = "/v1/ledger/trial_balance", tag = "Ledger",
-    params(Instant),
-    responses((status = 200, description = "Every account that has postings", body = TrialBalanceBody), Refusals),
-)]
-async fn trial_balance(
-    State(state): State<HttpState>,
-    caller: Caller,
-    Query(instant): Query<Instant>,
-) -> Result<Json<TrialBalanceBody>, Problem> {
-    caller.require("ledger:read")?;
-    let (as_of, position) = (instant.as_of, instant.position()?);
-    let (rows, position) = state
-        .app
-        .db
-        .read("trial balance", caller.scope(), move |tx| {
-            let position = position.clone();
-            Box::pin(async move {
-                let known = known_position(tx, position).await?;
-                Ok::<_, LedgerError>((ledger_trial_balance(tx, as_of, Some(&known)).await?, known))
-            })
-        })
-        .await?;
-    Ok(Json(TrialBalanceBody {
-        object: "trial_balance",
-        mode: caller.mode.as_str(),
-        as_of: as_of.map(Time),
-        position: position.to_string(),
-        totals: totals(&rows),
-        rows: rows.iter().map(|row| RowBody::show(caller.book, row)).collect(),
-    }))
 }
 
 #[cfg(test)]

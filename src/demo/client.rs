@@ -1,0 +1,75 @@
+//! The demo as a customer of the service: over HTTP, with its API key, like everyone.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+
+/// Longer than the service waits for its provider.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of the service.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    origin: String,
+    api_key: String,
+}
+
+impl Client {
+    pub(super) fn new(origin: &str, api_key: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        Ok(Self { http, origin: origin.to_owned(), api_key: api_key.to_owned() })
+    }
+
+    /// Reads a resource.
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.http.get(format!("{}{path}", self.origin)).bearer_auth(&self.api_key);
+        let (status, answer) = read(request.send().await.context("the service does not answer")?).await?;
+        expect(StatusCode::OK, status, path, answer)
+    }
+
+    /// Makes a resource. The reference in the body is its idempotency key too.
+    pub(super) async fn create(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (status, answer) = self.post(path, body).await?;
+        expect(StatusCode::CREATED, status, path, answer)
+    }
+
+    /// Makes a payment; none when it was declined.
+    pub(super) async fn pay(&self, body: &Value) -> anyhow::Result<Option<Value>> {
+        let (status, answer) = self.post("/v1/payments", body).await?;
+        if status == StatusCode::PAYMENT_REQUIRED {
+            return Ok(None);
+        }
+        expect(StatusCode::CREATED, status, "/v1/payments", answer).map(Some)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
+        let reference = body["reference"].as_str().unwrap_or_default();
+        let request = self
+            .http
+            .post(format!("{}{path}", self.origin))
+            .bearer_auth(&self.api_key)
+            .header("idempotency-key", format!("demo:{path}:{reference}"))
+            .json(body);
+        read(request.send().await.context("the service does not answer")?).await
+    }
+}
+
+async fn read(response: Response) -> anyhow::Result<(StatusCode, Value)> {
+    let status = response.status();
+    Ok((status, response.json().await.context("the service's answer is no JSON")?))
+}
+
+fn expect(wanted: StatusCode, status: StatusCode, path: &str, answer: Value) -> anyhow::Result<Value> {
+    if status == wanted {
+        return Ok(answer);
+    }
+    bail!("{path} was answered {status}: {answer}")
+}
+
+/// The text at a place of an answer.
+pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
+    answer.pointer(pointer).and_then(Value::as_str).with_context(|| format!("the service's answer lacks {pointer}"))
+}

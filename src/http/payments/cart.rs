@@ -1,0 +1,239 @@
+//! The cart of `POST /v1/payments`, as it is read.
+
+use partita_provider::Money;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::super::fields::{Amount, AmountOrZero, Currency, Metadata, PaymentToken, Reference, Text, currency_schema};
+use super::super::problem::Problem;
+use super::super::problem_types;
+use crate::id::{FeePolicyId, SellerId};
+use crate::payments::{LineKind, NewLine, NewPayment, TaxLiability};
+
+/// Most lines of one payment.
+const MOST_LINES: usize = 100;
+
+/// What a line is for.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PaymentLineType)]
+enum LineType {
+    /// Goods or services of a seller.
+    #[default]
+    Item,
+    /// Shipping by a seller.
+    Shipping,
+    /// A tip for a seller.
+    Tip,
+    /// The platform's own; has no seller.
+    Platform,
+}
+
+/// Who owes a tax to the state.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TaxLiability)]
+enum Liability {
+    /// The platform, as a marketplace facilitator: it is kept as the platform's debt to the state.
+    #[default]
+    Platform,
+    /// The seller: it is part of what the seller is owed.
+    Seller,
+}
+
+/// The tax of a line.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewLineTax)]
+struct NewTaxBody {
+    /// On top of the line's amount.
+    amount: AmountOrZero,
+    /// Who owes it to the state; `platform` when absent.
+    #[serde(default)]
+    liability: Liability,
+    /// Where it is owed, in your own words: `DE`, `US-CA`.
+    jurisdiction: Option<Text<1, 40>>,
+}
+
+/// A line of a cart.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPaymentLine)]
+struct NewLineBody {
+    /// What it is for; `item` when absent.
+    #[serde(default, rename = "type")]
+    kind: LineType,
+    /// Whose it is. Required, except for lines of the type `platform`, which have none.
+    seller: Option<SellerId>,
+    /// Net of its tax.
+    amount: Amount,
+    tax: Option<NewTaxBody>,
+    /// Your own category of the goods.
+    category: Option<Text<1, 100>>,
+    /// What prices it; your default policy when absent.
+    fee_policy: Option<FeePolicyId>,
+}
+
+/// When the buyer is charged.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CaptureMethod {
+    /// At once.
+    Automatic,
+}
+
+/// A cart: one buyer, any number of sellers.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPayment, example = json!({
+    "amount": 12000, "currency": "EUR", "payment_method": "pm_card_visa", "reference": "order-1",
+    "lines": [
+        {"seller": "slr_01jd9z6x5sf1vb3vsy3p0gq6ra", "amount": 6000, "tax": {"amount": 1200}},
+        {"seller": "slr_01jd9z7c2wf8zr4m1v8x9q2tbk", "amount": 4000, "tax": {"amount": 800}}
+    ]
+}))]
+pub(super) struct NewPaymentBody {
+    /// What the buyer pays: the sum of all lines and their taxes.
+    amount: Amount,
+    /// That of every seller in the cart.
+    #[schema(schema_with = currency_schema)]
+    currency: Currency,
+    /// The provider's token of the buyer's payment method. Never a card number.
+    payment_method: PaymentToken,
+    /// `automatic`: the buyer is charged at once.
+    #[serde(rename = "capture_method")]
+    _capture_method: Option<CaptureMethod>,
+    /// Your own id of the payment, unique among your payments.
+    reference: Reference,
+    /// What the provider shows in its dashboard.
+    description: Option<Text<1, 500>>,
+    /// 1 to 100 lines.
+    #[schema(min_items = 1, max_items = 100)]
+    lines: Vec<NewLineBody>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl NewPaymentBody {
+    /// The cart as the use case takes it.
+    pub(super) fn read(self) -> Result<NewPayment, Problem> {
+        let count = self.lines.len();
+        if !(1..=MOST_LINES).contains(&count) {
+            let code = if count == 0 { &problem_types::TOO_SHORT } else { &problem_types::TOO_LONG };
+            return Err(Problem::invalid_field(
+                &["lines"],
+                code,
+                format!("expected 1 to {MOST_LINES} lines, not {count}"),
+            ));
+        }
+        let lines: Result<Vec<NewLine>, Problem> =
+            self.lines.into_iter().enumerate().map(|(at, line)| line.read(at)).collect();
+        Ok(NewPayment {
+            reference: self.reference.into_string(),
+            amount: Money::new(self.amount.minor(), self.currency),
+            payment_method: self.payment_method.into_string(),
+            description: self.description.map(Text::into_string),
+            lines: lines?,
+            metadata: self.metadata.into_json(),
+        })
+    }
+}
+
+impl NewLineBody {
+    fn read(self, at: usize) -> Result<NewLine, Problem> {
+        let kind = match self.kind {
+            LineType::Item => LineKind::Item,
+            LineType::Shipping => LineKind::Shipping,
+            LineType::Tip => LineKind::Tip,
+            LineType::Platform => LineKind::Platform,
+        };
+        let of_seller = |code, detail| Problem::invalid_field(&["lines", &at.to_string(), "seller"], code, detail);
+        match (kind, self.seller) {
+            (LineKind::Platform, Some(_)) => {
+                return Err(of_seller(&problem_types::NOT_ALLOWED, "a line of the type platform has no seller"));
+            }
+            (LineKind::Platform, None) => {}
+            (_, None) => return Err(of_seller(&problem_types::MISSING, "a line of this type needs a seller")),
+            (_, Some(_)) => {}
+        }
+        let liability = self.tax.as_ref().map_or(Liability::Platform, |tax| tax.liability);
+        Ok(NewLine {
+            kind,
+            seller: self.seller,
+            amount: self.amount.minor(),
+            tax_amount: self.tax.as_ref().map_or(0, |tax| tax.amount.minor()),
+            tax_liability: match liability {
+                Liability::Platform => TaxLiability::Platform,
+                Liability::Seller => TaxLiability::Seller,
+            },
+            tax_jurisdiction: self.tax.and_then(|tax| tax.jurisdiction).map(Text::into_string),
+            category: self.category.map(Text::into_string),
+            fee_policy: self.fee_policy,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::json::read as read_body;
+    use super::*;
+    use crate::id::RequestId;
+
+    fn cart() -> serde_json::Value {
+        json!({
+            "amount": 12000, "currency": "EUR", "payment_method": "pm_card_visa", "reference": "order-1",
+            "lines": [
+                {"seller": "slr_01h455vb4pex5vsknk084sn02q", "amount": 6000, "tax": {"amount": 1200}},
+                {"type": "platform", "amount": 4800},
+            ],
+        })
+    }
+
+    fn refused(change: impl FnOnce(&mut serde_json::Value)) -> (String, String) {
+        let mut cart = cart();
+        change(&mut cart);
+        let problem = match read_body::<NewPaymentBody>(&cart) {
+            Ok(body) => body.read().expect_err("refused on purpose"),
+            Err(problem) => problem,
+        };
+        let error = problem.body(RequestId::new()).errors.remove(0);
+        (error.pointer.expect("a field"), error.code)
+    }
+
+    #[test]
+    fn a_cart_is_read_with_its_defaults() {
+        let new = read_body::<NewPaymentBody>(&cart()).expect("valid").read().expect("valid");
+        assert_eq!(new.amount.to_string(), "120.00 EUR");
+        assert_eq!(new.lines[0].kind, LineKind::Item);
+        assert_eq!((new.lines[0].tax_amount, new.lines[0].tax_liability), (1200, TaxLiability::Platform));
+        assert_eq!((new.lines[1].kind, new.lines[1].seller), (LineKind::Platform, None));
+    }
+
+    #[test]
+    fn each_fault_of_a_cart_points_at_its_field() {
+        let is = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
+        assert_eq!(refused(|cart| cart["amount"] = json!(-5)), is("#/amount", "out_of_range"));
+        assert_eq!(refused(|cart| cart["amount"] = json!(120.5)), is("#/amount", "not_an_integer"));
+        assert_eq!(refused(|cart| cart["currency"] = json!("eur")), is("#/currency", "invalid_value"));
+        assert_eq!(refused(|cart| cart["lines"] = json!([])), is("#/lines", "too_short"));
+        assert_eq!(refused(|cart| cart["lines"][0]["seller"] = json!(null)), is("#/lines/0/seller", "missing"));
+        assert_eq!(
+            refused(|cart| cart["lines"][0]["seller"] = json!("pay_01h455vb4pex5vsknk084sn02q")),
+            is("#/lines/0/seller", "invalid_value")
+        );
+        assert_eq!(
+            refused(|cart| cart["lines"][1]["seller"] = json!("slr_01h455vb4pex5vsknk084sn02q")),
+            is("#/lines/1/seller", "not_allowed")
+        );
+        assert_eq!(
+            refused(|cart| cart["lines"][0]["tax"]["rate"] = json!(20)),
+            is("#/lines/0/tax/rate", "unknown_field")
+        );
+        assert_eq!(refused(|cart| cart["lines"][0]["type"] = json!("gift")), is("#/lines/0/type", "invalid_value"));
+        assert_eq!(refused(|cart| cart["capture_method"] = json!("manual")), is("#/capture_method", "invalid_value"));
+        let line = cart()["lines"][1].clone();
+        assert_eq!(refused(|cart| cart["lines"] = json!(vec![line; 101])), is("#/lines", "too_long"));
+    }
+}
