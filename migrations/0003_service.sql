@@ -675,9 +675,6 @@ begin
     end loop;
 end $$;
 
--- Answers are kept for 30 days after the operation behind them has ended; then a job removes the key.
-grant delete on idempotency_keys to partita_app;
-
 -- ---------------------------------------------------------------------------------------------- what the ledger's transactions are called
 
 insert into ledger_transaction_kinds (code, name, description) values

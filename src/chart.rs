@@ -5,7 +5,7 @@
 
 use partita_db::{BookId, Tx};
 use partita_ledger::{AccountClass, AccountKey, LedgerError, NewAccount, NormalSide, open_accounts};
-use partita_provider::Currency;
+use partita_provider::{Currency, SettlementState};
 
 use crate::id::SellerId;
 
@@ -112,6 +112,23 @@ impl Chart {
     /// The key of an account of a seller's.
     pub fn seller(self, seller: SellerNumber, kind: SellerAccount) -> AccountKey {
         self.key(seller.0, kind.number())
+    }
+
+    /// The account of the platform's at the provider that a movement stands on.
+    pub fn provider(self, state: SettlementState) -> AccountKey {
+        self.platform(match state {
+            SettlementState::Pending => PlatformAccount::ProviderPending,
+            SettlementState::Available => PlatformAccount::ProviderAvailable,
+        })
+    }
+
+    /// The account of a seller's at the provider that a movement stands on.
+    pub fn connected(self, seller: SellerNumber, state: SettlementState) -> AccountKey {
+        let kind = match state {
+            SettlementState::Pending => SellerAccount::ConnectedPending,
+            SettlementState::Available => SellerAccount::ConnectedAvailable,
+        };
+        self.seller(seller, kind)
     }
 
     fn key(self, owner: i32, kind: u64) -> AccountKey {

@@ -116,7 +116,6 @@ fn secret_of(text: &str, from: &str) -> Result<SecretString, SecretRefError> {
 }
 
 /// An environment variable; none when it is not set or not text.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

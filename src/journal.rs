@@ -20,6 +20,13 @@ pub struct Entry {
     pub amount: i64,
 }
 
+impl Entry {
+    /// An entry of a signed amount: a negative one moves the other way.
+    pub fn signed(debit: AccountKey, credit: AccountKey, amount: i64) -> Self {
+        if amount < 0 { Self { debit: credit, credit: debit, amount: -amount } } else { Self { debit, credit, amount } }
+    }
+}
+
 /// A business event as the ledger will keep it.
 #[derive(Debug, Clone)]
 pub struct Record {

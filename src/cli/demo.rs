@@ -53,10 +53,8 @@ struct Place {
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     if let Some(Command::Reset(place)) = args.command {
         let removed = demo::reset(place.data.as_deref()).await?;
-        let text = removed.map_or_else(
-            || "there is nothing to remove".to_owned(),
-            |folder| format!("removed {}", folder.display()),
-        );
+        let text = removed
+            .map_or_else(|| "there is nothing to remove".to_owned(), |folder| format!("removed {}", folder.display()));
         output::text(&text)?;
         return Ok(Outcome::Done);
     }

@@ -50,7 +50,7 @@ Exit codes:
   2  wrong options or configuration
   3  done, and contradictions (verify) or differences (reconcile run) were found
 
-Every option can be given as an environment variable; `partita config print` shows what is in force.";
+The service is configured by environment variables or options; `partita config print` shows what is in force.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

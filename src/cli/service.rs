@@ -68,7 +68,6 @@ pub(crate) fn listen(address: SocketAddr, option: &str) -> anyhow::Result<Socket
 }
 
 /// The running service.
-#[derive(Debug)]
 pub(crate) struct Service {
     state: HttpState,
     servers: JoinSet<()>,
@@ -105,14 +104,7 @@ impl Service {
             background.spawn(worker::run(app, stop_background.clone()));
         }
         background.spawn(keep_up(Arc::clone(&state), stop_background.clone()));
-        Ok(Self {
-            state,
-            servers,
-            background,
-            stop_serving,
-            stop_background,
-            shutdown_delay: options.shutdown_delay,
-        })
+        Ok(Self { state, servers, background, stop_serving, stop_background, shutdown_delay: options.shutdown_delay })
     }
 
     /// Waits until one of its parts ends without being asked to, which only a defect makes it do.

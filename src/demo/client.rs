@@ -23,13 +23,6 @@ impl Client {
         Ok(Self { http, origin: origin.to_owned(), api_key: api_key.to_owned() })
     }
 
-    /// Reads a resource.
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let request = self.http.get(format!("{}{path}", self.origin)).bearer_auth(&self.api_key);
-        let (status, answer) = read(request.send().await.context("the service does not answer")?).await?;
-        expect(StatusCode::OK, status, path, answer)
-    }
-
     /// Makes a resource. The reference in the body is its idempotency key too.
     pub(super) async fn create(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let (status, answer) = self.post(path, body).await?;

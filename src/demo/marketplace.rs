@@ -337,7 +337,9 @@ mod tests {
             assert!(shops.clone().all(|shop| SHOPS[shop].currency == order.currency), "{order:?}");
             let body = order.body(&sellers);
             let lines = body["lines"].as_array().expect("a list");
-            let sum = lines.iter().map(|line| line["amount"].as_i64().unwrap_or(0) + line["tax"]["amount"].as_i64().unwrap_or(0));
+            let sum = lines
+                .iter()
+                .map(|line| line["amount"].as_i64().unwrap_or(0) + line["tax"]["amount"].as_i64().unwrap_or(0));
             assert_eq!(body["amount"].as_i64(), Some(sum.sum()));
         }
     }
@@ -352,7 +354,9 @@ mod tests {
         assert!(count(|order| order.lines.iter().filter_map(|line| line.shop).any(|shop| shop == NEWCOMER)) >= 2);
         let refunds = steps();
         let parts = |whole| {
-            refunds.iter().filter(move |step| matches!(step.deed, Deed::Refund { part, .. } if (part == Part::Whole) == whole))
+            refunds
+                .iter()
+                .filter(move |step| matches!(step.deed, Deed::Refund { part, .. } if (part == Part::Whole) == whole))
         };
         assert!(parts(true).count() >= 2 && parts(false).count() >= 3);
     }

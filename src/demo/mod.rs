@@ -76,17 +76,17 @@ async fn with_server(
     if stop.is_cancelled() {
         return Ok(());
     }
-    let ports = Ports::choose(options, known.as_ref())?;
-    let state = match known {
-        Some(state) => state,
+    let ports = Ports::choose(options, known.as_ref().map(|state| state.ports))?;
+    let marketplace = match known {
+        Some(state) => state.marketplace,
         None => match seed::make_marketplace(place, server, &ports, progress, stop).await? {
-            Some(state) => state,
+            Some(marketplace) => marketplace,
             None => return Ok(()),
         },
     };
     progress.phase("Starting the service");
-    let mut stack = Stack::start(place, server, &ports, &state).await?;
-    let state = State { port: stack.port, admin_port: stack.admin_port, simulator_port: stack.simulator_port, ..state };
+    let mut stack = Stack::start(place, server, &ports, &marketplace).await?;
+    let state = State { marketplace, ports: stack.ports };
     let outcome = serve(options, place, &mut stack, &state, progress, stop).await;
     stack.stop().await;
     outcome
@@ -102,7 +102,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     place.write_state(state)?;
     place.write_running(&stack.running)?;
-    let link = stack.onboarding_link(state).await?;
+    let link = stack.onboarding_link(&state.marketplace).await?;
     progress.done();
     output::text(&welcome::text(&welcome::Facts {
         state,

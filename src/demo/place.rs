@@ -3,6 +3,7 @@
 //! The private server makes the folder, closes it to others and holds two locks in it: `owner.lock` as long as the demo
 //! lives, `supervisor.lock` as long as Postgres may run.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -28,31 +29,49 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What is remembered from one start to the next.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
+    /// What was made the first time.
+    pub(super) marketplace: Marketplace,
+    /// Where it listened the last time.
+    pub(super) ports: PortNumbers,
+}
+
+/// The complete marketplace.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Marketplace {
     /// The printed API key; the database has its hash only.
     pub(super) api_key: String,
     /// What API keys are hashed with.
     pub(super) pepper: String,
-    /// Port of the service.
-    pub(super) port: u16,
-    /// Port for metrics and health.
-    pub(super) admin_port: u16,
-    /// Port of the simulator.
-    pub(super) simulator_port: u16,
-    /// The seller that the onboarding link is for.
-    pub(super) newcomer: SellerId,
-    /// All sellers, in the order of their shops.
-    pub(super) shops: Vec<SellerId>,
-    /// Two sellers of one currency, for the printed payment.
-    pub(super) sellers: [SellerId; 2],
+    /// The sellers, in the order of their shops.
+    pub(super) sellers: [SellerId; 4],
     /// A payment with a refund, to look at.
     pub(super) example: PaymentId,
 }
 
+impl fmt::Debug for Marketplace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Marketplace").field("sellers", &self.sellers).finish_non_exhaustive()
+    }
+}
+
+/// Loopback ports.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PortNumbers {
+    /// Of the service.
+    pub(super) service: u16,
+    /// For metrics and health.
+    pub(super) admin: u16,
+    /// Of the simulator.
+    pub(super) simulator: u16,
+}
+
 /// What commands need to work on a running demo.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunningFile {
     /// The database under the application's role.
@@ -233,10 +252,7 @@ fn is_held(lock: &Path) -> anyhow::Result<bool> {
 
 /// Whether there is nothing of ours: not there, or in a folder that is another user's.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory)
 }
 
 fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Option<T>> {

@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, text};
 use super::marketplace::{self, DAYS, Deed, NAME, NEWCOMER, Order, Part, REFERENCE, SHOPS, Step};
-use super::place::{Place, State};
+use super::place::{Marketplace, Place};
 use super::progress::Progress;
 use super::stack::{
     DATABASE, Ports, SIMULATOR_DATABASE, connect_provider, open_database, start_service, start_simulator,
 };
 use crate::app::App;
-use crate::clock::{Clock, DrivenClock, system_now};
 use crate::cli::register_endpoint;
+use crate::clock::{Clock, DrivenClock, system_now};
 use crate::id::{PaymentId, SellerId, random_hex};
 use crate::platforms::{self, Book, Mode, SCOPES};
 use crate::{verify, worker};
@@ -46,7 +46,7 @@ pub(super) async fn make_marketplace(
     ports: &Ports,
     progress: &Progress,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<State>> {
+) -> anyhow::Result<Option<Marketplace>> {
     progress.phase("Making the databases");
     for (name, owner) in [(DATABASE, Role::Owner), (SIMULATOR_DATABASE, Role::Simulator)] {
         server.cluster().drop_database(name).await?;
@@ -67,7 +67,7 @@ async fn with_simulator(
     start: Timestamp,
     progress: &Progress,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<State>> {
+) -> anyhow::Result<Option<Marketplace>> {
     let db = open_database(server).await?;
     let clock = DrivenClock::new(start);
     let pepper = random_hex::<32>();
@@ -78,8 +78,9 @@ async fn with_simulator(
         let api_key = open_platform(&app, place, ports, simulator).await?;
         let client = Client::new(&ports.origin()?, &api_key)?;
         let world = World { app: Arc::clone(&app), clock, control: simulator.control(), client };
-        let state = world.open_shops(&api_key, &pepper, ports).await?;
-        world.live(state, start, progress, stop).await
+        let sellers = world.open_shops().await?;
+        let Some(example) = world.live(&sellers, start, progress, stop).await? else { return Ok(None) };
+        Ok(Some(Marketplace { api_key, pepper, sellers, example }))
     };
     let told = told.await;
     service.stop().await;
@@ -88,12 +89,7 @@ async fn with_simulator(
 }
 
 /// Makes the platform with its books, webhooks and API key; the key.
-async fn open_platform(
-    app: &Arc<App>,
-    place: &Place,
-    ports: &Ports,
-    simulator: &Simulator,
-) -> anyhow::Result<String> {
+async fn open_platform(app: &Arc<App>, place: &Place, ports: &Ports, simulator: &Simulator) -> anyhow::Result<String> {
     let books = platforms::create(app, REFERENCE, NAME).await?;
     let book: &Book = books.iter().find(|book| book.mode == Mode::Test).context("a platform has a test book")?;
     connect_provider(app, place, simulator).await?;
@@ -126,7 +122,7 @@ struct World {
 
 impl World {
     /// Opens the shops, sets the prices of the marketplace and funds its balance.
-    async fn open_shops(&self, api_key: &str, pepper: &str, ports: &Ports) -> anyhow::Result<State> {
+    async fn open_shops(&self) -> anyhow::Result<[SellerId; 4]> {
         let policy = json!({
             "reference": "standard", "name": "10 % and a little", "default": true, "percent_bps": 1_000,
             "amounts": {
@@ -153,53 +149,41 @@ impl World {
             self.client.create("/v1/top_ups", &body).await?;
         }
         self.settle().await?;
-        let [first, second, ..] = sellers[..] else { bail!("there are four shops") };
-        Ok(State {
-            api_key: api_key.to_owned(),
-            pepper: pepper.to_owned(),
-            port: ports.port()?,
-            admin_port: 0,
-            simulator_port: 0,
-            newcomer: sellers[NEWCOMER],
-            sellers: [first, second],
-            example: PaymentId::new(),
-            shops: sellers,
-        })
+        <[SellerId; 4]>::try_from(sellers).ok().context("there are four shops")
     }
 
-    /// Tells the story, then lets the clock catch up with the machine's; none when it was told to stop.
+    /// Tells the story, then lets the clock catch up with the machine's; a payment that was refunded in part, or none when
+    /// it was told to stop.
     async fn live(
         &self,
-        mut state: State,
+        sellers: &[SellerId; 4],
         start: Timestamp,
         progress: &Progress,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Option<State>> {
+    ) -> anyhow::Result<Option<PaymentId>> {
         let steps = marketplace::story(start, system_now());
-        progress.steps("Day 1", steps.len());
-        let mut paid = Vec::new();
+        progress.steps("Day 1 of orders, payouts and refunds", steps.len());
+        let (mut paid, mut example) = (Vec::new(), None);
         for step in steps {
             if stop.is_cancelled() {
                 return Ok(None);
             }
             let day = (step.at.as_second() - start.as_second()) / 86_400 + 1;
-            if let Some(payment) = self.take(&step, &state.shops, &mut paid).await? {
-                state.example = payment;
-            }
+            example = self.take(&step, sellers, &mut paid).await?.or(example);
             progress.step(&format!("Day {day} of orders, payouts and refunds"));
         }
         self.catch_up().await?;
         progress.phase("Verifying the books");
         self.verify().await?;
-        Ok(Some(state))
+        example.context("the story has a refund in part").map(Some)
     }
 
-    /// Does what a step says, at its time; a payment that was refunded, if that was it. `paid` has a place for each
-    /// order, empty for those that were declined.
+    /// Does what a step says, at its time; the payment, if it was refunded in part. `paid` has a place for each order,
+    /// empty for those that were declined.
     async fn take(
         &self,
         step: &Step,
-        sellers: &[SellerId],
+        sellers: &[SellerId; 4],
         paid: &mut Vec<Option<PaymentId>>,
     ) -> anyhow::Result<Option<PaymentId>> {
         self.advance(step.at).await?;
@@ -212,7 +196,7 @@ impl World {
             Deed::Refund { order, part, reason } => {
                 if let Some(payment) = paid.get(*order).copied().flatten() {
                     self.refund(payment, *order, *part, reason).await?;
-                    refunded = Some(payment);
+                    refunded = Some(payment).filter(|_| *part != Part::Whole);
                 }
             }
             Deed::Look => {}

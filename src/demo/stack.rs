@@ -9,8 +9,9 @@ use partita_postgres::{PrivateServer, Role};
 use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator, SimulatorError, SimulatorOptions};
 use secrecy::SecretString;
 
-use super::place::{Place, RunningFile, State};
-use super::{DemoOptions, loopback, marketplace};
+use super::marketplace::{NEWCOMER, REFERENCE};
+use super::place::{Marketplace, Place, PortNumbers, RunningFile};
+use super::{DemoOptions, loopback};
 use crate::app::App;
 use crate::cli::service::{Listeners, Service, ServiceOptions, listen};
 use crate::clock::Clock;
@@ -43,20 +44,16 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Those that were asked for; else those of the last time; else free ones.
-    pub(super) fn choose(options: &DemoOptions, known: Option<&State>) -> anyhow::Result<Self> {
+    pub(super) fn choose(options: &DemoOptions, known: Option<PortNumbers>) -> anyhow::Result<Self> {
         Ok(Self {
-            main: socket(options.port, known.map(|state| state.port), "--port")?,
-            admin: socket(options.admin_port, known.map(|state| state.admin_port), "--admin-port")?,
+            main: socket(options.port, known.map(|ports| ports.service), "--port")?,
+            admin: socket(options.admin_port, known.map(|ports| ports.admin), "--admin-port")?,
             simulator: match options.simulator_port {
                 Some(port) => (port, true),
-                None => (known.map_or(0, |state| state.simulator_port), false),
+                None => (known.map_or(0, |ports| ports.simulator), false),
             },
             metrics: Metrics::install()?,
         })
-    }
-
-    pub(super) fn port(&self) -> anyhow::Result<u16> {
-        Ok(self.main.local_addr()?.port())
     }
 
     /// Scheme, host and port of the service.
@@ -124,7 +121,7 @@ pub(super) fn start_service(app: Arc<App>, ports: &Ports, with_worker: bool) -> 
 
 /// Stores where the demo's marketplace reaches its provider, which may listen elsewhere than the last time.
 pub(super) async fn connect_provider(app: &Arc<App>, place: &Place, simulator: &Simulator) -> anyhow::Result<()> {
-    let book = platforms::book_of(app, marketplace::REFERENCE, Mode::Test).await?;
+    let book = platforms::book_of(app, REFERENCE, Mode::Test).await?;
     let connection = ProviderConnection {
         provider: PROVIDER.to_owned(),
         base_url: simulator.base_url(),
@@ -153,16 +150,13 @@ async fn redirect_webhooks(control: &Control, origin: &str) -> anyhow::Result<()
 }
 
 /// The running demo.
-#[derive(Debug)]
 pub(super) struct Stack {
     app: Arc<App>,
     simulator: Simulator,
     service: Service,
     origin: String,
     /// Where it listens.
-    pub(super) port: u16,
-    pub(super) admin_port: u16,
-    pub(super) simulator_port: u16,
+    pub(super) ports: PortNumbers,
     /// What other commands need to reach it.
     pub(super) running: RunningFile,
 }
@@ -173,22 +167,24 @@ impl Stack {
         place: &Place,
         server: &PrivateServer,
         ports: &Ports,
-        state: &State,
+        marketplace: &Marketplace,
     ) -> anyhow::Result<Self> {
         let simulator = start_simulator(place, server, ports, ClockMode::System).await?;
         let db = open_database(server).await?;
-        let app = App::new(db, Clock::System, SecretString::from(state.pepper.clone()));
+        let app = App::new(db, Clock::System, SecretString::from(marketplace.pepper.clone()));
         connect_provider(&app, place, &simulator).await?;
         let origin = ports.origin()?;
         let service = start_service(Arc::clone(&app), ports, true)?;
         redirect_webhooks(&simulator.control(), &origin).await?;
         Ok(Self {
-            simulator_port: url::Url::parse(&simulator.base_url())?.port().unwrap_or_default(),
-            port: ports.port()?,
-            admin_port: ports.admin.local_addr()?.port(),
+            ports: PortNumbers {
+                service: ports.main.local_addr()?.port(),
+                admin: ports.admin.local_addr()?.port(),
+                simulator: url::Url::parse(&simulator.base_url())?.port().unwrap_or_default(),
+            },
             running: RunningFile {
                 database_url: server.cluster().url(Role::App, DATABASE),
-                pepper: state.pepper.clone(),
+                pepper: marketplace.pepper.clone(),
             },
             app,
             simulator,
@@ -198,11 +194,11 @@ impl Stack {
     }
 
     /// A new onboarding link for the shop that has not finished.
-    pub(super) async fn onboarding_link(&self, state: &State) -> anyhow::Result<String> {
-        let book = platforms::book_of(&self.app, marketplace::REFERENCE, Mode::Test).await?;
+    pub(super) async fn onboarding_link(&self, made: &Marketplace) -> anyhow::Result<String> {
+        let book = platforms::book_of(&self.app, REFERENCE, Mode::Test).await?;
         let return_url = format!("{}/", self.origin);
         let input = NewOnboardingLink { refresh_url: return_url.clone(), return_url, locale: None };
-        let link = sellers::create_link(&self.app, book.id, state.newcomer, input).await?;
+        let link = sellers::create_link(&self.app, book.id, made.sellers[NEWCOMER], input).await?;
         Ok(format!("{}/onboarding/{}", self.origin, link.token))
     }
 

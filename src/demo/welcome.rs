@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::marketplace::{NEWCOMER, SHOPS};
-use super::place::State;
+use super::place::{Marketplace, PortNumbers, State};
 
 /// What there is to tell.
 pub(super) struct Facts<'a> {
@@ -20,8 +20,10 @@ pub(super) struct Facts<'a> {
 /// number in them. They are words with a letter, so that their digits are never taken for a card's.
 pub(super) fn text(facts: &Facts<'_>) -> String {
     let Facts { state, onboarding_link, folder, data, program } = facts;
-    let State { api_key, port, admin_port, simulator_port, sellers: [first, second], example, newcomer, .. } = state;
-    let base = format!("http://127.0.0.1:{port}");
+    let Marketplace { api_key, sellers, example, .. } = &state.marketplace;
+    let PortNumbers { service, admin, simulator } = state.ports;
+    let ([first, second, ..], newcomer) = (sellers, &sellers[NEWCOMER]);
+    let base = format!("http://127.0.0.1:{service}");
     let data = data.map_or_else(String::new, |data| format!(" --data '{}'", data.display()));
     let folder = folder.display();
     let shop = SHOPS[NEWCOMER].name;
@@ -32,8 +34,8 @@ Partita is running, with play money.
   Base URL   {base}
   API docs   {base}/docs/
   API key    {api_key}
-  Metrics    http://127.0.0.1:{admin_port}/metrics
-  Provider   http://127.0.0.1:{simulator_port} (simulated; it takes Stripe's test cards)
+  Metrics    http://127.0.0.1:{admin}/metrics
+  Provider   http://127.0.0.1:{simulator} (simulated; it takes Stripe's test cards)
   Data       {folder}
 
 Make a payment for a cart of two shops (paste it again for another one):
@@ -42,14 +44,12 @@ Make a payment for a cart of two shops (paste it again for another one):
     -H 'Authorization: Bearer {api_key}' \
     -H "Idempotency-Key: order_$(date +%s)_$RANDOM" \
     -H 'Content-Type: application/json' \
-    -d '{{"reference": "order_'"$(date +%s)_$RANDOM"'", "amount": 12000, "currency": "EUR",
-         "payment_method": "pm_card_visa",
-         "lines": [{{"seller": "{first}", "amount": 6000, "tax": {{"amount": 1200}}}},
-                   {{"seller": "{second}", "amount": 4000, "tax": {{"amount": 800}}}}]}}'
+    -d '{{"reference": "order_'"$(date +%s)_$RANDOM"'", "amount": 12000, "currency": "EUR", "payment_method": "pm_card_visa", "lines": [{{"seller": "{first}", "amount": 6000, "tax": {{"amount": 1200}}}}, {{"seller": "{second}", "amount": 4000, "tax": {{"amount": 800}}}}]}}'
 
 See what the ledger booked for a payment that was refunded in part (or put in the id of yours):
 
-  curl -sS {base}/v1/payments/{example}/postings -H 'Authorization: Bearer {api_key}'
+  curl -sS {base}/v1/payments/{example}/postings \
+    -H 'Authorization: Bearer {api_key}'
 
 Lead a seller ({shop}) through onboarding. The link works once, for 15 minutes; any name and IBAN will do:
 
@@ -57,8 +57,10 @@ Lead a seller ({shop}) through onboarding. The link works once, for 15 minutes; 
 
 Another link:
 
-  curl -sS {base}/v1/sellers/{newcomer}/onboarding_links -H 'Authorization: Bearer {api_key}' \
-    -H 'Content-Type: application/json' -d '{{"return_url": "{base}/"}}'
+  curl -sS {base}/v1/sellers/{newcomer}/onboarding_links \
+    -H 'Authorization: Bearer {api_key}' \
+    -H 'Content-Type: application/json' \
+    -d '{{"return_url": "{base}/"}}'
 
 In another terminal:
 

@@ -17,7 +17,7 @@ pub use submit::{Driven, Holder, drive, mode_of, submit};
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};
 use crate::id::{PaymentId, RefundId, ReversalId, SellerId, TopUpId, TransferId};
-use crate::journal::{Journal, Record};
+use crate::journal::{Entry, Journal, Record};
 use crate::operations::{self, Conclusion, Operation};
 use crate::platforms::Mode;
 use crate::provider_movements::{self, Movement, Owner, Recorded, effective_at};
@@ -151,7 +151,7 @@ pub async fn apply_availability(
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: vec![payments::signed(available, pending, movement.net)],
+        entries: vec![Entry::signed(available, pending, movement.net)],
     });
     Ok(())
 }
@@ -180,7 +180,7 @@ pub async fn apply_reserve(
     let Recorded::New(source) = recorded else { return Ok(Applied::Ours(Uuid::nil())) };
     let chart = Chart { book: tx.book_id(), currency: movement.currency };
     chart.open_platform(tx).await?;
-    let provider = payments::provider_account(chart, movement.state);
+    let provider = chart.provider(movement.state);
     let reserved = chart.platform(PlatformAccount::ProviderReserved);
     journal.add(Record {
         kind: Kind::ReserveChanged,
@@ -189,7 +189,7 @@ pub async fn apply_reserve(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: vec![payments::signed(provider, reserved, movement.net)],
+        entries: vec![Entry::signed(provider, reserved, movement.net)],
     });
     Ok(Applied::Ours(Uuid::nil()))
 }

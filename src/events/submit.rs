@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{Applied, ApplyError, Origin, Remedy, apply_object, apply_refusal};
 use crate::app::App;
+use crate::due;
 use crate::journal::Journal;
 use crate::operations::{
     self, Answer, Conclusion, DUE_KIND, Operation, OperationState, Resolution, Verdict, resolve_unknown,
     retry_delay_ms, verdict,
 };
 use crate::platforms::{self, Mode};
-use crate::due;
 
 /// How long after its command a key that the provider may have forgotten is looked at again.
 const STALE_KEY_HOURS: i64 = 1;
@@ -217,7 +217,11 @@ async fn take_refusal(
     }
     apply_refusal(tx, operation, refusal, journal, origin.now).await?;
     let conclusion = Conclusion::Failed { refusal: refusal.clone() };
-    if operations::conclude(tx, operation, &conclusion, origin.now).await? { Ok(()) } else { Err(ApplyError::Overtaken) }
+    if operations::conclude(tx, operation, &conclusion, origin.now).await? {
+        Ok(())
+    } else {
+        Err(ApplyError::Overtaken)
+    }
 }
 
 async fn again(

@@ -50,12 +50,7 @@ macro_rules! select {
     };
 }
 
-pub(super) async fn insert(
-    tx: &mut Tx,
-    id: FeePolicyId,
-    input: &NewFeePolicy,
-    now: Timestamp,
-) -> Result<(), FeeError> {
+pub(super) async fn insert(tx: &mut Tx, id: FeePolicyId, input: &NewFeePolicy, now: Timestamp) -> Result<(), FeeError> {
     let book = tx.book_id();
     sqlx::query!(
         "insert into fee_policies (book_id, id, reference, name, is_default, version, created_at, updated_at)

@@ -120,17 +120,30 @@ mod tests {
         serde_json::to_value(super::super::router::contract()).expect("JSON")
     }
 
-    #[test]
-    fn the_committed_contract_is_the_code_s() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.yaml");
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        let made = openapi_yaml();
-        let differs = committed.lines().zip(made.lines()).position(|(one, other)| one != other);
+    /// Compares a committed file with what the code makes, or rewrites it when asked to.
+    fn assert_is_generated(path: &str, made: &str) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if crate::config::variable("UPDATE_GENERATED").is_some() {
+            std::fs::write(&path, made).expect("the repository can be written to");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        let same = committed.lines().zip(made.lines()).take_while(|(one, other)| one == other).count();
         assert!(
             committed == made,
-            "openapi.yaml differs from the code (first at line {}). If the change is meant: cargo run -- openapi > openapi.yaml",
-            differs.unwrap_or_else(|| committed.lines().count().min(made.lines().count())) + 1
+            "{} differs from the code, first at line {}. If the change is meant: UPDATE_GENERATED=1 cargo test --lib generated",
+            path.display(),
+            same + 1
         );
+    }
+
+    #[test]
+    fn the_generated_contract_is_committed() {
+        assert_is_generated("openapi.yaml", &openapi_yaml());
+    }
+
+    #[test]
+    fn the_generated_list_of_problems_is_committed() {
+        assert_is_generated("docs/problems.md", &super::super::docs::problems_markdown());
     }
 
     #[test]

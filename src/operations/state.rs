@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn delays_double_and_stay_bounded() {
-        assert_eq!([1, 2, 3, 8, 9, 10, 50].map(retry_delay_ms), [1_000, 2_000, 4_000, 128_000, 256_000, 300_000, 300_000]);
+        assert_eq!(
+            [1, 2, 3, 8, 9, 10, 50].map(retry_delay_ms),
+            [1_000, 2_000, 4_000, 128_000, 256_000, 300_000, 300_000]
+        );
         assert_eq!(retry_delay_ms(-1), 1_000);
     }
 

@@ -127,9 +127,8 @@ pub async fn find(tx: &mut Tx, id: OperationId) -> Result<Option<Operation>, DbE
 /// What the database says.
 pub async fn find_for_update(tx: &mut Tx, key: i64) -> Result<Option<Operation>, DbError> {
     let book = tx.book_id();
-    let row = select!("where book_id = $1 and key = $2 for no key update", book.get(), key)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row =
+        select!("where book_id = $1 and key = $2 for no key update", book.get(), key).fetch_optional(tx.conn()).await?;
     Ok(row.map(|row| row.read(book)))
 }
 
@@ -139,9 +138,10 @@ pub async fn find_for_update(tx: &mut Tx, key: i64) -> Result<Option<Operation>,
 /// What the database says.
 pub async fn find_newest_by_object(tx: &mut Tx, object: Uuid) -> Result<Option<Operation>, DbError> {
     let book = tx.book_id();
-    let row = select!("where book_id = $1 and object_id = $2 order by created_at desc, id desc limit 1", book.get(), object)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row =
+        select!("where book_id = $1 and object_id = $2 order by created_at desc, id desc limit 1", book.get(), object)
+            .fetch_optional(tx.conn())
+            .await?;
     Ok(row.map(|row| row.read(book)))
 }
 

@@ -50,12 +50,7 @@ pub async fn apply(
 ///
 /// # Errors
 /// What the database says.
-pub async fn apply_refusal(
-    tx: &mut Tx,
-    id: PaymentId,
-    refusal: &Refusal,
-    now: Timestamp,
-) -> Result<(), PaymentError> {
+pub async fn apply_refusal(tx: &mut Tx, id: PaymentId, refusal: &Refusal, now: Timestamp) -> Result<(), PaymentError> {
     let payment = store::find_for_update(tx, id).await?.ok_or(PaymentError::NotFound)?;
     if payment.status != PaymentStatus::Processing {
         return Ok(());
@@ -68,9 +63,7 @@ fn check_same(payment: &Payment, said: &Said) -> Result<(), PaymentError> {
         return Err(PaymentError::Contradiction(format!("{} instead of {}", said.amount, payment.amount)));
     }
     match &payment.provider_payment {
-        Some(known) if *known != said.id => {
-            Err(PaymentError::Contradiction(format!("{} instead of {known}", said.id)))
-        }
+        Some(known) if *known != said.id => Err(PaymentError::Contradiction(format!("{} instead of {known}", said.id))),
         _ => Ok(()),
     }
 }
@@ -104,8 +97,7 @@ async fn succeed(
 ) -> Result<(), PaymentError> {
     let (charge, movement) = charged(payment, said)?;
     let owner = Owner { object_type: "payment", object_id: Some(payment.id.uuid()) };
-    let recorded =
-        provider_movements::record(tx, journal.keys(), &payment.provider, "", movement, owner).await?;
+    let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", movement, owner).await?;
     let Recorded::New(source) = recorded else {
         return Err(PaymentError::Contradiction(format!("{} is booked for something else", movement.id)));
     };
@@ -178,8 +170,7 @@ pub async fn release(
 }
 
 fn released(chart: crate::chart::Chart, key: i64, lines: &[super::Line], at: Timestamp) -> Record {
-    let shares: Vec<_> =
-        split::seller_shares(lines).into_iter().map(|(number, (_, share))| (number, share)).collect();
+    let shares: Vec<_> = split::seller_shares(lines).into_iter().map(|(number, (_, share))| (number, share)).collect();
     Record {
         kind: Kind::SharesReleased,
         source: key,

@@ -7,17 +7,9 @@ use super::{Funds, Line, LineKind};
 use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
-/// The provider's account that a movement stands on.
-pub(crate) fn provider_account(chart: Chart, state: SettlementState) -> AccountKey {
-    chart.platform(match state {
-        SettlementState::Pending => PlatformAccount::ProviderPending,
-        SettlementState::Available => PlatformAccount::ProviderAvailable,
-    })
-}
-
 /// A buyer was charged: the cart's lines and taxes, the commission, and the processor's fee that the platform bears.
 pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -> Vec<Entry> {
-    let provider = provider_account(chart, state);
+    let provider = chart.provider(state);
     let mut entries = Vec::with_capacity(lines.len() * 3 + 1);
     for line in lines {
         let owner = match line.seller {
@@ -38,7 +30,7 @@ pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementS
             entries.push(Entry { debit: seller, credit: commission, amount: line.commission });
         }
     }
-    entries.push(signed(chart.platform(PlatformAccount::Processing), provider, fee));
+    entries.push(Entry::signed(chart.platform(PlatformAccount::Processing), provider, fee));
     entries
 }
 
@@ -46,7 +38,7 @@ pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementS
 pub(super) fn funds_available(chart: Chart, net: i64) -> Vec<Entry> {
     let available = chart.platform(PlatformAccount::ProviderAvailable);
     let pending = chart.platform(PlatformAccount::ProviderPending);
-    vec![signed(available, pending, net)]
+    vec![Entry::signed(available, pending, net)]
 }
 
 /// The sellers' shares became usable.
@@ -54,7 +46,7 @@ pub(super) fn shares_released(chart: Chart, shares: &[(SellerNumber, i64)]) -> V
     let entry = |(number, share): &(SellerNumber, i64)| {
         let pending = chart.seller(*number, SellerAccount::Pending);
         let available = chart.seller(*number, SellerAccount::Available);
-        signed(pending, available, *share)
+        Entry::signed(pending, available, *share)
     };
     shares.iter().map(entry).collect()
 }
@@ -100,7 +92,7 @@ pub fn refund_shares(chart: Chart, lines: &[Line], given: &[SellerShare], funds:
 /// The provider took a refund from the platform's balance.
 pub fn refund_confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
     let clearing = chart.platform(PlatformAccount::ClearingRefund);
-    vec![Entry { debit: clearing, credit: provider_account(chart, state), amount }]
+    vec![Entry { debit: clearing, credit: chart.provider(state), amount }]
 }
 
 fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
@@ -108,15 +100,6 @@ fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
         None => chart.platform(PlatformAccount::Fees),
         Some((_, number)) if funds == Funds::Available => chart.seller(number, SellerAccount::Available),
         Some((_, number)) => chart.seller(number, SellerAccount::Pending),
-    }
-}
-
-/// An entry of a signed amount: negative moves the other way.
-pub(crate) fn signed(debit: AccountKey, credit: AccountKey, amount: i64) -> Entry {
-    if amount < 0 {
-        Entry { debit: credit, credit: debit, amount: -amount }
-    } else {
-        Entry { debit, credit, amount }
     }
 }
 
@@ -199,7 +182,8 @@ mod tests {
         let c = chart();
         let (p, v) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::ProviderAvailable));
         assert_eq!(funds_available(c, 116_80), [entry(v, p, 116_80)]);
-        let shares: Vec<_> = seller_shares(&worked_cart()).into_iter().map(|(number, (_, share))| (number, share)).collect();
+        let shares: Vec<_> =
+            seller_shares(&worked_cart()).into_iter().map(|(number, (_, share))| (number, share)).collect();
         assert_eq!(
             shares_released(c, &shares),
             [

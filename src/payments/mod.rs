@@ -22,7 +22,6 @@ use partita_db::{BookId, Scope, Tx};
 use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, Refusal};
 
 pub use apply::{apply, apply_refusal, release};
-pub(crate) use entries::{provider_account, signed};
 pub use entries::{SellerShare, refund_confirmed, refund_shares};
 pub use error::PaymentError;
 pub use split::{Remaining, seller_shares};

@@ -128,7 +128,9 @@ mod tests {
             let news = next(current, &ProviderStatus::Succeeded);
             assert_eq!(news, (current != PaymentStatus::Succeeded).then_some(PaymentStatus::Succeeded));
             if current == PaymentStatus::Succeeded {
-                for said in [ProviderStatus::Processing, ProviderStatus::Canceled, ProviderStatus::RequiresPaymentMethod] {
+                for said in
+                    [ProviderStatus::Processing, ProviderStatus::Canceled, ProviderStatus::RequiresPaymentMethod]
+                {
                     assert_eq!(next(current, &said), None);
                 }
             }

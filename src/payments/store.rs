@@ -190,9 +190,11 @@ pub(super) async fn find_for_update_by(
     let book = tx.book_id();
     let row = match named {
         Some(id) => return find_for_update(tx, id).await,
-        None => select!("where book_id = $1 and provider_payment = $2 for no key update", book.get(), provider_payment)
-            .fetch_optional(tx.conn())
-            .await?,
+        None => {
+            select!("where book_id = $1 and provider_payment = $2 for no key update", book.get(), provider_payment)
+                .fetch_optional(tx.conn())
+                .await?
+        }
     };
     Ok(row.map(Payment::from))
 }

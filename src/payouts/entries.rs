@@ -4,12 +4,11 @@ use partita_provider::SettlementState;
 
 use crate::chart::{Chart, SellerAccount, SellerNumber};
 use crate::journal::Entry;
-use crate::transfers::connected_account;
 
 /// It left the account's balance.
 pub(super) fn sent(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let in_transit = chart.seller(seller, SellerAccount::ConnectedInTransit);
-    vec![Entry { debit: in_transit, credit: connected_account(chart, seller, state), amount }]
+    vec![Entry { debit: in_transit, credit: chart.connected(seller, state), amount }]
 }
 
 /// It reached the bank.
@@ -27,7 +26,7 @@ pub(super) fn came_back(
     after_paid: bool,
 ) -> Vec<Entry> {
     let from = if after_paid { SellerAccount::ExternalBank } else { SellerAccount::ConnectedInTransit };
-    let debit = connected_account(chart, seller, state);
+    let debit = chart.connected(seller, state);
     vec![Entry { debit, credit: chart.seller(seller, from), amount }]
 }
 
@@ -42,10 +41,13 @@ mod tests {
 
     #[test]
     fn a_payout_of_54_sent_paid_and_returned() {
-        let c =
-            Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") };
+        let c = Chart {
+            book: BookId::try_new(1).expect("in range"),
+            currency: Currency::parse("EUR").expect("a currency"),
+        };
         let available = c.seller(A, SellerAccount::ConnectedAvailable);
-        let (transit, bank) = (c.seller(A, SellerAccount::ConnectedInTransit), c.seller(A, SellerAccount::ExternalBank));
+        let (transit, bank) =
+            (c.seller(A, SellerAccount::ConnectedInTransit), c.seller(A, SellerAccount::ExternalBank));
         let entry = |debit, credit| vec![Entry { debit, credit, amount: 54_00 }];
         let state = SettlementState::Available;
         assert_eq!(sent(c, A, 54_00, state), entry(transit, available));

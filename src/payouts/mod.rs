@@ -267,12 +267,7 @@ impl Mirror<'_> {
     }
 }
 
-async fn record(
-    tx: &mut Tx,
-    payout: &Payout,
-    from: Option<PayoutStatus>,
-    now: Timestamp,
-) -> Result<(), PayoutError> {
+async fn record(tx: &mut Tx, payout: &Payout, from: Option<PayoutStatus>, now: Timestamp) -> Result<(), PayoutError> {
     let change = Change {
         object_type: "payout",
         object_id: payout.id.uuid(),

@@ -23,7 +23,8 @@ pub fn generate(mode: Mode) -> String {
     while random.len() < RANDOM_CHARACTERS {
         // Bytes of 248 and more are dropped: every character stays equally likely.
         let bytes = random_bytes::<64>();
-        let fresh = bytes.into_iter().filter(|byte| *byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
+        let fresh =
+            bytes.into_iter().filter(|byte| *byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
         random.extend(fresh.take(RANDOM_CHARACTERS - random.len()));
     }
     let body = format!("ptk_{}_{random}", mode.as_str());
@@ -89,7 +90,8 @@ mod tests {
         let mut changed = key.clone();
         let last = changed.pop().expect("not empty");
         changed.push(if last == '0' { '1' } else { '0' });
-        for bad in [changed.as_str(), "", "ptk_", "ptk_test_", "ptk_test_é", &key.replace("live", "test"), &key[..50]] {
+        for bad in [changed.as_str(), "", "ptk_", "ptk_test_", "ptk_test_é", &key.replace("live", "test"), &key[..50]]
+        {
             assert_eq!(parse(bad), Err(NotAKey), "{bad:?}");
         }
     }

@@ -205,7 +205,9 @@ impl BalanceRow {
                 currency: self.currency,
                 ledger_amount: i64::try_from(ours).ok(),
                 provider_amount: i64::try_from(theirs).ok(),
-                detail: format!("the {state} balance is {ours} in the ledger and {theirs} at the provider, in minor units"),
+                detail: format!(
+                    "the {state} balance is {ours} in the ledger and {theirs} at the provider, in minor units"
+                ),
             })
         };
         self.states().into_iter().filter_map(differs).collect()

@@ -32,9 +32,8 @@ const OF_MOVEMENTS: [Kind; 11] = [
 ];
 
 pub(super) async fn database_now(tx: &mut Tx) -> Result<Timestamp, DbError> {
-    let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!: jiff_sqlx::Timestamp""#)
-        .fetch_one(tx.conn())
-        .await?;
+    let now =
+        sqlx::query_scalar!(r#"select clock_timestamp() as "now!: jiff_sqlx::Timestamp""#).fetch_one(tx.conn()).await?;
     Ok(now.to_jiff())
 }
 
@@ -226,12 +225,7 @@ pub(super) async fn insert_break(
 ///
 /// # Errors
 /// What the database says.
-pub async fn list_breaks(
-    tx: &mut Tx,
-    run: RunId,
-    after: Option<BreakId>,
-    limit: i64,
-) -> Result<Vec<Break>, DbError> {
+pub async fn list_breaks(tx: &mut Tx, run: RunId, after: Option<BreakId>, limit: i64) -> Result<Vec<Break>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
         r#"select id, run_id, kind, account, movement_id, currency, ledger_amount, provider_amount, detail,

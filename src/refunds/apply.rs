@@ -37,7 +37,9 @@ pub async fn apply(
         ProviderStatus::Failed | ProviderStatus::Canceled => {
             failed(tx, &refund, &payment, said, journal, now).await?;
         }
-        ProviderStatus::Succeeded => advance(tx, &refund, &payment, said, RefundStatus::Succeeded, journal, now).await?,
+        ProviderStatus::Succeeded => {
+            advance(tx, &refund, &payment, said, RefundStatus::Succeeded, journal, now).await?
+        }
         ProviderStatus::Pending | ProviderStatus::RequiresAction | ProviderStatus::Other(_) => {
             advance(tx, &refund, &payment, said, RefundStatus::Pending, journal, now).await?;
         }
@@ -135,7 +137,8 @@ async fn failed(
         message: "the provider could not give the refund".to_owned(),
         request_id: None,
     };
-    let operation = crate::operations::find_newest_by_object(tx, refund.id.uuid()).await?.ok_or(RefundError::NotFound)?;
+    let operation =
+        crate::operations::find_newest_by_object(tx, refund.id.uuid()).await?.ok_or(RefundError::NotFound)?;
     undo(tx, refund, payment, &operation, &refusal, journal, now).await
 }
 

@@ -167,9 +167,7 @@ pub(super) async fn find_by(
 ) -> Result<Option<Refund>, DbError> {
     let book = tx.book_id();
     let row = match named {
-        Some(id) => {
-            select!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?
-        }
+        Some(id) => select!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?,
         None => {
             select!("where book_id = $1 and provider_refund = $2", book.get(), provider_refund)
                 .fetch_optional(tx.conn())

@@ -213,12 +213,7 @@ pub async fn apply(tx: &mut Tx, account: &Account, now: Timestamp) -> Result<Opt
 ///
 /// # Errors
 /// [`SellerError`].
-pub async fn apply_refusal(
-    tx: &mut Tx,
-    id: SellerId,
-    refusal: &Refusal,
-    now: Timestamp,
-) -> Result<(), SellerError> {
+pub async fn apply_refusal(tx: &mut Tx, id: SellerId, refusal: &Refusal, now: Timestamp) -> Result<(), SellerError> {
     let seller = store::find_by_id_for_update(tx, id).await?.ok_or(SellerError::NotFound)?;
     if seller.account.is_some() || seller.status == SellerStatus::Failed {
         return Ok(());

@@ -218,9 +218,8 @@ pub async fn list(
 /// What the database says.
 pub async fn list_accounts(tx: &mut Tx) -> Result<Vec<Seller>, DbError> {
     let book = tx.book_id();
-    let rows = select!("where book_id = $1 and account is not null order by number", book.get())
-        .fetch_all(tx.conn())
-        .await?;
+    let rows =
+        select!("where book_id = $1 and account is not null order by number", book.get()).fetch_all(tx.conn()).await?;
     Ok(rows.into_iter().map(Seller::from).collect())
 }
 
@@ -348,12 +347,10 @@ pub(super) async fn find_link_token(
     tx: &mut Tx,
     hash: &[u8; 32],
 ) -> Result<Option<(BookId, OnboardingLinkId)>, DbError> {
-    let row = sqlx::query!(
-        r#"select book_id as "book: BookId", link_id from onboarding_tokens where hash = $1"#,
-        &hash[..]
-    )
-    .fetch_optional(tx.conn())
-    .await?;
+    let row =
+        sqlx::query!(r#"select book_id as "book: BookId", link_id from onboarding_tokens where hash = $1"#, &hash[..])
+            .fetch_optional(tx.conn())
+            .await?;
     Ok(row.map(|row| (row.book, row.link_id.into())))
 }
 

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::{Floors, LedgerError};
-use partita_provider::{Command, CreateTopUp, Money, PrepareError, Refusal, TopUp as Said, TopUpStatus as ProviderStatus};
+use partita_provider::{
+    Command, CreateTopUp, Money, PrepareError, Refusal, TopUp as Said, TopUpStatus as ProviderStatus,
+};
 
 pub use store::{find, list};
 
@@ -21,7 +23,6 @@ use crate::idempotency::{self, Begun, Claim};
 use crate::journal::{Entry, Journal, JournalError, Record};
 use crate::operations::{self, FirstTry, NewOperation, Operation, Target};
 use crate::outbox::{self, Change};
-use crate::payments::provider_account;
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::sellers::{self, METADATA_OBJECT};
 
@@ -186,11 +187,18 @@ pub async fn create(
                 let chart = Chart { book, currency: input.amount.currency };
                 chart.open_platform(tx).await?;
                 let mut journal = Journal::new(&app.keys);
-                journal.add(booked(Kind::TopUpAsked, operation.key, key, now, actor, Entry {
-                    debit: chart.platform(PlatformAccount::ClearingTopUp),
-                    credit: chart.platform(PlatformAccount::Bank),
-                    amount: input.amount.minor,
-                }));
+                journal.add(booked(
+                    Kind::TopUpAsked,
+                    operation.key,
+                    key,
+                    now,
+                    actor,
+                    Entry {
+                        debit: chart.platform(PlatformAccount::ClearingTopUp),
+                        credit: chart.platform(PlatformAccount::Bank),
+                        amount: input.amount.minor,
+                    },
+                ));
                 journal.post(tx).await?;
                 Ok(Begun::Fresh(id))
             })
@@ -198,14 +206,7 @@ pub async fn create(
         .await
 }
 
-fn booked(
-    kind: Kind,
-    source: i64,
-    subject: i64,
-    effective_at: Timestamp,
-    actor: Actor,
-    entry: Entry,
-) -> Record {
+fn booked(kind: Kind, source: i64, subject: i64, effective_at: Timestamp, actor: Actor, entry: Entry) -> Record {
     Record { kind, source, subject, effective_at, actor, floors: Floors::Pass, entries: vec![entry] }
 }
 
@@ -271,7 +272,7 @@ async fn succeed(
     record(tx, &changed, Some(top_up.status), "top_up.succeeded", Actor::System, now).await?;
     let chart = Chart { book: tx.book_id(), currency: top_up.amount.currency };
     let entry = Entry {
-        debit: provider_account(chart, movement.state),
+        debit: chart.provider(movement.state),
         credit: chart.platform(PlatformAccount::ClearingTopUp),
         amount: movement.net,
     };
@@ -307,8 +308,7 @@ async fn undo(
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), TopUpError> {
-    let changed =
-        store::set_status(tx, top_up, TopUpStatus::Failed, provider_top_up, Some(refusal), now).await?;
+    let changed = store::set_status(tx, top_up, TopUpStatus::Failed, provider_top_up, Some(refusal), now).await?;
     record(tx, &changed, Some(top_up.status), "top_up.failed", Actor::System, now).await?;
     let chart = Chart { book: tx.book_id(), currency: top_up.amount.currency };
     let entry = Entry {

@@ -5,7 +5,9 @@ use partita_db::Tx;
 use partita_ledger::Floors;
 use partita_provider::{BalanceTransaction, Refusal, Reversal as SaidReversal, Transfer as Said};
 
-use super::{Reversal, Transfer, TransferError, TransferStatus, entries, record, record_reversal, schedule_rebalance, store};
+use super::{
+    Reversal, Transfer, TransferError, TransferStatus, entries, record, record_reversal, schedule_rebalance, store,
+};
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind};
 use crate::id::{ReversalId, TransferId};
@@ -40,10 +42,18 @@ pub async fn apply(
         return Ok(Some(transfer.id));
     }
     let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
-    let theirs = said.destination_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
+    let theirs =
+        said.destination_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
     let changed = store::set_succeeded(tx, &transfer, &said.id, now).await?;
     record(tx, &changed, Some(transfer.status), "transfer.succeeded", now).await?;
-    let booking = Booking::of(tx, transfer.payment, &seller, Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) }, &transfer.provider).await?;
+    let booking = Booking::of(
+        tx,
+        transfer.payment,
+        &seller,
+        Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) },
+        &transfer.provider,
+    )
+    .await?;
     let chart = booking.chart;
     booking
         .add(tx, journal, "", ours, Kind::TransferConfirmed, entries::confirmed(chart, -ours.net, ours.state))
@@ -156,8 +166,7 @@ async fn find_reversal_locked(
     let Some(unlocked) = store::find_reversal_by(tx, named, provider_reversal).await? else {
         return Ok(None);
     };
-    let transfer =
-        store::find_for_update(tx, Some(unlocked.transfer), "").await?.ok_or(TransferError::NotFound)?;
+    let transfer = store::find_for_update(tx, Some(unlocked.transfer), "").await?.ok_or(TransferError::NotFound)?;
     let reversal = store::find_reversal_for_update(tx, unlocked.id).await?.ok_or(TransferError::NotFound)?;
     Ok(Some((reversal, transfer)))
 }

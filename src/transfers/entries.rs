@@ -1,22 +1,9 @@
 //! What is booked when something happens to a transfer. Pure.
 
-use partita_ledger::AccountKey;
 use partita_provider::SettlementState;
 
 use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
-use crate::payments::provider_account;
-
-/// The seller's account at the provider that a movement stands on.
-pub(crate) fn connected_account(chart: Chart, seller: SellerNumber, state: SettlementState) -> AccountKey {
-    chart.seller(
-        seller,
-        match state {
-            SettlementState::Pending => SellerAccount::ConnectedPending,
-            SettlementState::Available => SellerAccount::ConnectedAvailable,
-        },
-    )
-}
 
 /// A transfer was asked: the seller's money waits in clearing.
 pub(super) fn asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
@@ -27,7 +14,7 @@ pub(super) fn asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entr
 /// The provider took it from the platform's balance.
 pub(super) fn confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
     let clearing = chart.platform(PlatformAccount::ClearingTransfer);
-    vec![Entry { debit: clearing, credit: provider_account(chart, state), amount }]
+    vec![Entry { debit: clearing, credit: chart.provider(state), amount }]
 }
 
 /// The provider refused it: the seller has its money back.
@@ -39,24 +26,25 @@ pub(super) fn refused(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<En
 /// Mirror: it arrived on the seller's account.
 pub(super) fn arrived(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let owner = chart.seller(seller, SellerAccount::Owner);
-    vec![Entry { debit: connected_account(chart, seller, state), credit: owner, amount }]
+    vec![Entry { debit: chart.connected(seller, state), credit: owner, amount }]
 }
 
 /// The provider gave a reversal back to the platform's balance.
 pub(super) fn reversed(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let available = chart.seller(seller, SellerAccount::Available);
-    vec![Entry { debit: provider_account(chart, state), credit: available, amount }]
+    vec![Entry { debit: chart.provider(state), credit: available, amount }]
 }
 
 /// Mirror: a reversal left the seller's account.
 pub(super) fn taken(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let owner = chart.seller(seller, SellerAccount::Owner);
-    vec![Entry { debit: owner, credit: connected_account(chart, seller, state), amount }]
+    vec![Entry { debit: owner, credit: chart.connected(seller, state), amount }]
 }
 
 #[cfg(test)]
 mod tests {
     use partita_db::BookId;
+    use partita_ledger::AccountKey;
     use partita_provider::Currency;
 
     use super::*;

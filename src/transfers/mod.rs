@@ -21,20 +21,19 @@ use partita_ledger::{Floors, balances};
 use partita_provider::{Command, CreateReversal, CreateTransfer, Money, Provider, Refusal};
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
-pub(crate) use entries::connected_account;
 pub use error::TransferError;
 pub use store::{ListFilter, find, find_reversal, list, list_by_payment, list_reversals};
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::{Chart, Kind, SellerAccount};
+use crate::due;
 use crate::id::{OperationId, PaymentId, ReversalId, SellerId, TransferId};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::payments::{self, Funds, Payment};
 use crate::sellers::{self, Seller};
-use crate::due;
 
 /// The kind of `due` rows that name payments whose transfers may have to change.
 pub const DUE_KIND: &str = "rebalance";

@@ -212,9 +212,10 @@ pub async fn list_by_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Tran
 
 pub(super) async fn list_by_payment_for_update(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Transfer>, DbError> {
     let book = tx.book_id();
-    let rows = select!("where book_id = $1 and payment_id = $2 order by id for no key update", book.get(), payment.uuid())
-        .fetch_all(tx.conn())
-        .await?;
+    let rows =
+        select!("where book_id = $1 and payment_id = $2 order by id for no key update", book.get(), payment.uuid())
+            .fetch_all(tx.conn())
+            .await?;
     Ok(rows.into_iter().map(Transfer::from).collect())
 }
 

@@ -7,8 +7,8 @@ use partita_db::Scope;
 use partita_provider::SettlementState;
 
 use super::Next;
-use crate::due::Due;
 use crate::app::App;
+use crate::due::Due;
 use crate::events::{self, ApplyError};
 use crate::journal::Journal;
 use crate::provider_movements;

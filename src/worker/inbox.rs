@@ -40,7 +40,9 @@ pub async fn apply_inbox(app: &Arc<App>) -> Result<usize, ApplyError> {
     for book in books {
         match apply_book(app, book).await {
             Ok(count) => looked_at += count,
-            Err(error) => tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later"),
+            Err(error) => {
+                tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later")
+            }
         }
     }
     Ok(looked_at)
@@ -64,9 +66,7 @@ async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
             apply_alone(app, book, mode, Arc::clone(&read), key.clone()).await?;
         }
     }
-    app.db
-        .run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await }))
-        .await?;
+    app.db.run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await })).await?;
     Ok(count)
 }
 
@@ -108,9 +108,9 @@ fn lookup_of(provider: &dyn Provider, event: &InboxEvent) -> Result<Option<Looku
     let read = provider.read_event(&event.raw).map_err(|error| error.to_string())?;
     let of_connected_account = !event.key.account.is_empty();
     // What connected accounts tell of their own charges is the mirror's other side: our transfers book it.
-    Ok(read.concerns.filter(|lookup| {
-        !of_connected_account || matches!(lookup, Lookup::Payout { .. } | Lookup::Account(_))
-    }))
+    Ok(read
+        .concerns
+        .filter(|lookup| !of_connected_account || matches!(lookup, Lookup::Payout { .. } | Lookup::Account(_))))
 }
 
 async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {
@@ -145,8 +145,7 @@ async fn apply_batch(
                         Some(Read::Later(why)) => put_off(tx, &event, why, now).await?,
                         Some(Read::Poison(why)) => inbox::quarantine(tx, &event.key, why).await?,
                         Some(Read::Object(object)) => {
-                            let origin =
-                                Origin { provider: "stripe", account: &event.key.account, mode, now };
+                            let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
                                 Applied::Ours(_) => applied.push(event.key),
                                 Applied::NotOurs => {

@@ -4,6 +4,7 @@
 //! sleeping. A step that fails leaves its row with a later due time; nothing is dropped.
 
 mod availability;
+mod day_balances;
 mod inbox;
 mod operations;
 mod transfers;
@@ -11,16 +12,19 @@ mod transfers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{DbError, Scope};
 use tokio_util::sync::CancellationToken;
 
+pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 
-use crate::due::{self, Claimed};
 use crate::app::App;
+use crate::due::{self, Claimed};
 use crate::events::ApplyError;
 
+const DAY_BALANCES_INTERVAL: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LEASE_SECONDS: i32 = 60;
 const BATCH: i64 = 32;
@@ -28,7 +32,13 @@ const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Runs until cancelled; the batch under way is finished.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
+    let mut minute = tokio::time::interval(DAY_BALANCES_INTERVAL);
     while !stop.is_cancelled() {
+        if minute.tick().now_or_never().is_some()
+            && let Err(error) = roll_day_balances(&app).await
+        {
+            tracing::error!(%error, "sums by day could not be kept up; balances stay exact, past ones read slower");
+        }
         let done = match step(&app).await {
             Ok(done) => done,
             Err(error) => {

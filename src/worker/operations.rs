@@ -5,8 +5,8 @@ use std::sync::Arc;
 use partita_db::Scope;
 
 use super::Next;
-use crate::due::Due;
 use crate::app::App;
+use crate::due::Due;
 use crate::events::{self, ApplyError};
 use crate::operations::{self, OperationState};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::Next;
-use crate::due::Due;
 use crate::app::App;
+use crate::due::Due;
 use crate::events::ApplyError;
 use crate::journal::JournalError;
 use crate::transfers::{self, TransferError};

@@ -118,6 +118,19 @@ async fn nobody_but_a_seller_can_owe_the_sellers_tax() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_platform_may_sell_alone_in_a_currency_without_sellers() {
+    let t = TestApp::new().await;
+    t.control.set_fees("chf", 0, 0).await.expect("free of charge");
+    t.pay(cart("order-1", "CHF", &[json!({"type": "platform", "amount": 30_00, "tax": {"amount": 2_40}})])).await;
+    assert_eq!(
+        balances_of(&t, "").await,
+        owned(&[("prov.pending CHF", 32_40), ("rev.fees CHF", 30_00), ("tax.payable CHF", 2_40)])
+    );
+    t.advance(4 * DAY).await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_price_is_a_snapshot_that_no_later_change_touches() {
     let t = TestApp::new().await;
     t.default_fee(1_000).await;

@@ -263,16 +263,17 @@ fn step(dice: &mut Dice, payment: &Value) -> Value {
     }
 }
 
-/// What a seller is entitled to of a payment as it stands, and never less than nothing.
+/// What a seller is entitled to of a payment as it stands; below zero where commission was kept of goods given back.
 fn share(payment: &Value, seller: &Value) -> i64 {
-    let minor = |value: &Value| value.as_i64().expect("minor");
+    let minor = |value: &Value| value.as_i64().expect("minor units");
     let lines = payment["lines"].as_array().expect("lines").iter().filter(|line| line["seller"] == seller["id"]);
     let of_line = |line: &Value| {
-        let tax = if line["tax"]["liability"] == "seller" { minor(&line["tax"]["amount"]) - minor(&line["refunded_tax"]) } else { 0 };
-        minor(&line["amount"]) - minor(&line["refunded_amount"]) + tax
-            - (minor(&line["commission"]) - minor(&line["returned_commission"]))
+        let owes_tax = line["tax"]["liability"] == "seller";
+        let tax = if owes_tax { minor(&line["tax"]["amount"]) - minor(&line["refunded_tax"]) } else { 0 };
+        let commission = minor(&line["commission"]) - minor(&line["returned_commission"]);
+        minor(&line["amount"]) - minor(&line["refunded_amount"]) + tax - commission
     };
-    lines.map(of_line).sum::<i64>().max(0)
+    lines.map(of_line).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,11 +310,17 @@ async fn twenty_random_histories_end_with_everyone_having_what_is_theirs() {
         t.advance(20 * 3_600).await;
     }
     t.advance(3 * DAY).await;
-    for (seed, (_, payment)) in histories.iter().enumerate() {
-        let payment = t.payment(payment).await;
-        for seller in &sellers {
-            assert_eq!(received(&t, &payment, seller).await, share(&payment, seller), "seed {}: {payment:#}", seed + 1);
+    for (name, seller) in ["A", "B"].into_iter().zip(&sellers) {
+        let mut owed = 0;
+        for (seed, (_, payment)) in histories.iter().enumerate() {
+            let payment = t.payment(payment).await;
+            let (got, share) = (received(&t, &payment, seller).await, share(&payment, seller));
+            assert!((0..=share.max(0)).contains(&got), "seed {}: {got} of {share}: {payment:#}", seed + 1);
+            owed += share - got;
         }
+        // What a seller owes of one payment is kept back of another; nothing else is.
+        assert_eq!(balance(&t, &format!("sel.{name}.available")).await, owed);
+        assert!(owed <= 0, "{owed} is kept from {name}");
     }
     t.finish().await;
 }

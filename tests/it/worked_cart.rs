@@ -14,12 +14,12 @@ fn expected(rows: &[(&str, i64)]) -> BTreeMap<String, i64> {
 
 /// `debit credit amount` of every posting, by transaction kind, with sellers' references.
 fn postings(value: &Value, names: &[(String, &str)]) -> Vec<(String, String)> {
-    let rows = value["data"].as_array().expect("a list");
+    let rows = value["postings"].as_array().expect("a list");
     let account = |value: &Value| names.iter().fold(text(value), |path, (id, name)| path.replace(id.as_str(), name));
     rows.iter()
         .map(|row| {
             let line =
-                format!("{} / {} {}", account(&row["debit"]["path"]), account(&row["credit"]["path"]), row["amount"]);
+                format!("{} / {} {}", account(&row["debit"]), account(&row["credit"]), row["amount"]);
             (text(&row["kind"]), line)
         })
         .collect()

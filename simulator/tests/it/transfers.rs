@@ -122,6 +122,19 @@ async fn a_switch_refuses_reversals_that_are_not_covered() {
 }
 
 #[tokio::test]
+async fn concurrent_transfers_never_pass_the_balance() {
+    let sim = Sim::start().await;
+    let sellers = [sim.seller("manual").await, sim.seller("manual").await];
+    sim.fund("1000").await;
+    let tries = (0..20).map(|n| sim.transfer("400", &sellers[n % 2]));
+    let replies = futures::future::join_all(tries).await;
+    assert_eq!(replies.iter().filter(|r| r.status == 200).count(), 2);
+    assert!(replies.iter().filter(|r| r.status != 200).all(|r| r.error().2 == "balance_insufficient"));
+    assert_eq!(sim.balance(None).await, (2_00, 0, 0));
+    sim.finish().await;
+}
+
+#[tokio::test]
 async fn concurrent_transfers_in_both_directions_keep_the_books() {
     let sim = Sim::start().await;
     sim.fund("100000").await;

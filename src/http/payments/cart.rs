@@ -152,9 +152,8 @@ impl NewLineBody {
             (LineKind::Platform, Some(_)) => {
                 return Err(of_seller(&problem_types::NOT_ALLOWED, "a line of the type platform has no seller"));
             }
-            (LineKind::Platform, None) => {}
+            (LineKind::Platform, None) | (_, Some(_)) => {}
             (_, None) => return Err(of_seller(&problem_types::MISSING, "a line of this type needs a seller")),
-            (_, Some(_)) => {}
         }
         let liability = self.tax.as_ref().map_or(Liability::Platform, |tax| tax.liability);
         Ok(NewLine {

@@ -2,6 +2,8 @@
 
 mod cart;
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -9,6 +11,7 @@ use axum::response::Response;
 use partita_db::DbError;
 use partita_provider::Refusal;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -140,7 +143,7 @@ struct PaymentBody {
     /// The charge's id at the provider.
     provider_charge: Option<String>,
     failure: Option<Failure>,
-    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    #[schema(value_type = BTreeMap<String, String>)]
     metadata: serde_json::Value,
     created_at: Time,
     updated_at: Time,
@@ -196,8 +199,7 @@ fn told(problem: Problem, provider: &str, refusal: &Refusal) -> Problem {
     responses(
         (status = 201, description = "The buyer was charged, or must act (`requires_action`)", body = PaymentBody),
         (status = 202, description = "The provider has not answered definitely yet", body = PaymentBody),
-        (status = 402, response = Declined),
-        CommandRefusals,
+        CreateRefusals,
     ),
 )]
 async fn create(
@@ -222,14 +224,16 @@ async fn create(
     commands::answer(&state, &caller, Some(&input.claim), reply).await
 }
 
-/// A declined payment.
-struct Declined;
+/// The refusals of a new payment: those of commands, and 402.
+struct CreateRefusals;
 
-impl<'r> utoipa::ToResponse<'r> for Declined {
-    fn response() -> (&'r str, utoipa::openapi::RefOr<utoipa::openapi::response::Response>) {
-        let response =
+impl utoipa::IntoResponses for CreateRefusals {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let mut responses = CommandRefusals::responses();
+        let declined =
             problem_response("Declined: `payment_declined`. No money moved; `object` is the failed payment.");
-        ("Declined", utoipa::openapi::RefOr::T(response))
+        responses.insert("402".to_owned(), RefOr::T(declined));
+        responses
     }
 }
 
