@@ -334,7 +334,7 @@ comment on aggregate ledger_sum(bigint) is 'Sum that stays a bigint; an overflow
 create function ledger_decide(
     p_book int, t_id bigint[], t_kind smallint[], t_source bigint[], t_pass boolean[], t_reverses bigint[],
     p_item int[], p_debit bigint[], p_credit bigint[], p_amount bigint[], p_subject bigint[],
-    p_lane smallint, r_account bigint[], r_debits bigint[], r_credits bigint[],
+    p_lane smallint, r_account bigint[],
     out d_outcome smallint[], out d_reference bigint[], out d_needed bigint[], out d_available bigint[],
     out d_lane smallint[], out d_seq bigint[],
     out d_account bigint[], out d_debits bigint[], out d_credits bigint[], out d_checked bigint[]
@@ -374,10 +374,8 @@ begin
     d_seq := d_reference;
     d_lane := array_fill(null::smallint, array[v_items]);
 
-    -- The rows as they were before ledger_post added the whole call to them.
-    select array_agg(b.account order by b.account),
-           array_agg(b.debits - r_debits[width_bucket(b.account, r_account)] order by b.account),
-           array_agg(b.credits - r_credits[width_bucket(b.account, r_account)] order by b.account),
+    select array_agg(b.account order by b.account), array_agg(b.debits order by b.account),
+           array_agg(b.credits order by b.account),
            array_agg(b.floor order by b.account), array_agg(b.normal_side order by b.account),
            array_agg(b.checked_balance order by b.account)
     into d_account, d_debits, d_credits, v_floor, v_side, d_checked
@@ -542,11 +540,11 @@ comment on function ledger_periods is 'A step of ledger_post';
 
 -- Tests the floors of all floored accounts that the call takes from, transaction by transaction in slice order, by prefix
 -- sums over rows that have the whole call added already. If none is passed, notes the balance after each account's last
--- tested transaction and returns the noted values; else returns null.
+-- tested transaction and returns true; else returns false.
 create function ledger_check_floors(
     p_book int, t_pass boolean[], p_item int[], p_debit bigint[], p_credit bigint[], p_amount bigint[],
     r_account bigint[], r_debits bigint[], r_credits bigint[]
-) returns bigint[] language plpgsql as $$
+) returns boolean language plpgsql as $$
 declare
     v_account bigint[];
     v_after   bigint[];
@@ -591,20 +589,121 @@ begin
     into v_account, v_after, v_short
     from last l;
     if v_short then
-        return null;
+        return false;
     end if;
 
     update ledger_balances b
     set checked_balance = v_after[width_bucket(b.account, v_account)]
     where b.book_id = p_book and b.account = any (v_account) and b.stripe = 0;
-    return v_after;
+    return true;
 end
 $$;
 comment on function ledger_check_floors is 'A step of ledger_post';
 
+-- Writes transactions and their postings. False if a source is there already: then some rows are not written.
+create function ledger_write(
+    p_book int, p_lane smallint, p_seq bigint, p_now timestamptz, p_period int[], p_offset int[],
+    t_id bigint[], t_kind smallint[], t_source bigint[], t_actor bigint[], t_effective timestamptz[], t_pass boolean[],
+    t_reverses bigint[], t_postings smallint[],
+    p_item int[], p_ordinal smallint[], p_debit bigint[], p_credit bigint[], p_amount bigint[], p_subject bigint[]
+) returns boolean language plpgsql as $$
+declare
+    v_rows bigint;
+begin
+    insert into ledger_transactions (book_id, lane, kind, seq, id, source, actor, effective_at, recorded_at, period,
+                                     in_call, postings, passes_floor, reverses)
+    select p_book, p_lane, t_kind[i], p_seq + coalesce(p_offset[i], i), t_id[i], t_source[i], t_actor[i],
+           t_effective[i], p_now, p_period[i], coalesce(p_offset[i], i) - 1, t_postings[i], t_pass[i], t_reverses[i]
+    from generate_series(1, cardinality(t_id)) i
+    on conflict (book_id, kind, source) do nothing;
+    get diagnostics v_rows = row_count;
+    if v_rows <> cardinality(t_id) then
+        return false;
+    end if;
+    insert into ledger_postings (book_id, lane, ordinal, seq, debit_account, credit_account, amount, subject)
+    select p_book, p_lane, p_ordinal[i], p_seq + p_item[i], p_debit[i], p_credit[i], p_amount[i], p_subject[i]
+    from generate_series(1, cardinality(p_item)) i;
+    return true;
+end
+$$;
+comment on function ledger_write is 'A step of ledger_post';
+
+-- Adds what the whole call moves to the balance rows, in order of account; this locks them. False if that is not plain:
+-- an account is unknown, a sum too large, a floor passed.
+create function ledger_add(
+    p_book int, p_lane smallint, t_pass boolean[], p_item int[], p_debit bigint[], p_credit bigint[], p_amount bigint[]
+) returns boolean language plpgsql as $$
+declare
+    c_most     constant bigint := 4611686018427387903; -- 2^62 - 1: the most a row's debits or credits may come to
+    v_postings constant int := cardinality(p_item);
+    v_account  bigint[];
+    v_debits   bigint[];
+    v_credits  bigint[];
+    v_found    bigint;
+    v_rows     bigint;
+    v_large    boolean;
+    v_check    boolean;
+begin
+    if (select max(a) from unnest(p_amount) a) > c_most / v_postings then
+        return false;
+    end if;
+    select array_agg(d.account), array_agg(d.debits), array_agg(d.credits)
+    into v_account, v_debits, v_credits
+    from (
+        select l.account, ledger_sum(l.debit) as debits, ledger_sum(l.credit) as credits
+        from (
+            select p_debit[i] as account, p_amount[i] as debit, 0::bigint as credit from generate_series(1, v_postings) i
+            union all
+            select p_credit[i], 0, p_amount[i] from generate_series(1, v_postings) i
+        ) l
+        group by l.account
+        order by l.account
+    ) d;
+
+    -- width_bucket finds an account's place in the sorted array.
+    with updated as (
+        update ledger_balances b
+        set debits = b.debits + v_debits[width_bucket(b.account, v_account)],
+            credits = b.credits + v_credits[width_bucket(b.account, v_account)]
+        where b.book_id = p_book and b.account = any (v_account) and (b.stripe = 0 or b.stripe = p_lane)
+        returning b.account, b.debits, b.credits, b.floor, b.normal_side
+    )
+    select count(*),
+           bool_or(u.debits > c_most or u.credits > c_most),
+           bool_or(u.floor is not null and case u.normal_side
+                       when 2 then v_debits[width_bucket(u.account, v_account)]
+                       else v_credits[width_bucket(u.account, v_account)]
+                   end > 0)
+    into v_found, v_large, v_check
+    from updated u;
+    if v_large then
+        return false;
+    end if;
+    if v_found < cardinality(v_account) then
+        -- Striped accounts that this lane touches for the first time; what is missing then is unknown.
+        insert into ledger_balances (book_id, stripe, normal_side, account, debits, credits)
+        select p_book, p_lane, a.normal_side, a.account,
+               v_debits[width_bucket(a.account, v_account)], v_credits[width_bucket(a.account, v_account)]
+        from ledger_accounts a
+        where a.book_id = p_book and a.account = any (v_account) and a.class = 3
+          and (select b.account from ledger_balances b
+               where b.book_id = p_book and b.account = a.account and b.stripe = p_lane) is null;
+        get diagnostics v_rows = row_count;
+        if v_found + v_rows < cardinality(v_account) then
+            return false;
+        end if;
+    end if;
+    return not v_check
+        or ledger_check_floors(p_book, t_pass, p_item, p_debit, p_credit, p_amount, v_account, v_debits, v_credits);
+end
+$$;
+comment on function ledger_add is 'A step of ledger_post';
+
 -- Posts a slice of transactions and says for each what became of it. Plain statements in sequence, each with the book in
--- its condition. Locks, in this order: originals of reversals (advisory), one lane, balance rows by account, source keys.
--- Two calls that meet on a source and on nothing before it: the later one gets serialization_failure and runs again.
+-- its condition. Locks, in this order: originals of reversals (advisory), one lane, source keys, balance rows by account.
+--
+-- First as if all of it were plain: rows, which nobody waits for, then balances, which others may wait for. If it is not,
+-- that is undone (it is a sub-transaction) and ledger_decide goes through the slice item by item.
 --
 -- The settings pin the plans: every table is reached through the index of its key, one look per account or source, and
 -- balance rows are therefore updated, and locked, in order of account. A plan made while a book was small stays right.
@@ -622,27 +721,22 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 declare
-    c_most     constant bigint := 4611686018427387903; -- 2^62 - 1: the most a row's debits or credits may come to
     v_now      timestamptz;
     v_head     bytea;
     v_open     int;
     v_items    int := cardinality(t_id);
     v_stored   int := cardinality(t_id);
-    v_postings int := cardinality(p_item);
     v_account  bigint[];
     v_debits   bigint[];
     v_credits  bigint[];
     v_checked  bigint[];
-    v_found    bigint;
-    v_rows     bigint;
-    v_large    boolean;
-    v_check    boolean;
     v_period   int[];
     v_offset   int[];
     v_refused  int[];
     v_link     bytea;
     v_decision record;
 begin
+    p_careful := p_careful or t_reverses is not null;
     if t_reverses is not null then
         perform pg_advisory_xact_lock(hashtextextended(format('ledger reversal %s %s', p_book, o.original), 0))
         from (select distinct x as original from unnest(t_reverses) x where x is not null order by x) o;
@@ -671,68 +765,38 @@ begin
     end if;
     v_now := clock_timestamp();
 
-    -- What the whole call adds to each account, in order of account; nothing yet if it has to be looked at closely.
-    p_careful := p_careful or t_reverses is not null or (select max(a) from unnest(p_amount) a) > c_most / v_postings;
-    select array_agg(d.account), array_agg(d.debits), array_agg(d.credits)
-    into v_account, v_debits, v_credits
-    from (
-        select l.account, ledger_sum(l.debit) as debits, ledger_sum(l.credit) as credits
-        from (
-            select p_debit[i] as account, case when p_careful then 0 else p_amount[i] end as debit, 0::bigint as credit
-            from generate_series(1, v_postings) i
-            union all
-            select p_credit[i], 0, case when p_careful then 0 else p_amount[i] end
-            from generate_series(1, v_postings) i
-        ) l
-        group by l.account
-        order by l.account
-    ) d;
+    if not p_careful then
+        v_period := ledger_periods(v_open, t_effective);
+        begin
+            if not ledger_write(p_book, o_lane, o_seq, v_now, v_period, null, t_id, t_kind, t_source, t_actor,
+                                t_effective, t_pass, null, t_postings, p_item, p_ordinal, p_debit, p_credit, p_amount,
+                                p_subject)
+               or not ledger_add(p_book, o_lane, t_pass, p_item, p_debit, p_credit, p_amount) then
+                raise exception 'not plain' using errcode = 'PT001';
+            end if;
+        exception when sqlstate 'PT001' then
+            p_careful := true;
+        end;
+    end if;
 
-    -- Add it, and see what that does. width_bucket finds an account's place in the sorted array.
-    with updated as (
-        update ledger_balances b
-        set debits = b.debits + v_debits[width_bucket(b.account, v_account)],
-            credits = b.credits + v_credits[width_bucket(b.account, v_account)]
-        where b.book_id = p_book and b.account = any (v_account) and (b.stripe = 0 or b.stripe = o_lane)
-        returning b.account, b.debits, b.credits, b.floor, b.normal_side
-    )
-    select count(*),
-           bool_or(u.debits > c_most or u.credits > c_most),
-           bool_or(u.floor is not null and case u.normal_side
-                       when 2 then v_debits[width_bucket(u.account, v_account)]
-                       else v_credits[width_bucket(u.account, v_account)]
-                   end > 0)
-    into v_found, v_large, v_check
-    from updated u;
-    if v_found < cardinality(v_account) then
-        -- Striped accounts that this lane touches for the first time; what is missing then is unknown.
-        insert into ledger_balances (book_id, stripe, normal_side, account, debits, credits)
-        select p_book, o_lane, a.normal_side, a.account,
-               v_debits[width_bucket(a.account, v_account)], v_credits[width_bucket(a.account, v_account)]
+    if p_careful then
+        select array_agg(k.account)
+        into v_account
+        from (select distinct a as account from unnest(p_debit || p_credit) a order by a) k;
+        insert into ledger_balances (book_id, stripe, normal_side, account)
+        select p_book, o_lane, a.normal_side, a.account
         from ledger_accounts a
         where a.book_id = p_book and a.account = any (v_account) and a.class = 3
           and (select b.account from ledger_balances b
                where b.book_id = p_book and b.account = a.account and b.stripe = o_lane) is null;
-        get diagnostics v_rows = row_count;
-        v_found := v_found + v_rows;
-    end if;
+        perform
+        from ledger_balances b
+        where b.book_id = p_book and b.account = any (v_account) and (b.stripe = 0 or b.stripe = o_lane)
+        order by b.account
+        for no key update;
 
-    -- The rows being locked, whoever posted one of these sources to one of these accounts has committed.
-    p_careful := p_careful or v_large or v_found < cardinality(v_account) or (
-        select bool_or((select t.id from ledger_transactions t
-                        where t.book_id = p_book and t.kind = t_kind[i] and t.source = t_source[i]) is not null)
-        from generate_series(1, v_items) i
-    );
-
-    if v_check and not p_careful then
-        v_checked := ledger_check_floors(p_book, t_pass, p_item, p_debit, p_credit, p_amount,
-                                         v_account, v_debits, v_credits);
-        p_careful := v_checked is null;
-    end if;
-
-    if p_careful then
         v_decision := ledger_decide(p_book, t_id, t_kind, t_source, t_pass, t_reverses, p_item, p_debit, p_credit,
-                                    p_amount, p_subject, o_lane, v_account, v_debits, v_credits);
+                                    p_amount, p_subject, o_lane, v_account);
         v_account := v_decision.d_account;
         v_debits := v_decision.d_debits;
         v_credits := v_decision.d_credits;
@@ -785,7 +849,7 @@ begin
                array_agg(p_amount[i] order by i), array_agg(p_subject[i] order by i),
                array_agg(v_offset[p_item[i]] order by i)
         into p_ordinal, p_debit, p_credit, p_amount, p_subject, p_item
-        from generate_series(1, v_postings) i
+        from generate_subscripts(p_item, 1) i
         where o_outcome[p_item[i]] = 0;
         select array_agg(t_id[i] order by i), array_agg(t_kind[i] order by i), array_agg(t_source[i] order by i),
                array_agg(t_actor[i] order by i), array_agg(t_effective[i] order by i), array_agg(t_pass[i] order by i),
@@ -795,27 +859,15 @@ begin
         from generate_series(1, v_items) i
         where o_outcome[i] = 0;
         v_items := coalesce(cardinality(t_id), 0);
-        v_postings := coalesce(cardinality(p_item), 0);
-    end if;
-
-    if v_items > 0 then
-        v_period := ledger_periods(v_open, t_effective);
-
-        insert into ledger_transactions (book_id, lane, kind, seq, id, source, actor, effective_at, recorded_at, period,
-                                         in_call, postings, passes_floor, reverses)
-        select p_book, o_lane, t_kind[i], o_seq + coalesce(v_offset[i], i), t_id[i], t_source[i], t_actor[i],
-               t_effective[i], v_now, v_period[i], coalesce(v_offset[i], i) - 1, t_postings[i], t_pass[i], t_reverses[i]
-        from generate_series(1, v_items) i
-        on conflict (book_id, kind, source) do nothing;
-        get diagnostics v_rows = row_count;
-        if v_rows <> v_items then
-            raise exception 'another transaction posted one of these sources meanwhile'
-                using errcode = 'serialization_failure';
+        if v_items > 0 then
+            v_period := ledger_periods(v_open, t_effective);
+            if not ledger_write(p_book, o_lane, o_seq, v_now, v_period, v_offset, t_id, t_kind, t_source, t_actor,
+                                t_effective, t_pass, t_reverses, t_postings, p_item, p_ordinal, p_debit, p_credit,
+                                p_amount, p_subject) then
+                raise exception 'another transaction posted one of these sources meanwhile'
+                    using errcode = 'serialization_failure';
+            end if;
         end if;
-
-        insert into ledger_postings (book_id, lane, ordinal, seq, debit_account, credit_account, amount, subject)
-        select p_book, o_lane, p_ordinal[i], o_seq + p_item[i], p_debit[i], p_credit[i], p_amount[i], p_subject[i]
-        from generate_series(1, v_postings) i;
     end if;
 
     if v_stored > 0 then

@@ -231,6 +231,7 @@ create table payment_lines (
     constraint payment_lines_seller foreign key (book_id, seller_id) references sellers (book_id, id),
     constraint payment_lines_type_known check (type in ('item', 'shipping', 'tip', 'platform')),
     constraint payment_lines_platform_has_no_seller check ((type = 'platform') = (seller_id is null)),
+    constraint payment_lines_tax_of_a_seller_has_one check (tax_liability = 'platform' or seller_id is not null),
     constraint payment_lines_liability_known check (tax_liability in ('platform', 'seller')),
     constraint payment_lines_amounts_positive check (amount > 0 and tax_amount >= 0),
     constraint payment_lines_commission_within_amount check (commission between 0 and amount),

@@ -25,7 +25,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());
     table.add_rows(rows);
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    // The style without borders keeps a blank where the left one would be.
+    let trim = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned();
+    let lines: Vec<String> = table.lines().map(trim).collect();
     lines.join("\n")
 }
 
@@ -55,7 +57,6 @@ mod tests {
     #[test]
     fn tables_are_plain_columns() {
         let text = table(&["name", "value"], vec![vec!["a".to_owned(), "1".to_owned()]]);
-        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines, [["name", "value"], ["a", "1"]]);
+        assert_eq!(text, "name  value\na     1");
     }
 }

@@ -150,11 +150,18 @@ impl From<PaymentError> for Problem {
             PaymentError::UnknownFeePolicy { line } => {
                 line_field(line, "fee_policy", &problem_types::UNKNOWN_REFERENCE, "there is no such fee policy")
             }
+            PaymentError::TaxOfNoSeller { line } => line_field(
+                line,
+                "tax/liability",
+                &problem_types::NOT_ALLOWED,
+                "the line is the platform's own: no seller owes its tax",
+            ),
             PaymentError::WrongState { .. } => conflict(sentence(&error)),
             PaymentError::Contradiction(_) | PaymentError::Incomplete(_) => Self::internal(&error),
             PaymentError::Prepare(error) => error.into(),
             PaymentError::Provider(error) => error.into(),
             PaymentError::Journal(error) => error.into(),
+            PaymentError::Ledger(error) => error.into(),
             PaymentError::Db(error) => error.into(),
         }
     }

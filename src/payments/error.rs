@@ -1,4 +1,5 @@
 use partita_db::DbError;
+use partita_ledger::LedgerError;
 use partita_provider::{Currency, PrepareError};
 
 use super::PaymentStatus;
@@ -53,6 +54,12 @@ pub enum PaymentError {
         /// The line, from 0.
         line: usize,
     },
+    /// A line of the platform's own says that a seller owes its tax.
+    #[error("line {line} is the platform's own: no seller owes its tax")]
+    TaxOfNoSeller {
+        /// The line, from 0.
+        line: usize,
+    },
     /// The payment is in a state in which this cannot be done.
     #[error("a payment that is {} cannot be {action}", .status.as_str())]
     WrongState {
@@ -76,6 +83,9 @@ pub enum PaymentError {
     /// The ledger refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The ledger refused to open accounts.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The database refused.
     #[error(transparent)]
     Db(#[from] DbError),

@@ -268,6 +268,10 @@ pub async fn create(
                     command,
                     actor,
                 };
+                // A seller's accounts stand since it was made, and the platform's beside them.
+                if lines.iter().all(|line| line.seller.is_none()) {
+                    chart(book, input.amount.currency).open_platform(tx).await?;
+                }
                 let payment = store::insert(tx, id, key, &input, &lines, provider.name(), actor, now).await?;
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;

@@ -35,6 +35,9 @@ fn price_line(
     policies: &Policies,
 ) -> Result<Line, PaymentError> {
     let currency = input.amount.currency;
+    if line.seller.is_none() && line.tax_liability == TaxLiability::Seller {
+        return Err(PaymentError::TaxOfNoSeller { line: index });
+    }
     let seller = match line.seller {
         None => None,
         Some(id) => {

@@ -377,7 +377,8 @@ async fn two_workers_and_a_client_that_hangs_up_share_the_work_without_doubling_
     let pay = |number: usize| {
         let (t, body) = (&t, cart(&format!("crowd-{number}"), "EUR", &[item(&a, 10_00)]));
         async move {
-            let request = t.post("/v1/payments", &format!("crowd-{number}"), body);
+            let key = format!("crowd-{number}");
+            let request = t.post("/v1/payments", &key, body);
             if number % 2 == 0 {
                 request.await.expect(201);
             } else {

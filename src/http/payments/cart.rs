@@ -156,6 +156,11 @@ impl NewLineBody {
             (_, None) => return Err(of_seller(&problem_types::MISSING, "a line of this type needs a seller")),
         }
         let liability = self.tax.as_ref().map_or(Liability::Platform, |tax| tax.liability);
+        if matches!((kind, liability), (LineKind::Platform, Liability::Seller)) {
+            let detail = "a line of the type platform has no seller to owe its tax";
+            let place = ["lines", &at.to_string(), "tax", "liability"];
+            return Err(Problem::invalid_field(&place, &problem_types::NOT_ALLOWED, detail));
+        }
         Ok(NewLine {
             kind,
             seller: self.seller,

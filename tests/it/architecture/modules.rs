@@ -10,7 +10,7 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 3] = ["demo", "commands", "cli"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 12] = [
+const RANKS: [(&str, u8); 13] = [
     ("platforms", 0),
     ("sellers", 1),
     ("fees", 1),
@@ -21,6 +21,8 @@ const RANKS: [(&str, u8); 12] = [
     ("disputes", 4),
     ("reserves", 4),
     ("payouts", 5),
+    // Takes the provider's word to the capability that it concerns.
+    ("events", 6),
     ("adjustments", 6),
     ("reports", 7),
 ];
