@@ -199,7 +199,7 @@ create table payments (
     primary key (book_id, id),
     constraint payments_reference_unique unique (book_id, reference),
     constraint payments_key_unique unique (book_id, key),
-    constraint payments_provider_payment_unique unique (book_id, provider, provider_payment),
+    constraint payments_provider_payment_unique unique (book_id, provider_payment, provider),
     constraint payments_status_known check (status in ('processing', 'requires_action', 'succeeded', 'failed', 'canceled')),
     constraint payments_funds_known check (funds in ('none', 'pending', 'available')),
     constraint payments_amount_positive check (amount between 1 and 9007199254740991),
@@ -239,6 +239,8 @@ create table payment_lines (
     constraint payment_lines_tax_refund_within_tax check (refunded_tax between 0 and tax_amount),
     constraint payment_lines_fee_return_within_fee check (returned_commission between 0 and commission)
 );
+create index payment_lines_by_seller on payment_lines (book_id, seller_id, payment_id);
+create index payments_by_status on payments (book_id, status, id);
 comment on table payment_lines is 'The split snapshot: every later event reads it. amount is net of tax_amount; both in minor units.';
 
 -- ---------------------------------------------------------------------------------------------- operations
@@ -256,6 +258,8 @@ insert into operation_transitions (from_state, to_state) values
     ('submitting', 'failed'),
     ('submitting', 'unknown'),
     ('submitting', 'planned'),
+    -- Another way than our own answer told of the object.
+    ('planned', 'succeeded'),
     ('unknown', 'submitting'),
     ('unknown', 'succeeded'),
     ('unknown', 'failed');
@@ -277,6 +281,7 @@ create table operations (
     state text not null,
     attempt integer not null default 0,
     lease_until timestamptz,
+    in_doubt boolean not null default false,
     first_sent_at timestamptz,
     next_attempt_at timestamptz not null,
     provider_object text,
@@ -296,6 +301,7 @@ comment on table operations is 'A command that has an effect at the provider: in
 comment on column operations.state is 'planned: not sent; submitting: sent by the holder of the lease; unknown: nobody can tell whether it had an effect, the same key and bytes are sent again; succeeded, failed: final.';
 comment on column operations.attempt is 'Fencing: a result is taken only from the attempt that the row names.';
 comment on column operations.lease_until is 'Database clock.';
+comment on column operations.in_doubt is 'An attempt may have had an effect that nobody has told us of.';
 comment on column operations.first_sent_at is 'Business clock. The provider keeps keys for 24 h: past 23 h the same key is not sent again.';
 
 create table operation_history (
@@ -375,7 +381,7 @@ create table provider_movements (
     object_id uuid,
     seen_in_run uuid,
     recorded_at timestamptz not null default clock_timestamp(),
-    primary key (book_id, provider, account, movement_id),
+    primary key (book_id, account, movement_id, provider),
     constraint provider_movements_key_unique unique (book_id, key),
     constraint provider_movements_state_known check (state in ('pending', 'available')),
     constraint provider_movements_net_adds_up check (net = amount - fee)
@@ -410,7 +416,7 @@ create table transfers (
     primary key (book_id, id),
     constraint transfers_key_unique unique (book_id, key),
     constraint transfers_reference_unique unique (book_id, reference),
-    constraint transfers_provider_unique unique (book_id, provider, provider_transfer),
+    constraint transfers_provider_unique unique (book_id, provider_transfer, provider),
     constraint transfers_payment foreign key (book_id, payment_id) references payments (book_id, id),
     constraint transfers_seller foreign key (book_id, seller_id) references sellers (book_id, id),
     constraint transfers_status_known check (status in ('processing', 'succeeded', 'failed')),
@@ -418,6 +424,7 @@ create table transfers (
     constraint transfers_reversals_within_amount
         check (reversed_amount >= 0 and reversing_amount >= 0 and reversed_amount + reversing_amount <= amount)
 );
+create index transfers_by_seller on transfers (book_id, seller_id, id);
 create index transfers_by_payment on transfers (book_id, payment_id);
 comment on table transfers is 'A seller''s share of a payment, moved to its account at the provider.';
 comment on column transfers.reversing_amount is 'Asked of the provider and not answered yet.';
@@ -444,7 +451,7 @@ create table transfer_reversals (
     primary key (book_id, id),
     constraint transfer_reversals_key_unique unique (book_id, key),
     constraint transfer_reversals_reference_unique unique (book_id, reference),
-    constraint transfer_reversals_provider_unique unique (book_id, provider, provider_reversal),
+    constraint transfer_reversals_provider_unique unique (book_id, provider_reversal, provider),
     constraint transfer_reversals_transfer foreign key (book_id, transfer_id) references transfers (book_id, id),
     constraint transfer_reversals_status_known check (status in ('processing', 'succeeded', 'failed')),
     constraint transfer_reversals_amount_positive check (amount > 0)
@@ -474,7 +481,7 @@ create table refunds (
     primary key (book_id, id),
     constraint refunds_key_unique unique (book_id, key),
     constraint refunds_reference_unique unique (book_id, reference),
-    constraint refunds_provider_unique unique (book_id, provider, provider_refund),
+    constraint refunds_provider_unique unique (book_id, provider_refund, provider),
     constraint refunds_payment foreign key (book_id, payment_id) references payments (book_id, id),
     constraint refunds_status_known check (status in ('processing', 'pending', 'succeeded', 'failed')),
     constraint refunds_fee_known check (fee in ('returned', 'kept')),
@@ -518,7 +525,7 @@ create table top_ups (
     primary key (book_id, id),
     constraint top_ups_key_unique unique (book_id, key),
     constraint top_ups_reference_unique unique (book_id, reference),
-    constraint top_ups_provider_unique unique (book_id, provider, provider_top_up),
+    constraint top_ups_provider_unique unique (book_id, provider_top_up, provider),
     constraint top_ups_status_known check (status in ('processing', 'pending', 'succeeded', 'failed')),
     constraint top_ups_amount_positive check (amount > 0)
 );
@@ -542,11 +549,12 @@ create table payouts (
     updated_at timestamptz not null,
     primary key (book_id, id),
     constraint payouts_key_unique unique (book_id, key),
-    constraint payouts_provider_unique unique (book_id, provider, provider_payout),
+    constraint payouts_provider_unique unique (book_id, provider_payout, provider),
     constraint payouts_seller foreign key (book_id, seller_id) references sellers (book_id, id),
     constraint payouts_status_known check (status in ('pending', 'in_transit', 'paid', 'failed', 'canceled')),
     constraint payouts_amount_positive check (amount > 0)
 );
+create index payouts_by_seller on payouts (book_id, seller_id, id);
 comment on table payouts is 'A seller''s payout to its bank, mirrored from the provider. paid is not final: a bank may return it.';
 
 -- ---------------------------------------------------------------------------------------------- history, outbox, idempotency
@@ -579,6 +587,7 @@ create table outbox (
     primary key (book_id, object_id, sequence),
     constraint outbox_event_unique unique (book_id, event_id)
 );
+create index outbox_by_type on outbox (book_id, event_type, event_id);
 comment on table outbox is 'One event per change of state, with a sequence per object without gaps, written in the transaction of the change.';
 
 create table idempotency_keys (
@@ -616,6 +625,7 @@ create table reconciliation_runs (
     primary key (book_id, id),
     constraint reconciliation_runs_status_known check (status in ('running', 'succeeded', 'failed'))
 );
+create unique index reconciliation_runs_one_at_a_time on reconciliation_runs (book_id) where status = 'running';
 comment on table reconciliation_runs is 'One comparison of the ledger with the provider. matched counts balance transactions that agree one to one.';
 
 create table reconciliation_breaks (
@@ -635,6 +645,7 @@ create table reconciliation_breaks (
     constraint reconciliation_breaks_kind_known check (kind in
         ('missing_in_ledger', 'missing_at_provider', 'amount_mismatch', 'currency_mismatch', 'fee_mismatch', 'timing', 'duplicate', 'balance_mismatch'))
 );
+create index reconciliation_breaks_by_run on reconciliation_breaks (book_id, run_id, id);
 comment on table reconciliation_breaks is 'A difference between ledger and provider. Never an adjustment: it stays visible until its cause is gone.';
 
 -- ---------------------------------------------------------------------------------------------- tenancy and append-only
@@ -661,12 +672,6 @@ begin
         execute format('grant select, insert on %I to partita_app', name);
     end loop;
     foreach name in array array[
-        'book_counters', 'sellers', 'onboarding_links', 'fee_policies', 'payments', 'payment_lines', 'operations', 'provider_movements',
-        'transfers', 'transfer_reversals', 'refunds', 'top_ups', 'payouts', 'idempotency_keys', 'reconciliation_runs'
-    ] loop
-        execute format('grant update on %I to partita_app', name);
-    end loop;
-    foreach name in array array[
         'fee_policy_versions', 'operation_history', 'provider_answers', 'refund_lines', 'state_history', 'outbox', 'reconciliation_breaks'
     ] loop
         execute format('create trigger %I before update or delete on %I for each row execute function refuse_change()',
@@ -675,6 +680,38 @@ begin
             name || '_no_truncate', name);
     end loop;
 end $$;
+
+-- Only what a life changes may be changed: amounts, currencies, owners and splits stand.
+grant update (last_seller) on book_counters to partita_app;
+grant update (status, account, charges_enabled, payouts_enabled, details_submitted, transfers_active, capabilities, currently_due,
+              past_due, disabled_reason, deadline, sequence, updated_at) on sellers to partita_app;
+grant update (used_at) on onboarding_links to partita_app;
+grant update (is_default, version, updated_at) on fee_policies to partita_app;
+grant update (status, funds, processor_fee, refunded_amount, available_on, provider_payment, provider_charge, failure, sequence,
+              updated_at) on payments to partita_app;
+grant update (refunded_amount, refunded_tax, returned_commission) on payment_lines to partita_app;
+grant update (state, attempt, lease_until, in_doubt, first_sent_at, next_attempt_at, provider_object, refusal, last_error, generation,
+              idempotency_key, request, updated_at) on operations to partita_app;
+grant update (state, seen_in_run) on provider_movements to partita_app;
+grant update (status, reversed_amount, reversing_amount, provider_transfer, failure, sequence, updated_at) on transfers to partita_app;
+grant update (status, provider_reversal, failure, sequence, updated_at) on transfer_reversals to partita_app;
+grant update (status, provider_refund, failure, sequence, updated_at) on refunds to partita_app;
+grant update (status, provider_top_up, failure, sequence, updated_at) on top_ups to partita_app;
+grant update (status, failure, sequence, updated_at) on payouts to partita_app;
+grant update (object_type, object_id, response_status, response_body) on idempotency_keys to partita_app;
+grant update (status, accounts, matched, adopted, breaks, ledger_position, balances, error, finished_at)
+    on reconciliation_runs to partita_app;
+
+create function idempotency_keys_keep_answers() returns trigger language plpgsql as $$
+begin
+    if old.response_status is not null
+        and (new.response_status, new.response_body) is distinct from (old.response_status, old.response_body) then
+        raise exception 'an answer is fixed once' using constraint = 'idempotency_keys_answer_fixed', errcode = '23514';
+    end if;
+    return new;
+end $$;
+create trigger idempotency_keys_answers before update on idempotency_keys
+    for each row execute function idempotency_keys_keep_answers();
 
 -- ---------------------------------------------------------------------------------------------- what the ledger's transactions are called
 

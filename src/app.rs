@@ -88,6 +88,11 @@ impl App {
         Ok(provider)
     }
 
+    /// Forgets how a book reaches its provider; the next use reads connection and secret again.
+    pub fn forget_provider(&self, book: BookId) {
+        self.providers.lock().expect("no code panics while holding it").remove(&book);
+    }
+
     fn known_provider(&self, book: BookId) -> Option<Arc<dyn Provider>> {
         self.providers.lock().expect("no code panics while holding it").get(&book).cloned()
     }

@@ -20,7 +20,7 @@ pub mod names {
     pub const HTTP_CONNECTIONS: &str = "partita_http_connections";
     /// Connections to the database, by use: open or idle.
     pub const DATABASE_CONNECTIONS: &str = "partita_database_connections";
-    /// Webhooks of providers, by provider and outcome: stored, duplicate or refused.
+    /// Webhooks of providers, by outcome: stored, duplicate, other_mode, refused or failed.
     pub const WEBHOOKS_RECEIVED: &str = "partita_webhooks_received_total";
 }
 
@@ -131,7 +131,7 @@ fn describe() {
     metrics::describe_counter!(
         names::WEBHOOKS_RECEIVED,
         Unit::Count,
-        "Webhooks of providers, by provider and outcome."
+        "Webhooks of providers, by outcome."
     );
 }
 

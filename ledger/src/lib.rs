@@ -15,12 +15,12 @@
 //! transaction and as its last statement:
 //!
 //! 1. take a free lane of the book (wait for one if none is free);
-//! 2. lock the balance rows of the accounts, in order of key;
-//! 3. decide each transaction in the order of the slice: posted, replayed or refused. A refusal is data, not an error;
-//! 4. write balances, transactions, postings;
-//! 5. extend the lane's chain and advance its position.
+//! 2. write transactions and postings, then add to the balance rows of the accounts, in order of key;
+//! 3. if anything is not plain, undo that and decide transaction by transaction, in the order of the slice: posted,
+//!    replayed or refused. A refusal is data, not an error;
+//! 4. extend the lane's chain and advance its position.
 //!
-//! The lane and the rows stay locked until the caller commits.
+//! The lane and the balance rows stay locked until the caller commits.
 
 mod account;
 mod balance;

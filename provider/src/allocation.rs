@@ -73,6 +73,12 @@ pub fn clamped_cumulative(cumulative: i64, shares: &[i64], already: &[i64]) -> R
     let mut parts: Vec<i64> = target.iter().zip(already).map(|(t, a)| (t - a).max(0)).collect();
     let step = i64::try_from(i128::from(cumulative) - before).map_err(|_| AllocationError::BadAmount)?;
     let mut excess = parts.iter().sum::<i64>() - step;
+    if excess > i64::try_from(parts.len()).unwrap_or(i64::MAX) {
+        // Earlier steps were not made by this rule (a share was named by itself): what is left is spread over the room
+        // that is left, in one pass instead of one for each minor unit.
+        let room: Vec<i64> = shares.iter().zip(already).map(|(share, borne)| share - borne).collect();
+        return allocate(step, &room);
+    }
     while excess > 0 {
         // Scaled by the sum of the shares, so that the comparison is exact.
         let above_ideal = |i: usize| {
@@ -109,6 +115,13 @@ mod tests {
         assert_eq!(allocate(-1, &[1]), Err(AllocationError::BadAmount));
         assert_eq!(clamped_cumulative(3, &[1, 1], &[0, 0]), Err(AllocationError::BadAmount));
         assert_eq!(clamped_cumulative(1, &[1, 1], &[1, 1]), Err(AllocationError::BadAmount));
+    }
+
+    #[test]
+    fn a_step_after_a_share_was_named_by_itself_is_spread_over_the_room() {
+        let half = 499_999_99;
+        assert_eq!(clamped_cumulative(half + 1, &[half, half], &[half, 0]), Ok(vec![0, 1]));
+        assert_eq!(clamped_cumulative(150, &[100, 60, 40], &[100, 0, 0]), Ok(vec![0, 30, 20]));
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Differs) => ExitCode::from(3),
         Err(error) => {
             output::failure(&error);
-            let asked_wrongly = error.chain().any(|cause| cause.is::<ConfigError>());
+            let asked_wrongly = error.chain().any(<dyn std::error::Error>::is::<ConfigError>);
             ExitCode::from(if asked_wrongly { 2 } else { 1 })
         }
     }

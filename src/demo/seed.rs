@@ -32,7 +32,7 @@ use crate::{verify, worker};
 /// What the simulator takes of a charge: currency, basis points, minor units.
 const PROCESSOR_FEES: [(&str, u32, i64); 2] = [("eur", 150, 25), ("gbp", 150, 20)];
 /// What the marketplace adds to its balance at the provider: currency, minor units.
-const TOP_UPS: [(&str, i64); 2] = [("EUR", 2_500_00), ("GBP", 2_000_00)];
+const TOP_UPS: [(&str, i64); 2] = [("EUR", 250_000), ("GBP", 200_000)];
 /// How often the queues of both sides are emptied after a step before something must be wrong.
 const ROUNDS: u32 = 30;
 

@@ -6,7 +6,8 @@ use partita_db::{BookId, DbError, Tx};
 
 use super::{Claimed, Due};
 
-/// Makes work due at `at`, or earlier if it already is.
+/// Makes work due at `at`, or earlier if it already is. Work that a worker holds loses its lease, so that the worker's
+/// end does not take the row away; it is then looked at once more at its old time, which changes nothing.
 ///
 /// # Errors
 /// What the database says.
@@ -14,7 +15,8 @@ pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result
     let book = tx.book_id();
     sqlx::query!(
         "insert into due (kind, book_id, id, due_at) values ($1, $2, $3, $4)
-         on conflict (kind, book_id, id) do update set due_at = excluded.due_at, lease_until = null
+         on conflict (kind, book_id, id) do update
+             set due_at = least(due.due_at, excluded.due_at), lease_until = null
          where due.due_at > excluded.due_at or due.lease_until is not null",
         kind,
         book.get(),

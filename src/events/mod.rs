@@ -16,7 +16,7 @@ pub use submit::{Driven, Holder, drive, mode_of, submit};
 
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};
-use crate::id::{PaymentId, RefundId, ReversalId, SellerId, TopUpId, TransferId};
+use crate::id::{RefundId, ReversalId, TopUpId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::{self, Conclusion, Operation};
 use crate::platforms::Mode;
@@ -58,7 +58,8 @@ pub async fn apply_object(
 ) -> Result<Applied, ApplyError> {
     let ours = apply_by_kind(tx, object, origin, journal).await?;
     let Some(id) = ours else { return Ok(Applied::NotOurs) };
-    let open = operations::find_newest_by_object(tx, id).await?.filter(|operation| !operation.state.is_final());
+    let newest = operations::find_newest_by_object(tx, id).await?;
+    let open = newest.filter(|operation| !operation.state.is_final() && ends(operation, object));
     if let Some(operation) = open {
         let conclusion = Conclusion::Succeeded { provider_object: object.id().to_owned() };
         operations::conclude(tx, &operation, &conclusion, origin.now).await?;
@@ -74,12 +75,12 @@ async fn apply_by_kind(
 ) -> Result<Option<Uuid>, ApplyError> {
     let now = origin.now;
     Ok(match object {
-        ProviderObject::Account(said) => sellers::apply(tx, said, now).await?.map(SellerId::uuid),
+        ProviderObject::Account(said) => apply_account(tx, said, now).await?,
         ProviderObject::AccountLink(_) => None,
         ProviderObject::Payment(said) if said.livemode != (origin.mode == Mode::Live) => {
             return Err(ApplyError::OtherMode);
         }
-        ProviderObject::Payment(said) => payments::apply(tx, said, journal, now).await?.map(PaymentId::uuid),
+        ProviderObject::Payment(said) => apply_payment(tx, said, journal, now).await?,
         ProviderObject::Refund(said) => refunds::apply(tx, said, journal, now).await?.map(RefundId::uuid),
         ProviderObject::Transfer(said) => transfers::apply(tx, said, journal, now).await?.map(TransferId::uuid),
         ProviderObject::Reversal(said) => {
@@ -90,6 +91,48 @@ async fn apply_by_kind(
             .await?
             .map(crate::id::PayoutId::uuid),
     })
+}
+
+/// An account that can receive now gets what waited for it.
+async fn apply_account(
+    tx: &mut Tx,
+    said: &partita_provider::Account,
+    now: Timestamp,
+) -> Result<Option<Uuid>, ApplyError> {
+    let Some(id) = sellers::apply(tx, said, now).await? else { return Ok(None) };
+    let active = sellers::find(tx, id).await?.is_some_and(|seller| seller.standing.transfers_active);
+    if active {
+        for key in transfers::payments_without_transfer(tx, id).await? {
+            transfers::schedule_rebalance(tx, key, now).await?;
+        }
+    }
+    Ok(Some(id.uuid()))
+}
+
+/// A charge whose money is usable at once has no availability to wait for.
+async fn apply_payment(
+    tx: &mut Tx,
+    said: &partita_provider::Payment,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Option<Uuid>, ApplyError> {
+    let Some(id) = payments::apply(tx, said, journal, now).await? else { return Ok(None) };
+    let payment = payments::find(tx, id).await?.ok_or(payments::PaymentError::NotFound)?;
+    if payment.funds == payments::Funds::Available {
+        transfers::schedule_rebalance(tx, payment.key, now).await?;
+    }
+    Ok(Some(id.uuid()))
+}
+
+/// Whether the news of an object is the end of a command about it: a creation ends with the object's id, a
+/// cancellation only with the payment's end.
+fn ends(operation: &Operation, object: &ProviderObject) -> bool {
+    match object {
+        ProviderObject::Payment(payment) if operation.kind == "cancel_payment" => {
+            payment.status == partita_provider::PaymentStatus::Canceled
+        }
+        _ => operation.kind.starts_with("create_"),
+    }
 }
 
 /// Takes the provider's definite no to a command: what was booked when it was asked is undone.

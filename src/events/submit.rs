@@ -102,7 +102,7 @@ async fn settled(app: &Arc<App>, book: BookId, object: Uuid) -> Result<Driven, A
 /// bytes under the same key again when that has run out.
 pub async fn submit(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let now = app.clock.now();
-    if operation.attempt > 1 && resolve_unknown(operation.first_sent_at, now) == Resolution::KeyTooOld {
+    if operation.in_doubt && resolve_unknown(operation.first_sent_at, now) == Resolution::KeyTooOld {
         tracing::error!(operation = %operation.id, "the provider may have forgotten the key: a person has to look it up");
         let why = "older than the provider keeps keys: not sent again without a look-up".to_owned();
         let at = now + SignedDuration::from_hours(STALE_KEY_HOURS);
@@ -111,6 +111,10 @@ pub async fn submit(app: &Arc<App>, operation: Operation) -> Result<(), ApplyErr
     let provider = app.provider(operation.book).await?;
     let submission = provider.submit(&operation.request, &operation.idempotency_key).await;
     let verdict = verdict(submission.outcome, operation.attempt);
+    if matches!(verdict, Verdict::Later { alarm: true, .. }) {
+        // The key may be changed in its place: it is read again for the next attempt.
+        app.forget_provider(operation.book);
+    }
     take_result(app, operation, verdict, submission.raw, None).await
 }
 
@@ -168,7 +172,10 @@ async fn take_result_once(
                             tracing::error!(operation = %operation.id, why, "a person has to act");
                         }
                         let at = now + SignedDuration::from_millis(*delay_ms);
-                        again(tx, &operation, OperationState::Planned, at, why, now).await?;
+                        // This attempt had no effect; an earlier one may have had.
+                        let state =
+                            if operation.in_doubt { OperationState::Unknown } else { OperationState::Planned };
+                        again(tx, &operation, state, at, why, now).await?;
                     }
                     Verdict::Unknown { why } => {
                         let delay = SignedDuration::from_millis(retry_delay_ms(operation.attempt));
@@ -213,6 +220,8 @@ async fn take_refusal(
     if let Some(object) = object
         && apply_object(tx, object, origin, journal).await? == Applied::Ours(operation.object_id)
     {
+        // Ended already where the object itself was what was asked for: a declined payment exists.
+        operations::conclude(tx, operation, &Conclusion::Failed { refusal: refusal.clone() }, origin.now).await?;
         return Ok(());
     }
     apply_refusal(tx, operation, refusal, journal, origin.now).await?;

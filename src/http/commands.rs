@@ -85,14 +85,26 @@ pub async fn drive<Id: Copy>(
 
 /// Whether somebody holds the object's newest command right now.
 async fn is_being_sent(state: &HttpState, caller: &Caller, object: Uuid) -> Result<bool, DbError> {
+    Ok(newest_state(state, caller, object).await? == Some(OperationState::Submitting))
+}
+
+/// Whether the provider definitely refused the object's newest command.
+///
+/// # Errors
+/// What the database says.
+pub async fn was_refused(state: &HttpState, caller: &Caller, object: Uuid) -> Result<bool, DbError> {
+    Ok(newest_state(state, caller, object).await? == Some(OperationState::Failed))
+}
+
+async fn newest_state(state: &HttpState, caller: &Caller, object: Uuid) -> Result<Option<OperationState>, DbError> {
     let newest = state
         .app
         .db
-        .read("operation being sent", caller.scope(), move |tx| {
+        .read("state of newest operation", caller.scope(), move |tx| {
             Box::pin(async move { operations::find_newest_by_object(tx, object).await })
         })
         .await?;
-    Ok(newest.is_some_and(|operation| operation.state == OperationState::Submitting))
+    Ok(newest.map(|operation| operation.state))
 }
 
 /// Fixes the answer of the request's key and sends it. Of two that answer at once, both send the first one's.

@@ -156,7 +156,7 @@ impl From<PaymentError> for Problem {
                 &problem_types::NOT_ALLOWED,
                 "the line is the platform's own: no seller owes its tax",
             ),
-            PaymentError::WrongState { .. } => conflict(sentence(&error)),
+            PaymentError::WrongState { .. } | PaymentError::CancelAsked => conflict(sentence(&error)),
             PaymentError::Contradiction(_) | PaymentError::Incomplete(_) => Self::internal(&error),
             PaymentError::Prepare(error) => error.into(),
             PaymentError::Provider(error) => error.into(),
@@ -257,6 +257,7 @@ impl From<ReconciliationError> for Problem {
     fn from(error: ReconciliationError) -> Self {
         match error {
             ReconciliationError::NotFound => Self::not_found("reconciliation run"),
+            ReconciliationError::AlreadyRunning => conflict(sentence(&error)),
             ReconciliationError::Fetch(FetchError::Unreachable(_)) => {
                 Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error)
             }

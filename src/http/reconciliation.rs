@@ -174,27 +174,14 @@ async fn create(
 ) -> Result<(StatusCode, Json<RunBody>), Problem> {
     caller.require("reconciliation:write")?;
     let (app, book, actor) = (Arc::clone(&state.app), caller.book, caller.actor);
-    let running = tokio::spawn(async move { reconciliation::run(&app, book, actor).await });
+    let id = reconciliation::start(&app, book, actor).await?;
+    let running = tokio::spawn(async move { reconciliation::finish(&app, book, id).await });
     // The run goes on when the waiting ends: dropping a join handle detaches its task.
     match tokio::time::timeout(WAIT, running).await {
         Ok(Ok(run)) => Ok((StatusCode::CREATED, Json(read(&state, &caller, run?.id).await?))),
         Ok(Err(panicked)) => Err(Problem::internal(&panicked)),
-        Err(_) => {
-            let newest = newest(&state, &caller).await?;
-            Ok((StatusCode::ACCEPTED, Json(RunBody::show(caller.mode, newest, Vec::new()))))
-        }
+        Err(_) => Ok((StatusCode::ACCEPTED, Json(read(&state, &caller, id).await?))),
     }
-}
-
-async fn newest(state: &HttpState, caller: &Caller) -> Result<Run, Problem> {
-    let runs = state
-        .app
-        .db
-        .read("newest reconciliation run", caller.scope(), |tx| {
-            Box::pin(async move { reconciliation::list(tx, None, 1).await })
-        })
-        .await?;
-    runs.into_iter().next().ok_or_else(|| Problem::not_found("reconciliation run"))
 }
 
 /// One run with its breaks.

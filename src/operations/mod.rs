@@ -130,7 +130,9 @@ pub struct Operation {
     pub state: OperationState,
     /// How often it was claimed.
     pub attempt: i32,
-    /// When it was first sent, by the business clock.
+    /// Whether an attempt may have had an effect that nobody has told us of.
+    pub in_doubt: bool,
+    /// When it was first sent, by the business clock; none again after an attempt that certainly had no effect.
     pub first_sent_at: Option<Timestamp>,
     /// When it is next looked at, by the business clock.
     pub next_attempt_at: Timestamp,

@@ -62,6 +62,7 @@ struct Row {
     idempotency_key: String,
     state: String,
     attempt: i32,
+    in_doubt: bool,
     first_sent_at: Option<jiff_sqlx::Timestamp>,
     next_attempt_at: jiff_sqlx::Timestamp,
     provider_object: Option<String>,
@@ -86,6 +87,7 @@ impl Row {
             idempotency_key: self.idempotency_key,
             state: OperationState::parse(&self.state).expect("operations_state_known allows no other word"),
             attempt: self.attempt,
+            in_doubt: self.in_doubt,
             first_sent_at: self.first_sent_at.map(jiff_sqlx::Timestamp::to_jiff),
             next_attempt_at: self.next_attempt_at.to_jiff(),
             provider_object: self.provider_object,
@@ -103,7 +105,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, kind, object_type, object_id, object_key, request, idempotency_key, state, attempt,
-                      first_sent_at as "first_sent_at: _", next_attempt_at as "next_attempt_at: _", provider_object,
+                      in_doubt, first_sent_at as "first_sent_at: _", next_attempt_at as "next_attempt_at: _", provider_object,
                       refusal, last_error, actor, created_at as "created_at: _", updated_at as "updated_at: _"
                from operations "# + $tail
             $(, $argument)*
@@ -189,7 +191,8 @@ pub async fn claim(tx: &mut Tx, key: i64, now: Timestamp) -> Result<Option<Opera
     let book = tx.book_id();
     let claimed = sqlx::query_scalar!(
         r#"update operations
-           set state = 'submitting', attempt = attempt + 1, first_sent_at = coalesce(first_sent_at, $3),
+           set state = 'submitting', attempt = attempt + 1, in_doubt = in_doubt or state in ('submitting', 'unknown'),
+               first_sent_at = coalesce(first_sent_at, $3),
                lease_until = clock_timestamp() + make_interval(secs => $4), updated_at = $3
            where book_id = $1 and key = $2
              and ((state in ('planned', 'unknown') and next_attempt_at <= $3)
@@ -261,8 +264,10 @@ pub async fn conclude(
     let done = sqlx::query!(
         "update operations
          set state = $4, provider_object = coalesce($5, provider_object), refusal = $6, next_attempt_at = $7,
-             last_error = $8, lease_until = null, updated_at = $9
-         where book_id = $1 and id = $2 and state in ('submitting', 'unknown') and ($10 or attempt = $3)",
+             last_error = $8, lease_until = null, updated_at = $9, in_doubt = $4 = 'unknown',
+             first_sent_at = case when $4 = 'planned' then null else first_sent_at end
+         where book_id = $1 and id = $2
+           and ((state in ('submitting', 'unknown') and ($10 or attempt = $3)) or (state = 'planned' and $10))",
         book.get(),
         operation.id.uuid(),
         operation.attempt,

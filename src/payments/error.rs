@@ -68,6 +68,9 @@ pub enum PaymentError {
         /// Where it stands.
         status: PaymentStatus,
     },
+    /// The payment is being canceled by another request.
+    #[error("the payment is being canceled already")]
+    CancelAsked,
     /// The provider's object contradicts ours: nothing is booked, a person has to look.
     #[error("the provider's object contradicts the payment: {0}")]
     Contradiction(String),

@@ -311,6 +311,10 @@ pub async fn cancel(
                     (PaymentStatus::RequiresAction, Some(provider_payment)) => provider_payment,
                     (status, _) => return Err(PaymentError::WrongState { action: "canceled", status }),
                 };
+                let newest = operations::find_newest_by_object(tx, id.uuid()).await?;
+                if newest.is_some_and(|operation| operation.kind == "cancel_payment" && !operation.state.is_final()) {
+                    return Err(PaymentError::CancelAsked);
+                }
                 let command = Command::CancelPayment(CancelPayment { payment: provider_payment });
                 let operation = NewOperation {
                     id: OperationId::new(),

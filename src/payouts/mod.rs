@@ -141,6 +141,9 @@ pub async fn apply(
     let Some(seller) = sellers::find_by_account(tx, account).await? else {
         return Ok(None);
     };
+    if said.amount.currency != seller.default_currency {
+        return Err(PayoutError::Contradiction(format!("{} is in {}", said.id, said.amount.currency)));
+    }
     let mirror = Mirror { account, seller: &seller, provider };
     let payout = match store::find_for_update(tx, &said.id).await? {
         Some(payout) => payout,

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
 use crate::platforms::Mode;
+use crate::transfers;
 
 /// Returns whether the ledger has the movement now. What cannot be taken over is left to be a break.
 pub(super) async fn adopt(
@@ -25,8 +26,15 @@ pub(super) async fn adopt(
         Some(Concerns::Reserve) => None,
         Some(Concerns::Object(lookup)) => match provider.fetch(&lookup).await {
             Ok(object) => Some(object),
-            Err(FetchError::NotFound) => return Ok(false),
-            Err(error) => return Err(error.into()),
+            Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
+            Err(error) => {
+                tracing::warn!(book = book.get(), movement = movement.id, %error, "what is behind a movement cannot be read");
+                return Ok(false);
+            }
+        },
+        Some(Concerns::Reversal(reversal)) => match find_reversal(app, book, provider, &reversal).await? {
+            Some(object) => Some(object),
+            None => return Ok(false),
         },
     };
     let taken = take(app, book, mode, account, movement, object).await;
@@ -39,6 +47,29 @@ pub(super) async fn adopt(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The provider reads reversals by their transfer: those that are asked and not answered are tried.
+async fn find_reversal(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &Arc<dyn Provider>,
+    reversal: &str,
+) -> Result<Option<ProviderObject>, ReconciliationError> {
+    let transfers = app
+        .db
+        .read("transfers with open reversals", Scope::Book(book), |tx| {
+            Box::pin(async move { transfers::open_reversal_transfers(tx).await })
+        })
+        .await?;
+    for transfer in transfers {
+        match provider.fetch(&Lookup::Reversal { transfer, reversal: reversal.to_owned() }).await {
+            Ok(object) => return Ok(Some(object)),
+            Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 async fn take(
@@ -74,6 +105,8 @@ async fn take(
 enum Concerns {
     /// An object to read.
     Object(Lookup),
+    /// A reversal: its transfer is one of those that wait for an answer.
+    Reversal(String),
     /// Nothing but itself: a change of what the provider reserves.
     Reserve,
 }
@@ -93,6 +126,7 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
         ("refund" | "payment_refund", None) => object(Lookup::Refund),
         ("transfer", None) => object(Lookup::Transfer),
         ("topup", None) => object(Lookup::TopUp),
+        ("transfer_refund", None) => source.map(Concerns::Reversal),
         ("reserve_transaction", None) => Some(Concerns::Reserve),
         _ => None,
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Scope};
 use partita_ledger::{LedgerError, current_position};
-use partita_provider::{BalanceTransaction, FetchError, PageRequest, Provider};
+use partita_provider::{BalanceTransaction, FetchError, PageRequest, Provider, SettlementState};
 
 pub use compare::BreakKind;
 pub use store::{find, list, list_breaks};
@@ -25,10 +25,13 @@ use crate::app::{App, ProviderSetupError};
 use crate::chart::{Chart, SellerNumber};
 use crate::events::{self, ApplyError};
 use crate::id::{BreakId, RunId};
+use crate::journal::Journal;
 use crate::platforms::Mode;
+use crate::provider_movements::Movement;
 use crate::sellers;
 
 const PAGE: u8 = 100;
+const LOOKS_AT_BALANCES: u32 = 3;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +119,9 @@ pub enum ReconciliationError {
     /// No such run in this book.
     #[error("no such reconciliation run")]
     NotFound,
+    /// Another run of this book is under way.
+    #[error("another reconciliation run is under way")]
+    AlreadyRunning,
     /// The provider could not be read.
     #[error("the provider could not be read")]
     Fetch(#[from] FetchError),
@@ -159,15 +165,35 @@ struct Tally {
 /// Compares a book's ledger with its provider, completely, and stores what it finds.
 ///
 /// # Errors
-/// [`ReconciliationError`] when it could not be finished; the run is stored as failed then.
+/// As [`start`] and [`finish`].
 pub async fn run(app: &Arc<App>, book: BookId, actor: Actor) -> Result<Run, ReconciliationError> {
+    let id = start(app, book, actor).await?;
+    finish(app, book, id).await
+}
+
+/// Begins a run; of a book one at a time. A run that died an hour ago or earlier does not stand in the way.
+///
+/// # Errors
+/// [`ReconciliationError::AlreadyRunning`].
+pub async fn start(app: &Arc<App>, book: BookId, actor: Actor) -> Result<RunId, ReconciliationError> {
     let id = RunId::new();
     let now = app.clock.now();
     app.db
         .run_tx("start reconciliation", Scope::Book(book), move |tx| {
-            Box::pin(async move { store::insert(tx, id, actor, now).await })
+            Box::pin(async move {
+                store::give_up_dead_runs(tx, now).await?;
+                store::insert(tx, id, actor, now).await
+            })
         })
         .await?;
+    Ok(id)
+}
+
+/// Does the comparing of a run that was begun.
+///
+/// # Errors
+/// [`ReconciliationError`] when it could not be finished; the run is stored as failed then.
+pub async fn finish(app: &Arc<App>, book: BookId, id: RunId) -> Result<Run, ReconciliationError> {
     let outcome = compare_everything(app, book, id).await;
     let error = outcome.as_ref().err().map(ToString::to_string);
     let finished = app.clock.now();
@@ -195,10 +221,15 @@ async fn compare_everything(app: &Arc<App>, book: BookId, run: RunId) -> Result<
         })
         .await?;
     accounts.extend(sellers.into_iter().map(|seller| Account { id: seller.account, seller: Some(seller.number) }));
+    // One account that cannot be read says nothing about the others; the run as a whole has not succeeded then.
+    let mut first_failure = None;
     for account in &accounts {
-        compare_account(app, book, run, &provider, mode, account).await?;
+        if let Err(error) = compare_account(app, book, run, &provider, mode, account).await {
+            tracing::warn!(book = book.get(), account = account.name(), %error, "an account could not be compared");
+            first_failure.get_or_insert(error);
+        }
     }
-    Ok(())
+    first_failure.map_or(Ok(()), Err)
 }
 
 async fn compare_account(
@@ -221,7 +252,15 @@ async fn compare_account(
         }
     }
     let mut breaks = missing_at_provider(app, book, run, account, started).await?;
-    breaks += compare_balances(app, book, run, provider, account).await?;
+    // Two clocks are never read at one instant: a difference counts when it stands through several looks.
+    let mut looks = 1;
+    let (mut findings, mut rows) = compare_balances(app, book, run, provider, account).await?;
+    while !findings.is_empty() && looks < LOOKS_AT_BALANCES {
+        (findings, rows) = compare_balances(app, book, run, provider, account).await?;
+        looks += 1;
+    }
+    keep_balances(app, book, run, rows).await?;
+    breaks += keep_breaks(app, book, run, account, findings).await?;
     keep_tally(app, book, run, &Tally { breaks, ..Tally::default() }, 1).await
 }
 
@@ -240,7 +279,9 @@ async fn compare_page(
     for movement in &unknown {
         adopted += i64::from(adopt::adopt(app, book, provider, mode, account, movement).await?);
     }
-    let known = if unknown.is_empty() { known } else { known_of(app, book, account, &page).await? };
+    let late = settle_late(app, book, &page, &known).await?;
+    let stands = unknown.is_empty() && !late;
+    let known = if stands { known } else { known_of(app, book, account, &page).await? };
     let now = app.clock.now();
     let findings = compare::compare_page(&page, &known, now);
     let matched = i64::try_from(page.len()).unwrap_or(i64::MAX) - i64::try_from(findings.len()).unwrap_or(0);
@@ -254,6 +295,38 @@ async fn compare_page(
         })
         .await?;
     Ok(Tally { matched, adopted, breaks })
+}
+
+/// Books what the provider made usable and the worker has not come to yet; whether there was any.
+async fn settle_late(
+    app: &Arc<App>,
+    book: BookId,
+    page: &[BalanceTransaction],
+    known: &compare::Known,
+) -> Result<bool, ReconciliationError> {
+    let now = app.clock.now();
+    let usable = page.iter().filter(|said| said.state == SettlementState::Available);
+    let late: Vec<Movement> = usable
+        .filter_map(|said| known.get(&said.id))
+        .map(|ours| ours.movement.clone())
+        .filter(|movement| movement.state == SettlementState::Pending)
+        .collect();
+    let any = !late.is_empty();
+    for movement in late {
+        let app_in = Arc::clone(app);
+        app.db
+            .run_tx("book late availability", Scope::Book(book), move |tx| {
+                let (app, movement) = (Arc::clone(&app_in), movement.clone());
+                Box::pin(async move {
+                    let mut journal = Journal::new(&app.keys);
+                    events::apply_availability(tx, &movement, &mut journal, now).await?;
+                    journal.post(tx).await?;
+                    Ok::<_, ApplyError>(())
+                })
+            })
+            .await?;
+    }
+    Ok(any)
 }
 
 async fn known_of(
@@ -297,12 +370,12 @@ async fn compare_balances(
     run: RunId,
     provider: &Arc<dyn Provider>,
     account: &Account,
-) -> Result<i32, ReconciliationError> {
+) -> Result<(Vec<compare::Finding>, serde_json::Value), ReconciliationError> {
     let said = provider.balance(account.id.as_deref()).await?;
     let (name, seller) = (account.name(), account.seller);
-    let (findings, position) = app
+    let (compared, position) = app
         .db
-        .run_tx("compare balances", Scope::Book(book), move |tx| {
+        .read("compare balances", Scope::Book(book), move |tx| {
             let (said, name) = (said.clone(), name.clone());
             Box::pin(async move {
                 let mut findings = Vec::new();
@@ -314,9 +387,8 @@ async fn compare_balances(
                     findings.extend(row.findings());
                     rows.push(row.to_json());
                 }
-                store::add_balances(tx, run, &serde_json::Value::Array(rows)).await?;
                 let position = current_position(tx).await?;
-                Ok::<_, ReconciliationError>((findings, position.to_string()))
+                Ok::<_, ReconciliationError>(((findings, serde_json::Value::Array(rows)), position.to_string()))
             })
         })
         .await?;
@@ -326,7 +398,22 @@ async fn compare_balances(
             Box::pin(async move { store::set_position(tx, run, &position).await })
         })
         .await?;
-    keep_breaks(app, book, run, account, findings).await
+    Ok(compared)
+}
+
+async fn keep_balances(
+    app: &Arc<App>,
+    book: BookId,
+    run: RunId,
+    rows: serde_json::Value,
+) -> Result<(), ReconciliationError> {
+    app.db
+        .run_tx("keep balances", Scope::Book(book), move |tx| {
+            let rows = rows.clone();
+            Box::pin(async move { store::add_balances(tx, run, &rows).await })
+        })
+        .await?;
+    Ok(())
 }
 
 async fn keep_breaks(

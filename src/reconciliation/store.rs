@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{DbError, Tx};
 use partita_ledger::{AccountKey, LedgerError, balances};
@@ -37,7 +37,29 @@ pub(super) async fn database_now(tx: &mut Tx) -> Result<Timestamp, DbError> {
     Ok(now.to_jiff())
 }
 
-pub(super) async fn insert(tx: &mut Tx, id: RunId, actor: Actor, now: Timestamp) -> Result<(), DbError> {
+/// A run that began so long ago died with its process.
+const DEAD_AFTER_HOURS: i64 = 1;
+
+pub(super) async fn give_up_dead_runs(tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "update reconciliation_runs set status = 'failed', error = 'it was not finished', finished_at = $2
+         where book_id = $1 and status = 'running' and created_at < $3",
+        book.get(),
+        now.to_sqlx() as _,
+        (now - SignedDuration::from_hours(DEAD_AFTER_HOURS)).to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert(
+    tx: &mut Tx,
+    id: RunId,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), ReconciliationError> {
     let book = tx.book_id();
     sqlx::query!(
         "insert into reconciliation_runs (book_id, id, status, created_by, created_at) values ($1, $2, 'running', $3, $4)",
@@ -47,7 +69,12 @@ pub(super) async fn insert(tx: &mut Tx, id: RunId, actor: Actor, now: Timestamp)
         now.to_sqlx() as _
     )
     .execute(tx.conn())
-    .await?;
+    .await
+    .map_err(DbError::from)
+    .map_err(|error| match error.constraint() {
+        Some("reconciliation_runs_one_at_a_time") => ReconciliationError::AlreadyRunning,
+        _ => error.into(),
+    })?;
     Ok(())
 }
 

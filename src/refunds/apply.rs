@@ -30,6 +30,9 @@ pub async fn apply(
     let Some((refund, payment)) = find_locked(tx, named, &said.id).await? else {
         return Ok(None);
     };
+    if refund.provider_refund.as_ref().is_some_and(|known| *known != said.id) {
+        return Err(RefundError::Contradiction(format!("{} is another refund of the same amount", said.id)));
+    }
     if said.amount != refund.amount || said.payment.is_some() && said.payment != payment.provider_payment {
         return Err(RefundError::Contradiction(format!("{} of {:?}", said.amount, said.payment)));
     }

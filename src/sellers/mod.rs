@@ -198,6 +198,10 @@ pub async fn apply(tx: &mut Tx, account: &Account, now: Timestamp) -> Result<Opt
     if seller.account.as_ref().is_some_and(|known| *known != account.id) {
         return Err(SellerError::OtherAccount);
     }
+    // The answer to the creation may come after news of what was filled in since: nothing filled in is ever taken back.
+    if seller.standing.details_submitted && !account.details_submitted {
+        return Ok(Some(seller.id));
+    }
     let standing = standing_of(account);
     let status = state::next(seller.status, &standing);
     if seller.account.is_some() && seller.standing == standing && seller.status == status {

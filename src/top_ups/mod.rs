@@ -227,7 +227,13 @@ pub async fn apply(
     if said.amount != top_up.amount {
         return Err(TopUpError::Contradiction(format!("{} instead of {}", said.amount, top_up.amount)));
     }
+    if top_up.provider_top_up.as_ref().is_some_and(|known| *known != said.id) {
+        return Err(TopUpError::Contradiction(format!("{} is another top-up of the same amount", said.id)));
+    }
     match &said.status {
+        ProviderStatus::Succeeded if top_up.status == TopUpStatus::Failed => {
+            return Err(TopUpError::Contradiction("it was refused before".to_owned()));
+        }
         ProviderStatus::Succeeded if top_up.status.is_open() => succeed(tx, &top_up, said, journal, now).await?,
         ProviderStatus::Pending if top_up.status == TopUpStatus::Processing => {
             let changed = store::set_status(tx, &top_up, TopUpStatus::Pending, Some(&said.id), None, now).await?;

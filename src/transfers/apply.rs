@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, Refusal, Reversal as SaidReversal, Transfer as Said};
+use partita_provider::{BalanceTransaction, Money, Refusal, Reversal as SaidReversal, Transfer as Said};
 
 use super::{
     Reversal, Transfer, TransferError, TransferStatus, entries, record, record_reversal, schedule_rebalance, store,
@@ -15,7 +15,7 @@ use crate::journal::{Entry, Journal, Record};
 use crate::operations::Operation;
 use crate::payments;
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
-use crate::sellers::{self, METADATA_OBJECT, Seller};
+use crate::sellers::{self, METADATA_OBJECT};
 
 /// How long after a refusal the payment's transfers are looked at again.
 const RETRY_AFTER_REFUSAL_HOURS: i64 = 1;
@@ -31,28 +31,28 @@ pub async fn apply(
     now: Timestamp,
 ) -> Result<Option<TransferId>, TransferError> {
     let named = said.metadata.get(METADATA_OBJECT).and_then(|text| TransferId::parse(text).ok());
-    let Some(transfer) = store::find_for_update(tx, named, &said.id).await? else {
+    let Some(transfer) = find_locked(tx, named, &said.id).await? else {
         return Ok(None);
     };
+    if transfer.provider_transfer.as_ref().is_some_and(|known| *known != said.id) {
+        return Err(TransferError::Contradiction(format!("{} is another transfer of the same share", said.id)));
+    }
     let seller = sellers::find(tx, transfer.seller).await?.ok_or(TransferError::NotFound)?;
     if said.amount != transfer.amount || seller.account.as_ref() != Some(&said.destination) {
         return Err(TransferError::Contradiction(format!("{} to {}", said.amount, said.destination)));
     }
-    if transfer.status != TransferStatus::Processing {
-        return Ok(Some(transfer.id));
+    match transfer.status {
+        TransferStatus::Processing => {}
+        TransferStatus::Succeeded => return Ok(Some(transfer.id)),
+        TransferStatus::Failed => return Err(TransferError::Contradiction("it was refused before".to_owned())),
     }
     let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
     let theirs =
         said.destination_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
     let changed = store::set_succeeded(tx, &transfer, &said.id, now).await?;
     record(tx, &changed, Some(transfer.status), "transfer.succeeded", now).await?;
-    let booking = Booking::of(
-        tx,
-        transfer.payment,
-        &seller,
-        Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) },
-        &transfer.provider,
-    )
+    let owner = Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) };
+    let booking = Booking::of(tx, transfer.payment, transfer.amount, owner, &transfer.provider)
     .await?;
     let chart = booking.chart;
     booking
@@ -76,7 +76,7 @@ pub async fn apply_refusal(
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), TransferError> {
-    let transfer = store::find_for_update(tx, Some(id), "").await?.ok_or(TransferError::NotFound)?;
+    let transfer = find_locked(tx, Some(id), "").await?.ok_or(TransferError::NotFound)?;
     if transfer.status != TransferStatus::Processing {
         return Ok(());
     }
@@ -113,8 +113,13 @@ pub async fn apply_reversal(
     if said.amount != reversal.amount || transfer.provider_transfer.as_ref() != Some(&said.transfer) {
         return Err(TransferError::Contradiction(format!("{} of {}", said.amount, said.transfer)));
     }
-    if reversal.status != TransferStatus::Processing {
-        return Ok(Some(reversal.id));
+    if reversal.provider_reversal.as_ref().is_some_and(|known| *known != said.id) {
+        return Err(TransferError::Contradiction(format!("{} is another reversal of the same amount", said.id)));
+    }
+    match reversal.status {
+        TransferStatus::Processing => {}
+        TransferStatus::Succeeded => return Ok(Some(reversal.id)),
+        TransferStatus::Failed => return Err(TransferError::Contradiction("it was refused before".to_owned())),
     }
     let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
     let theirs = said.source_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
@@ -126,7 +131,7 @@ pub async fn apply_reversal(
     let changed = store::set_reversal_succeeded(tx, &reversal, &said.id, now).await?;
     record_reversal(tx, &changed, Some(reversal.status), "reversal.succeeded", now).await?;
     let owner = Owner { object_type: "reversal", object_id: Some(reversal.id.uuid()) };
-    let booking = Booking::of(tx, reversal.payment, &seller, owner, &reversal.provider).await?;
+    let booking = Booking::of(tx, reversal.payment, reversal.amount, owner, &reversal.provider).await?;
     let chart = booking.chart;
     let reversed = entries::reversed(chart, seller.number, ours.net, ours.state);
     booking.add(tx, journal, "", ours, Kind::ReversalConfirmed, reversed).await?;
@@ -157,7 +162,19 @@ pub async fn apply_reversal_refusal(
     schedule_rebalance(tx, operation.object_key, now + SignedDuration::from_hours(RETRY_AFTER_REFUSAL_HOURS)).await
 }
 
-/// The transfer is locked before its reversal, everywhere.
+/// The payment is locked before its transfers, everywhere.
+async fn find_locked(
+    tx: &mut Tx,
+    named: Option<TransferId>,
+    provider_transfer: &str,
+) -> Result<Option<Transfer>, TransferError> {
+    let unlocked = store::find_by(tx, named, provider_transfer).await?;
+    let Some(unlocked) = unlocked else { return Ok(None) };
+    payments::find_for_update(tx, unlocked.payment).await?.ok_or(TransferError::PaymentNotFound)?;
+    Ok(store::find_for_update(tx, unlocked.id).await?)
+}
+
+/// The payment is locked before the transfer, the transfer before its reversal, everywhere.
 async fn find_reversal_locked(
     tx: &mut Tx,
     named: Option<ReversalId>,
@@ -166,7 +183,8 @@ async fn find_reversal_locked(
     let Some(unlocked) = store::find_reversal_by(tx, named, provider_reversal).await? else {
         return Ok(None);
     };
-    let transfer = store::find_for_update(tx, Some(unlocked.transfer), "").await?.ok_or(TransferError::NotFound)?;
+    payments::find_for_update(tx, unlocked.payment).await?.ok_or(TransferError::PaymentNotFound)?;
+    let transfer = store::find_for_update(tx, unlocked.transfer).await?.ok_or(TransferError::NotFound)?;
     let reversal = store::find_reversal_for_update(tx, unlocked.id).await?.ok_or(TransferError::NotFound)?;
     Ok(Some((reversal, transfer)))
 }
@@ -175,6 +193,8 @@ async fn find_reversal_locked(
 struct Booking<'a> {
     chart: Chart,
     payment_key: i64,
+    /// What each of the two must move, either way; minor units.
+    amount: i64,
     owner: Owner,
     provider: &'a str,
 }
@@ -183,13 +203,13 @@ impl<'a> Booking<'a> {
     async fn of(
         tx: &mut Tx,
         payment: crate::id::PaymentId,
-        seller: &Seller,
+        amount: Money,
         owner: Owner,
         provider: &'a str,
     ) -> Result<Self, TransferError> {
         let payment = payments::find(tx, payment).await?.ok_or(TransferError::PaymentNotFound)?;
-        let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
-        Ok(Self { chart, payment_key: payment.key, owner, provider })
+        let chart = Chart { book: tx.book_id(), currency: amount.currency };
+        Ok(Self { chart, payment_key: payment.key, amount: amount.minor, owner, provider })
     }
 
     async fn add(
@@ -209,6 +229,9 @@ impl<'a> Booking<'a> {
         let Recorded::New(source) = recorded else {
             return Err(TransferError::Contradiction(format!("{} is booked for something else", movement.id)));
         };
+        if movement.net.abs() != self.amount {
+            return Err(TransferError::Contradiction(format!("{} moved {}", movement.id, movement.net)));
+        }
         if entries.iter().any(|entry| entry.amount < 0) {
             return Err(TransferError::Contradiction(format!("{} moves the other way", movement.id)));
         }

@@ -22,7 +22,10 @@ use partita_provider::{Command, CreateReversal, CreateTransfer, Money, Provider,
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
 pub use error::TransferError;
-pub use store::{ListFilter, find, find_reversal, list, list_by_payment, list_reversals};
+pub use store::{
+    ListFilter, find, find_reversal, list, list_by_payment, list_reversals, open_reversal_transfers,
+    payments_without_transfer,
+};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -144,7 +147,9 @@ pub async fn schedule_rebalance(tx: &mut Tx, payment_key: i64, at: Timestamp) ->
 ///
 /// # Errors
 /// [`TransferError`]; nothing is asked then.
-pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result<(), TransferError> {
+///
+/// Returns when to look again, if a seller could not be sent all of its share.
+pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result<Option<Timestamp>, TransferError> {
     let provider = app.provider(book).await?;
     let now = app.clock.now();
     let app_in = Arc::clone(app);
@@ -153,9 +158,9 @@ pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result
             let (app, provider) = (Arc::clone(&app_in), Arc::clone(&provider));
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
-                rebalance_in(tx, &*provider, payment_key, &mut journal, now).await?;
+                let again = rebalance_in(tx, &*provider, payment_key, &mut journal, now).await?;
                 journal.post(tx).await?;
-                Ok(())
+                Ok(again)
             })
         })
         .await
@@ -167,13 +172,13 @@ async fn rebalance_in(
     payment_key: i64,
     journal: &mut Journal,
     now: Timestamp,
-) -> Result<(), TransferError> {
+) -> Result<Option<Timestamp>, TransferError> {
     let Some(id) = payments::find_by_key(tx, payment_key).await?.map(|payment| payment.id) else {
         return Err(TransferError::PaymentNotFound);
     };
     let payment = payments::find_for_update(tx, id).await?.ok_or(TransferError::PaymentNotFound)?;
     if payment.funds != Funds::Available {
-        return Ok(());
+        return Ok(None);
     }
     let lines = payments::find_lines(tx, id).await?;
     let shares = payments::seller_shares(&lines);
@@ -195,10 +200,7 @@ async fn rebalance_in(
             ask_reversal(tx, provider, &payment, transfer, amount, journal, now).await?;
         }
     }
-    if waits {
-        schedule_rebalance(tx, payment_key, now + SignedDuration::from_hours(WAIT_HOURS)).await?;
-    }
-    Ok(())
+    Ok(waits.then(|| now + SignedDuration::from_hours(WAIT_HOURS)))
 }
 
 /// What a seller may be sent now; minor units. Nothing before its account can receive.

@@ -177,24 +177,28 @@ pub async fn find(tx: &mut Tx, id: TransferId) -> Result<Option<Transfer>, DbErr
     Ok(row.map(Transfer::from))
 }
 
-pub(super) async fn find_for_update(
+pub(super) async fn find_by(
     tx: &mut Tx,
     named: Option<TransferId>,
     provider_transfer: &str,
 ) -> Result<Option<Transfer>, DbError> {
     let book = tx.book_id();
     let row = match named {
-        Some(id) => {
-            select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
-                .fetch_optional(tx.conn())
-                .await?
-        }
+        Some(id) => return find(tx, id).await,
         None => {
-            select!("where book_id = $1 and provider_transfer = $2 for no key update", book.get(), provider_transfer)
+            select!("where book_id = $1 and provider_transfer = $2", book.get(), provider_transfer)
                 .fetch_optional(tx.conn())
                 .await?
         }
     };
+    Ok(row.map(Transfer::from))
+}
+
+pub(super) async fn find_for_update(tx: &mut Tx, id: TransferId) -> Result<Option<Transfer>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
     Ok(row.map(Transfer::from))
 }
 
@@ -239,6 +243,44 @@ pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Tr
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(Transfer::from).collect())
+}
+
+/// Ledger subjects of payments whose money is usable and whose share this seller has not been sent.
+///
+/// # Errors
+/// What the database says.
+pub async fn payments_without_transfer(tx: &mut Tx, seller: SellerId) -> Result<Vec<i64>, DbError> {
+    let book = tx.book_id();
+    let keys = sqlx::query_scalar!(
+        "select distinct p.key from payment_lines l
+         join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
+         where l.book_id = $1 and l.seller_id = $2 and not exists (
+             select from transfers t
+             where t.book_id = l.book_id and t.payment_id = l.payment_id and t.seller_id = $2 and t.status <> 'failed')
+         limit 1000",
+        book.get(),
+        seller.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(keys)
+}
+
+/// Provider's ids of the transfers that have a reversal without a definite answer.
+///
+/// # Errors
+/// What the database says.
+pub async fn open_reversal_transfers(tx: &mut Tx) -> Result<Vec<String>, DbError> {
+    let book = tx.book_id();
+    let ids = sqlx::query_scalar!(
+        r#"select distinct t.provider_transfer as "id!" from transfer_reversals v
+           join transfers t on t.book_id = v.book_id and t.id = v.transfer_id and t.provider_transfer is not null
+           where v.book_id = $1 and v.status = 'processing' limit 100"#,
+        book.get()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(ids)
 }
 
 async fn changed(tx: &mut Tx, transfer: TransferId, rows: u64) -> Result<Transfer, TransferError> {

@@ -22,7 +22,11 @@ const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
 const LEASE: Duration = Duration::from_secs(60);
 const PARK_SECONDS: i64 = 60;
-const TRIES_BEFORE_QUARANTINE: i32 = 10;
+const LONGEST_PARK_SECONDS: i64 = 3_600;
+/// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.
+const TRIES_BEFORE_IGNORED: i32 = 5;
+/// How many objects are read from the provider at once.
+const READS_AT_ONCE: usize = 8;
 
 /// Applies one batch of events in every book that has some; returns how many were looked at.
 ///
@@ -36,16 +40,13 @@ pub async fn apply_inbox(app: &Arc<App>) -> Result<usize, ApplyError> {
             Box::pin(async move { inbox::claim_books(tx, BOOKS, now, LEASE).await })
         })
         .await?;
-    let mut looked_at = 0;
-    for book in books {
-        match apply_book(app, book).await {
-            Ok(count) => looked_at += count,
-            Err(error) => {
-                tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later")
-            }
-        }
-    }
-    Ok(looked_at)
+    let counts = books.into_iter().map(|book| async move {
+        apply_book(app, book).await.unwrap_or_else(|error| {
+            tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later");
+            0
+        })
+    });
+    Ok(futures::future::join_all(counts).await.into_iter().sum())
 }
 
 async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
@@ -84,22 +85,21 @@ enum Read {
 }
 
 async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxKey, Read> {
-    let mut fetched: HashMap<Lookup, Read> = HashMap::new();
     let mut read = HashMap::new();
+    let mut wanted: HashMap<Lookup, Vec<InboxKey>> = HashMap::new();
     for event in due {
-        let result = match lookup_of(provider, event) {
-            Ok(None) => Read::Meaningless,
-            Err(why) => Read::Poison(why),
-            Ok(Some(lookup)) => match fetched.get(&lookup) {
-                Some(known) => known.clone(),
-                None => {
-                    let result = fetch(provider, &lookup).await;
-                    fetched.insert(lookup, result.clone());
-                    result
-                }
-            },
-        };
-        read.insert(event.key.clone(), result);
+        match lookup_of(provider, event) {
+            Ok(Some(lookup)) => wanted.entry(lookup).or_default().push(event.key.clone()),
+            Ok(None) => drop(read.insert(event.key.clone(), Read::Meaningless)),
+            Err(why) => drop(read.insert(event.key.clone(), Read::Poison(why))),
+        }
+    }
+    let wanted: Vec<(Lookup, Vec<InboxKey>)> = wanted.into_iter().collect();
+    for some in wanted.chunks(READS_AT_ONCE) {
+        let results = futures::future::join_all(some.iter().map(|(lookup, _)| fetch(provider, lookup))).await;
+        for ((_, keys), result) in some.iter().zip(results) {
+            read.extend(keys.iter().map(|key| (key.clone(), result.clone())));
+        }
     }
     read
 }
@@ -148,6 +148,7 @@ async fn apply_batch(
                             let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
                                 Applied::Ours(_) => applied.push(event.key),
+                                Applied::NotOurs if event.attempts >= TRIES_BEFORE_IGNORED => ignored.push(event.key),
                                 Applied::NotOurs => {
                                     put_off(tx, &event, "no object of ours is behind it", now).await?;
                                 }
@@ -193,10 +194,9 @@ async fn apply_alone(
         .await
 }
 
-/// Parks an event, or gives it up after many tries.
+/// Parks an event, longer each time: an outage of the provider's or of ours gives nothing up.
 async fn put_off(tx: &mut Tx, event: &InboxEvent, why: &str, now: Timestamp) -> Result<(), ApplyError> {
-    if event.attempts >= TRIES_BEFORE_QUARANTINE {
-        return Ok(inbox::quarantine(tx, &event.key, why).await?);
-    }
-    Ok(inbox::park(tx, &event.key, now + SignedDuration::from_secs(PARK_SECONDS), why).await?)
+    let doublings = u32::try_from(event.attempts.clamp(0, 10)).unwrap_or(0);
+    let delay = (PARK_SECONDS << doublings).min(LONGEST_PARK_SECONDS);
+    Ok(inbox::park(tx, &event.key, now + SignedDuration::from_secs(delay), why).await?)
 }

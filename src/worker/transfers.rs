@@ -16,7 +16,8 @@ const OVERTAKEN_SECONDS: i64 = 1;
 
 pub(super) async fn rebalance(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
     match transfers::rebalance(app, due.book, due.id).await {
-        Ok(()) => Ok(Next::Done),
+        Ok(None) => Ok(Next::Done),
+        Ok(Some(at)) => Ok(Next::At(at)),
         Err(TransferError::Journal(JournalError::Refused { refusal, .. })) => {
             tracing::info!(?refusal, "a seller's balance was spent meanwhile; looked at again");
             Ok(Next::At(app.clock.now() + SignedDuration::from_secs(OVERTAKEN_SECONDS)))

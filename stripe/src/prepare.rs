@@ -139,6 +139,9 @@ fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareErro
     let mut request = intents::CreatePaymentIntent::new(to_stripe(command.amount)?, currency)
         .confirm(true)
         .payment_method(command.payment_method.clone())
+        // Not the default `automatic_async`, which answers before the balance transaction exists
+        // (docs.stripe.com/payments/payment-intents/asynchronous-capture).
+        .capture_method(stripe_shared::PaymentIntentCaptureMethod::Automatic)
         .automatic_payment_methods(methods)
         .transfer_group(command.transfer_group.clone())
         .metadata(metadata(&command.metadata))

@@ -366,11 +366,16 @@ async fn cancel(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
+    let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
     let (payment, lines) = read(&state, &caller, id).await?;
     let status = payment.status;
     let body = PaymentBody::show(caller.mode, payment, lines);
     let reply = match status {
         PaymentStatus::Canceled => Reply::Done(StatusCode::OK, body),
+        PaymentStatus::RequiresAction if refused => {
+            let detail = "The provider refused to cancel the payment; it still waits for its buyer.";
+            Reply::Refused(Problem::new(&problem_types::STATE_CONFLICT).detail(detail))
+        }
         PaymentStatus::Processing | PaymentStatus::RequiresAction => Reply::Open(body),
         PaymentStatus::Succeeded | PaymentStatus::Failed => {
             let detail = format!("The payment is {} and was not canceled.", status.as_str());
