@@ -214,7 +214,6 @@ fn new_uuid() -> Uuid {
 }
 
 /// Random bytes for a secret, from the operating system's generator by way of the thread's own.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes secrets")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::rng().fill_bytes(&mut bytes);

@@ -128,11 +128,7 @@ fn describe() {
         Unit::Count,
         "Connections to the database: open, and idle of these."
     );
-    metrics::describe_counter!(
-        names::WEBHOOKS_RECEIVED,
-        Unit::Count,
-        "Webhooks of providers, by outcome."
-    );
+    metrics::describe_counter!(names::WEBHOOKS_RECEIVED, Unit::Count, "Webhooks of providers, by outcome.");
 }
 
 #[cfg(test)]

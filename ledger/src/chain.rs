@@ -198,6 +198,15 @@ impl Call {
         columns.available.push_optional(refused.available);
     }
 
+    /// The columns of the transactions and their postings; that of the originals only if there are any.
+    fn transactions(&self) -> Vec<&Column> {
+        let mut columns = vec![&self.id, &self.kind, &self.source, &self.actor, &self.effective_at];
+        columns.extend([&self.period, &self.passes_floor]);
+        columns.extend(Some(&self.reverses).filter(|column| column.has_values));
+        columns.extend([&self.postings, &self.debit, &self.credit, &self.amount, &self.subject]);
+        columns
+    }
+
     fn hash(&self, head: Head, lane: i16) -> Head {
         let mut hash = Sha256::new();
         hash.update(head);
@@ -206,24 +215,25 @@ impl Call {
         hash.update(postgres_time(self.recorded_at));
         hash.update(self.id.count.to_be_bytes());
         if self.id.count > 0 {
-            let columns = [&self.id, &self.kind, &self.source, &self.actor, &self.effective_at, &self.period];
-            columns.into_iter().for_each(|column| column.update(&mut hash));
-            self.passes_floor.update(&mut hash);
-            if self.reverses.has_values {
-                self.reverses.update(&mut hash);
-            }
-            let columns = [&self.postings, &self.debit, &self.credit, &self.amount, &self.subject];
-            columns.into_iter().for_each(|column| column.update(&mut hash));
+            update_all(&mut hash, &self.transactions());
         }
-        let refused = &self.refused;
-        if refused.id.count > 0 {
-            let columns = [&refused.in_call, &refused.id, &refused.kind, &refused.source, &refused.actor];
-            columns.into_iter().for_each(|column| column.update(&mut hash));
-            let columns =
-                [&refused.effective_at, &refused.reason, &refused.reference, &refused.needed, &refused.available];
-            columns.into_iter().for_each(|column| column.update(&mut hash));
+        if self.refused.id.count > 0 {
+            update_all(&mut hash, &self.refused.columns());
         }
         hash.finalize().into()
+    }
+}
+
+impl Refusals {
+    fn columns(&self) -> [&Column; 10] {
+        let Self { in_call, id, kind, source, actor, effective_at, reason, reference, needed, available } = self;
+        [in_call, id, kind, source, actor, effective_at, reason, reference, needed, available]
+    }
+}
+
+fn update_all(hash: &mut Sha256, columns: &[&Column]) {
+    for column in columns {
+        column.update(hash);
     }
 }
 

@@ -13,7 +13,7 @@ mod money;
 mod object;
 mod port;
 
-pub use allocation::{allocate, clamped_cumulative, AllocationError};
+pub use allocation::{AllocationError, allocate, clamped_cumulative};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,

@@ -179,10 +179,7 @@ mod tests {
     #[test]
     fn sums_refuse_overflow_and_mixed_currencies() {
         assert_eq!(money(i64::MAX, "EUR").checked_add(money(1, "EUR")), Err(MoneyError::Overflow));
-        assert!(matches!(
-            money(1, "EUR").checked_sub(money(1, "USD")),
-            Err(MoneyError::CurrencyMismatch { .. })
-        ));
+        assert!(matches!(money(1, "EUR").checked_sub(money(1, "USD")), Err(MoneyError::CurrencyMismatch { .. })));
         assert_eq!(money(5, "EUR").checked_sub(money(7, "EUR")), Ok(money(-2, "EUR")));
     }
 

@@ -360,4 +360,23 @@ mod tests {
         };
         assert!(parts(true).count() >= 2 && parts(false).count() >= 3);
     }
+
+    #[test]
+    fn at_any_hour_a_paid_order_is_refunded_in_part() {
+        for hour in 0..24 {
+            let until = "2026-11-22T00:30:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_hours(hour);
+            let steps = story(until - SignedDuration::from_hours(24 * DAYS), until);
+            let paid: Vec<usize> = steps
+                .iter()
+                .filter_map(|step| match &step.deed {
+                    Deed::Order(order) if !order.card.contains("Declined") => Some(order.number),
+                    _ => None,
+                })
+                .collect();
+            let refunded = steps.iter().filter(|step| {
+                matches!(step.deed, Deed::Refund { order, part: Part::FirstLine(_), .. } if paid.contains(&order))
+            });
+            assert!(refunded.count() >= 1, "{hour}");
+        }
+    }
 }

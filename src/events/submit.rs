@@ -173,8 +173,7 @@ async fn take_result_once(
                         }
                         let at = now + SignedDuration::from_millis(*delay_ms);
                         // This attempt had no effect; an earlier one may have had.
-                        let state =
-                            if operation.in_doubt { OperationState::Unknown } else { OperationState::Planned };
+                        let state = if operation.in_doubt { OperationState::Unknown } else { OperationState::Planned };
                         again(tx, &operation, state, at, why, now).await?;
                     }
                     Verdict::Unknown { why } => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
 
@@ -22,10 +22,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// 415 for any `Content-Encoding`, 413 over `most_bytes`, 408 when it does not arrive in time, 400 when it breaks off.
 pub async fn read_bytes(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<Bytes, Problem> {
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(Problem::new(&problem_types::CONTENT_ENCODING_UNSUPPORTED));
+        return Err(unread(Problem::new(&problem_types::CONTENT_ENCODING_UNSUPPORTED)));
     }
     let too_large = || {
-        Problem::new(&problem_types::BODY_TOO_LARGE).detail(format!("The body may have {most_bytes} bytes at most."))
+        let detail = format!("The body may have {most_bytes} bytes at most.");
+        unread(Problem::new(&problem_types::BODY_TOO_LARGE).detail(detail))
     };
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most_bytes)) {
@@ -38,6 +39,11 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, most_bytes: usize) -> R
         Ok(Err(_)) => Err(Problem::new(&problem_types::BAD_REQUEST).detail("The body broke off.")),
         Err(_) => Err(Problem::new(&problem_types::REQUEST_TIMEOUT)),
     }
+}
+
+/// A refusal of a body that was not read to its end: the client must not use the connection again.
+fn unread(problem: Problem) -> Problem {
+    problem.header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -116,7 +122,6 @@ fn within(segment: String, value: &Value, path: &mut Vec<String>) -> Option<Plac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn json_headers() -> HeaderMap {
         HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))])

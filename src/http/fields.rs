@@ -339,7 +339,7 @@ mod tests {
         assert!(read_body::<Metadata>(&Value::Object(keys(50))).is_ok());
         assert_eq!(code::<Metadata>(&Value::Object(keys(51))), "too_long");
         assert_eq!(code::<Metadata>(&json!({"x".repeat(41): "v"})), "too_long");
-        assert_eq!(code::<Metadata>(&json!({"": "v"})), "too_long");
+        assert_eq!(code::<Metadata>(&json!({"": "v"})), "too_short");
         assert_eq!(code::<Metadata>(&json!({"k": "v".repeat(501)})), "too_long");
         assert_eq!(code::<Metadata>(&json!({"k": 1})), "wrong_type");
         assert_eq!(code::<Metadata>(&json!({"k": "a\0b"})), "invalid_value");

@@ -125,7 +125,8 @@ impl de::Error for Fault {
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new(&problem_types::TOO_LONG, format!("expected {expected}, not {length}"))
+        let code = if length == 0 { &problem_types::TOO_SHORT } else { &problem_types::TOO_LONG };
+        Self::new(code, format!("expected {expected}, not {length}"))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {

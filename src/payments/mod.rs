@@ -15,6 +15,7 @@ mod state;
 mod store;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -351,9 +352,8 @@ async fn policies_of(tx: &mut Tx, input: &NewPayment) -> Result<Policies, Paymen
     let mut named = HashMap::new();
     for (index, line) in input.lines.iter().enumerate() {
         let Some(id) = line.fee_policy else { continue };
-        if !named.contains_key(&id) {
-            let policy = fees::find(tx, id).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?;
-            named.insert(id, policy);
+        if let Entry::Vacant(place) = named.entry(id) {
+            place.insert(fees::find(tx, id).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?);
         }
     }
     let default = fees::find_default(tx).await?;

@@ -217,8 +217,8 @@ pub async fn list(tx: &mut Tx, filter: &super::ListFilter, limit: i64) -> Result
         filter.reference,
         filter.before.map(PaymentId::uuid),
         filter.seller.map(crate::id::SellerId::uuid),
-        filter.created_from.map(|at| at.to_sqlx()) as _,
-        filter.created_before.map(|at| at.to_sqlx()) as _,
+        filter.created_from.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        filter.created_before.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         limit
     )
     .fetch_all(tx.conn())
@@ -340,7 +340,7 @@ pub(super) async fn set_succeeded(
         provider_payment,
         charge,
         movement.fee,
-        clock::from_seconds(movement.available_on).map(|at| at.to_sqlx()) as _,
+        clock::from_seconds(movement.available_on).map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         now.to_sqlx() as _
     )
     .execute(tx.conn())

@@ -79,7 +79,7 @@ pub(super) async fn insert_api_key(tx: &mut Tx, key: &NewApiKey, now: Timestamp)
         key.hint,
         &key.scopes,
         now.to_sqlx() as _,
-        key.expires_at.map(|at| at.to_sqlx()) as _
+        key.expires_at.map(jiff_sqlx::ToSqlx::to_sqlx) as _
     )
     .execute(tx.conn())
     .await

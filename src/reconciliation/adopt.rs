@@ -121,7 +121,6 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
             let payout = source?;
             Some(Concerns::Object(Lookup::Payout { account: account.map(ToOwned::to_owned), payout }))
         }
-        (_, Some(_)) => None,
         ("charge" | "payment", None) => object(Lookup::PaymentOfCharge),
         ("refund" | "payment_refund", None) => object(Lookup::Refund),
         ("transfer", None) => object(Lookup::Transfer),

@@ -177,7 +177,7 @@ pub(super) struct BalanceRow {
 }
 
 impl BalanceRow {
-    pub fn new(account: &str, currency: Currency, ledger: LedgerBalances, said: &Balance) -> Self {
+    pub(super) fn new(account: &str, currency: Currency, ledger: LedgerBalances, said: &Balance) -> Self {
         let sum = |amounts: &[Money]| {
             amounts.iter().filter(|money| money.currency == currency).map(|money| i128::from(money.minor)).sum()
         };
@@ -197,7 +197,7 @@ impl BalanceRow {
         ]
     }
 
-    pub fn findings(&self) -> Vec<Finding> {
+    pub(super) fn findings(&self) -> Vec<Finding> {
         let differs = |(state, ours, theirs): (&'static str, i128, i128)| {
             (ours != theirs).then(|| Finding {
                 kind: BreakKind::BalanceMismatch,
@@ -213,7 +213,7 @@ impl BalanceRow {
         self.states().into_iter().filter_map(differs).collect()
     }
 
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(super) fn to_json(&self) -> serde_json::Value {
         let state = |(name, ours, theirs): (&'static str, i128, i128)| {
             // Minor units fit 64 bits: a row that did not would have been refused by the ledger.
             let figure = |value: i128| i64::try_from(value).unwrap_or(i64::MAX);

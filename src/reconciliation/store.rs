@@ -54,12 +54,7 @@ pub(super) async fn give_up_dead_runs(tx: &mut Tx, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-pub(super) async fn insert(
-    tx: &mut Tx,
-    id: RunId,
-    actor: Actor,
-    now: Timestamp,
-) -> Result<(), ReconciliationError> {
+pub(super) async fn insert(tx: &mut Tx, id: RunId, actor: Actor, now: Timestamp) -> Result<(), ReconciliationError> {
     let book = tx.book_id();
     sqlx::query!(
         "insert into reconciliation_runs (book_id, id, status, created_by, created_at) values ($1, $2, 'running', $3, $4)",

@@ -41,7 +41,7 @@ pub async fn apply(
             failed(tx, &refund, &payment, said, journal, now).await?;
         }
         ProviderStatus::Succeeded => {
-            advance(tx, &refund, &payment, said, RefundStatus::Succeeded, journal, now).await?
+            advance(tx, &refund, &payment, said, RefundStatus::Succeeded, journal, now).await?;
         }
         ProviderStatus::Pending | ProviderStatus::RequiresAction | ProviderStatus::Other(_) => {
             advance(tx, &refund, &payment, said, RefundStatus::Pending, journal, now).await?;

@@ -73,6 +73,7 @@ pub struct Seller {
 }
 
 /// What the provider lets an account do and wants of it.
+#[expect(clippy::struct_excessive_bools, reason = "the provider's own four answers, each asked for by its name")]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// May take charges.

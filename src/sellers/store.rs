@@ -13,6 +13,7 @@ use super::{NewOnboardingLink, NewSeller, OnboardingLink, Seller, SellerError, S
 use crate::chart::SellerNumber;
 use crate::id::{OnboardingLinkId, SellerId};
 
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the row")]
 struct Row {
     id: Uuid,
     key: i64,
@@ -275,7 +276,7 @@ pub(super) async fn update(
         &standing.currently_due,
         &standing.past_due,
         standing.disabled_reason,
-        standing.deadline.map(|at| at.to_sqlx()) as _,
+        standing.deadline.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         now.to_sqlx() as _
     )
     .execute(tx.conn())

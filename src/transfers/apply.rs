@@ -52,8 +52,7 @@ pub async fn apply(
     let changed = store::set_succeeded(tx, &transfer, &said.id, now).await?;
     record(tx, &changed, Some(transfer.status), "transfer.succeeded", now).await?;
     let owner = Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) };
-    let booking = Booking::of(tx, transfer.payment, transfer.amount, owner, &transfer.provider)
-    .await?;
+    let booking = Booking::of(tx, transfer.payment, transfer.amount, owner, &transfer.provider).await?;
     let chart = booking.chart;
     booking
         .add(tx, journal, "", ours, Kind::TransferConfirmed, entries::confirmed(chart, -ours.net, ours.state))

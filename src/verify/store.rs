@@ -86,7 +86,11 @@ pub(super) const CHECKS: &[Check] = &[
               union all
               select format('history without event: %s', h.object_id)
               from state_history h where h.book_id = $1 and not exists (
-                  select from outbox o where o.book_id = h.book_id and o.object_id = h.object_id and o.sequence = h.sequence)",
+                  select from outbox o where o.book_id = h.book_id and o.object_id = h.object_id and o.sequence = h.sequence)
+              union all
+              select format('event without history: %s', o.object_id)
+              from outbox o where o.book_id = $1 and not exists (
+                  select from state_history h where h.book_id = o.book_id and h.object_id = o.object_id and h.sequence = o.sequence)",
     },
     Check {
         invariant: "the newest event of an object is of its present state",

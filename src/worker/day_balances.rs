@@ -16,10 +16,8 @@ const AT_ONCE: u32 = 10_000;
 /// # Errors
 /// What the ledger or the database says; what was done stays done.
 pub async fn roll_day_balances(app: &Arc<App>) -> Result<(), ApplyError> {
-    let books = app
-        .db
-        .read("books", Scope::Routing, |tx| Box::pin(async move { platforms::list_books(tx).await }))
-        .await?;
+    let books =
+        app.db.read("books", Scope::Routing, |tx| Box::pin(async move { platforms::list_books(tx).await })).await?;
     for book in books {
         loop {
             let progress = app

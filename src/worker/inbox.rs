@@ -20,7 +20,7 @@ use crate::platforms::Mode;
 
 const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
 /// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.

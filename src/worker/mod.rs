@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::due::{self, Claimed};
 use crate::events::ApplyError;
 
-const DAY_BALANCES_INTERVAL: Duration = Duration::from_secs(60);
+const DAY_BALANCES_INTERVAL: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LEASE_SECONDS: i32 = 60;
 const BATCH: i64 = 32;

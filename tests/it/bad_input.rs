@@ -113,7 +113,8 @@ async fn bodies_that_are_no_json_of_ours_are_refused_before_they_are_read() {
     let counts = t.row_counts().await;
     let json_type = ("content-type", "application/json");
     let good = good(&a).to_string();
-    let twice = good.replacen("\"amount\"", "\"currency\":\"EUR\",\"amount\"", 1).replacen("{", "{\"currency\":\"EUR\",", 1);
+    let twice =
+        good.replacen("\"amount\"", "\"currency\":\"EUR\",\"amount\"", 1).replacen("{", "{\"currency\":\"EUR\",", 1);
     let large = format!("{{\"reference\":\"{}\"}}", "x".repeat(256 * 1024));
     let table: Vec<(Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
         (vec![json_type], b"{\"amount\": 1,".to_vec(), 400, "invalid_json"),
@@ -127,7 +128,12 @@ async fn bodies_that_are_no_json_of_ours_are_refused_before_they_are_read() {
         (vec![json_type], large.into_bytes(), 413, "body_too_large"),
         (vec![], good.clone().into_bytes(), 415, "content_type_unsupported"),
         (vec![("content-type", "text/plain")], good.clone().into_bytes(), 415, "content_type_unsupported"),
-        (vec![("content-type", "application/json; charset=latin1")], good.clone().into_bytes(), 415, "content_type_unsupported"),
+        (
+            vec![("content-type", "application/json; charset=latin1")],
+            good.clone().into_bytes(),
+            415,
+            "content_type_unsupported",
+        ),
         (vec![json_type, ("content-encoding", "gzip")], good.into_bytes(), 415, "content_encoding_unsupported"),
     ];
     for (mut headers, body, status, code) in table {
@@ -167,7 +173,8 @@ async fn addresses_and_parameters_are_taken_strictly() {
         assert_eq!(allowed, status == 405, "{method} {path}");
     }
     let answer = t.send("GET", "/v1/payments?limit=0&colour=red", None, None).await;
-    let places: Vec<String> = faults(&problem(&t, answer, 422, "validation_failed").await).into_iter().map(|f| f.0).collect();
+    let places: Vec<String> =
+        faults(&problem(&t, answer, 422, "validation_failed").await).into_iter().map(|f| f.0).collect();
     assert!(places.iter().all(|place| ["limit", "colour"].contains(&place.as_str())), "{places:?}");
     assert_eq!(t.row_counts().await, counts);
     t.finish().await;
@@ -229,7 +236,11 @@ async fn a_card_number_is_refused_and_neither_stored_nor_logged() {
     problem(&t, answer, 422, "card_number_refused").await;
     let answer = t.post("/v1/payments", "4242-4242-4242-4242", good(&a)).await;
     problem(&t, answer, 422, "card_number_refused").await;
-    for path in ["/v1/payments?reference=4242424242424242", "/v1/payments?reference=4242%204242%204242%204242", "/v1/payments/4242424242424242"] {
+    for path in [
+        "/v1/payments?reference=4242424242424242",
+        "/v1/payments?reference=4242%204242%204242%204242",
+        "/v1/payments/4242424242424242",
+    ] {
         let answer = t.send("GET", path, None, None).await;
         problem(&t, answer, 422, "card_number_refused").await;
     }
@@ -250,13 +261,25 @@ async fn other_resources_refuse_what_they_do_not_know_too() {
     let counts = t.row_counts().await;
     let links = format!("/v1/sellers/{}/onboarding_links", text(&a["id"]));
     let table = [
-        ("/v1/sellers", json!({"reference": "x", "email": "no address", "country": "DE", "default_currency": "EUR"}), "#/email"),
-        ("/v1/sellers", json!({"reference": "x", "email": "a@example.com", "country": "Germany", "default_currency": "EUR"}), "#/country"),
+        (
+            "/v1/sellers",
+            json!({"reference": "x", "email": "no address", "country": "DE", "default_currency": "EUR"}),
+            "#/email",
+        ),
+        (
+            "/v1/sellers",
+            json!({"reference": "x", "email": "a@example.com", "country": "Germany", "default_currency": "EUR"}),
+            "#/country",
+        ),
         ("/v1/sellers", json!({"reference": "x", "email": "a@example.com", "country": "DE"}), "#/default_currency"),
         ("/v1/top_ups", json!({"reference": "x", "amount": -1, "currency": "EUR"}), "#/amount"),
         ("/v1/top_ups", json!({"reference": "x", "amount": 100_000_000, "currency": "EUR"}), "#/amount"),
         ("/v1/fee_policies", json!({"reference": "x", "name": "X", "percent_bps": 10_001}), "#/percent_bps"),
-        ("/v1/fee_policies", json!({"reference": "x", "name": "X", "percent_bps": 1, "amounts": {"EUR": {"minimum": 2, "maximum": 1}}}), "#/amounts/EUR/minimum"),
+        (
+            "/v1/fee_policies",
+            json!({"reference": "x", "name": "X", "percent_bps": 1, "amounts": {"EUR": {"minimum": 2, "maximum": 1}}}),
+            "#/amounts/EUR/minimum",
+        ),
         (links.as_str(), json!({"return_url": "javascript:alert(1)"}), "#/return_url"),
         (links.as_str(), json!({"return_url": "http://market.example/done"}), "#/return_url"),
         ("/v1/reconciliation/runs", json!({"everything": true}), "#/everything"),

@@ -45,9 +45,13 @@ async fn every_money_request_is_done_once_per_key() {
     let requests = [
         ("/v1/top_ups", "/v1/topups", json!({"reference": "float", "amount": 100_00, "currency": "EUR"})),
         ("/v1/refunds", "/v1/refunds", json!({"payment": payment["id"], "amount": 10_00})),
-        ("/v1/sellers", "/v1/accounts", json!({
-            "reference": "B", "email": "b@example.com", "country": "DE", "default_currency": "EUR",
-        })),
+        (
+            "/v1/sellers",
+            "/v1/accounts",
+            json!({
+                "reference": "B", "email": "b@example.com", "country": "DE", "default_currency": "EUR",
+            }),
+        ),
     ];
     for (path, provider_path, body) in requests {
         let before = t.effects(provider_path).await;
@@ -97,7 +101,11 @@ async fn a_money_request_needs_a_proper_key() {
         assert_eq!(missing["code"], "idempotency_key_missing", "{path}");
     }
     for key in ["two words", &"k".repeat(256), "tab\there"] {
-        assert_eq!(t.post("/v1/payments", key, body.clone()).await.expect(400)["code"], "idempotency_key_invalid", "{key}");
+        assert_eq!(
+            t.post("/v1/payments", key, body.clone()).await.expect(400)["code"],
+            "idempotency_key_invalid",
+            "{key}"
+        );
     }
     assert_eq!(t.row_counts().await, counts);
     t.post("/v1/payments", &"k".repeat(255), body).await.expect(201);

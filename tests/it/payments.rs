@@ -179,10 +179,10 @@ async fn only_a_payment_that_waits_for_its_buyer_can_be_canceled() {
     let canceled = t.post(&path, "cancel-1", json!({})).await.expect(200);
     assert_eq!(canceled["status"], "canceled");
     let again = t.post(&path, "cancel-2", json!({})).await.expect(409);
-    assert_eq!((again["code"].as_str(), again["detail"].as_str()), (
-        Some("state_conflict"),
-        Some("A payment that is canceled cannot be canceled."),
-    ));
+    assert_eq!(
+        (again["code"].as_str(), again["detail"].as_str()),
+        (Some("state_conflict"), Some("A payment that is canceled cannot be canceled."),)
+    );
     assert_eq!(t.post(&path, "cancel-1", json!({})).await.expect(200)["status"], "canceled", "the first answer again");
 
     let paid = t.pay(cart("order-2", "EUR", &[item(&a, 20_00)])).await;
@@ -273,7 +273,10 @@ async fn amounts_hold_at_their_limits() {
     let yen = t.seller("J", "JP", "JPY", "manual").await;
     t.pay(cart("largest", "EUR", &[item(&eur, 99_999_999)])).await;
     let over = t.post("/v1/payments", "over", cart("over", "EUR", &[item(&eur, 100_000_000)])).await.expect(422);
-    assert_eq!((&over["errors"][0]["pointer"], &over["errors"][0]["code"]), (&json!("#/amount"), &json!("out_of_range")));
+    assert_eq!(
+        (&over["errors"][0]["pointer"], &over["errors"][0]["code"]),
+        (&json!("#/amount"), &json!("out_of_range"))
+    );
     let tiny = t.post("/v1/payments", "tiny", cart("tiny", "EUR", &[item(&eur, 1)])).await.expect(402);
     assert_eq!(tiny["provider"]["code"], "amount_too_small");
     // 10 % of 55 yen is 5.5: rounded half up, and no hundredths anywhere.

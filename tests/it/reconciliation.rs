@@ -139,19 +139,31 @@ async fn what_others_do_at_the_provider_is_missing_in_the_ledger_and_stays_so() 
     let before = t.balances().await;
     t.at_provider("POST", "/v1/topups", &[("amount", "7000"), ("currency", "eur")]).await;
     let form = [
-        ("amount", "5000"), ("currency", "eur"), ("confirm", "true"), ("payment_method", "pm_card_bypassPending"),
-        ("automatic_payment_methods[enabled]", "true"), ("automatic_payment_methods[allow_redirects]", "never"),
+        ("amount", "5000"),
+        ("currency", "eur"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_bypassPending"),
+        ("automatic_payment_methods[enabled]", "true"),
+        ("automatic_payment_methods[allow_redirects]", "never"),
     ];
     t.at_provider("POST", "/v1/payment_intents", &form).await;
     t.settle().await;
     let young = breaks(&t).await;
-    assert_eq!(kinds(&young), BTreeSet::from(["timing".to_owned(), "balance_mismatch".to_owned()]), "may be on its way: {young:#?}");
+    assert_eq!(
+        kinds(&young),
+        BTreeSet::from(["timing".to_owned(), "balance_mismatch".to_owned()]),
+        "may be on its way: {young:#?}"
+    );
     t.advance(121).await;
     t.control.create_payout(None, 10_00, "eur").await.expect("paid out");
     t.advance(121).await;
     let found = breaks(&t).await;
     assert_eq!(kinds(&found), BTreeSet::from(["missing_in_ledger".to_owned(), "balance_mismatch".to_owned()]));
-    let missing: Vec<i64> = found.iter().filter(|b| b["kind"] == "missing_in_ledger").map(|b| b["provider_amount"].as_i64().expect("minor")).collect();
+    let missing: Vec<i64> = found
+        .iter()
+        .filter(|b| b["kind"] == "missing_in_ledger")
+        .map(|b| b["provider_amount"].as_i64().expect("minor"))
+        .collect();
     assert_eq!(missing.iter().sum::<i64>(), 70_00 + 50_00 - 1_45 - 10_00, "{found:#?}");
     assert_eq!(t.balances().await, before, "never adjusted");
     assert!(t.findings().await.is_empty(), "the books themselves are whole");
@@ -290,7 +302,10 @@ async fn verify_finds_each_planted_contradiction_and_nothing_else() {
         for start in expected {
             assert!(findings.iter().any(|finding| finding.starts_with(start)), "{plant}: {findings:#?}");
         }
-        assert!(findings.iter().all(|finding| expected.iter().any(|start| finding.starts_with(start))), "{plant}: {findings:#?}");
+        assert!(
+            findings.iter().all(|finding| expected.iter().any(|start| finding.starts_with(start))),
+            "{plant}: {findings:#?}"
+        );
         assert_eq!(t.tamper(&undo).await, 1, "{undo}");
         assert_eq!(t.findings().await, Vec::<String>::new(), "{undo}");
     }
@@ -305,10 +320,16 @@ async fn verify_finds_what_was_deleted_and_money_stuck_in_clearing() {
     t.settle().await;
     for (damage, expected) in [
         ("update ledger_lanes set head = sha256(head) where seq > 0", "ledger: lane"),
-        ("delete from state_history where to_state = 'succeeded' and object_type = 'payment' and sequence = 2", "the newest event"),
+        (
+            "delete from state_history where to_state = 'succeeded' and object_type = 'payment' and sequence = 2",
+            "the newest event",
+        ),
         ("delete from outbox where object_type = 'transfer' and sequence = 1", "every change of state"),
         ("delete from ledger_transactions where kind = 21", "every movement is booked"),
-        ("delete from ledger_postings where (book_id, lane, seq) in (select book_id, lane, seq from ledger_transactions where kind = 11)", "clearing is zero"),
+        (
+            "delete from ledger_postings where (book_id, lane, seq) in (select book_id, lane, seq from ledger_transactions where kind = 11)",
+            "clearing is zero",
+        ),
     ] {
         assert!(t.tamper(damage).await > 0, "{damage}");
         let findings = t.findings().await;

@@ -98,9 +98,12 @@ async fn more_than_is_left_is_refused_and_says_where() {
     let t = TestApp::new().await;
     let payment = worked_cart(&t).await;
     t.top_up("float", 200_00, "EUR").await;
-    let declined = paid_with(cart("declined", "EUR", &[json!({"type": "platform", "amount": 5_00})]), "pm_card_chargeDeclined");
+    let declined =
+        paid_with(cart("declined", "EUR", &[json!({"type": "platform", "amount": 5_00})]), "pm_card_chargeDeclined");
     let declined = t.post("/v1/payments", "declined", declined).await.expect(402)["object"].clone();
-    t.post("/v1/refunds", "half", refund_of(&payment, json!({"lines": [{"line": 0, "amount": 30_00}]}))).await.expect(201);
+    t.post("/v1/refunds", "half", refund_of(&payment, json!({"lines": [{"line": 0, "amount": 30_00}]})))
+        .await
+        .expect(201);
     let counts = t.row_counts().await;
     let invalid = [
         (json!({"amount": 84_01}), "#/amount", "too_much"),
@@ -114,7 +117,11 @@ async fn more_than_is_left_is_refused_and_says_where() {
     for (number, (what, pointer, code)) in invalid.into_iter().enumerate() {
         let body = refund_of(&payment, what);
         let problem = t.post("/v1/refunds", &format!("bad-{number}"), body.clone()).await.expect(422);
-        assert_eq!((&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]), (&json!(pointer), &json!(code)), "{body}");
+        assert_eq!(
+            (&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]),
+            (&json!(pointer), &json!(code)),
+            "{body}"
+        );
         t.send("POST", "/v1/refunds/preview", None, Some(body)).await.expect(422);
     }
     let unknown = json!({"payment": "pay_01h455vb4pex5vsknk084sn02q"});
@@ -247,7 +254,8 @@ async fn a_refund_whose_answer_was_lost_is_given_once() {
 /// One step of a random history: a refund of some kind, or none.
 fn step(dice: &mut Dice, payment: &Value) -> Value {
     let lines = payment["lines"].as_array().expect("lines");
-    let left = |line: &Value| line["amount"].as_i64().expect("minor") - line["refunded_amount"].as_i64().expect("minor");
+    let left =
+        |line: &Value| line["amount"].as_i64().expect("minor") - line["refunded_amount"].as_i64().expect("minor");
     let open: Vec<&Value> = lines.iter().filter(|line| left(line) > 0).collect();
     let gross = payment["amount"].as_i64().expect("minor") - payment["refunded_amount"].as_i64().expect("minor");
     let fee = if dice.roll(0, 3) == 0 { "kept" } else { "returned" };
@@ -294,7 +302,8 @@ async fn twenty_random_histories_end_with_everyone_having_what_is_theirs() {
                 json!({"seller": seller["id"], "amount": dice.roll(60, 20_000), "tax": tax})
             })
             .collect();
-        let payment = t.post("/v1/payments", &format!("order-{seed}"), cart(&format!("order-{seed}"), "EUR", &lines)).await;
+        let payment =
+            t.post("/v1/payments", &format!("order-{seed}"), cart(&format!("order-{seed}"), "EUR", &lines)).await;
         histories.push((dice, payment.expect(201)));
     }
     for round in 0..6 {
@@ -339,7 +348,8 @@ async fn a_cart_of_one_minor_unit_lines_is_refunded_cent_by_cent() {
     }
     t.settle().await;
     let payment = t.payment(&payment).await;
-    let refunded: i64 = payment["lines"].as_array().expect("lines").iter().map(|l| l["refunded_amount"].as_i64().expect("minor")).sum();
+    let refunded: i64 =
+        payment["lines"].as_array().expect("lines").iter().map(|l| l["refunded_amount"].as_i64().expect("minor")).sum();
     assert_eq!((refunded, received(&t, &payment, &a).await), (42, 18));
     t.finish().await;
 }

@@ -20,18 +20,19 @@ use sqlx::AssertSqlSafe;
 use crate::test_app::{Answer, TestApp, answer, text};
 
 /// A line of a seller's goods without tax; minor units.
-pub fn item(seller: &Value, amount: i64) -> Value {
+pub(crate) fn item(seller: &Value, amount: i64) -> Value {
     json!({"seller": seller["id"], "amount": amount})
 }
 
 /// A line of a seller's goods with tax on top; minor units.
-pub fn taxed(seller: &Value, amount: i64, tax: i64) -> Value {
+pub(crate) fn taxed(seller: &Value, amount: i64, tax: i64) -> Value {
     json!({"seller": seller["id"], "amount": amount, "tax": {"amount": tax}})
 }
 
 /// A cart whose amount is the sum of its lines and taxes, paid with a card that works.
-pub fn cart(reference: &str, currency: &str, lines: &[Value]) -> Value {
-    let of_line = |line: &Value| line["amount"].as_i64().expect("an amount") + line["tax"]["amount"].as_i64().unwrap_or(0);
+pub(crate) fn cart(reference: &str, currency: &str, lines: &[Value]) -> Value {
+    let of_line =
+        |line: &Value| line["amount"].as_i64().expect("an amount") + line["tax"]["amount"].as_i64().unwrap_or(0);
     let amount: i64 = lines.iter().map(of_line).sum();
     json!({
         "amount": amount, "currency": currency, "payment_method": "pm_card_visa", "reference": reference, "lines": lines,
@@ -39,13 +40,13 @@ pub fn cart(reference: &str, currency: &str, lines: &[Value]) -> Value {
 }
 
 /// The same cart, paid with another test card.
-pub fn paid_with(mut cart: Value, payment_method: &str) -> Value {
+pub(crate) fn paid_with(mut cart: Value, payment_method: &str) -> Value {
     cart["payment_method"] = json!(payment_method);
     cart
 }
 
 /// `Stripe-Signature` of a body under a secret (docs.stripe.com/webhooks/signature).
-pub fn signature(secret: &str, at: i64, body: &[u8]) -> String {
+pub(crate) fn signature(secret: &str, at: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length is a key");
     mac.update(format!("{at}.").as_bytes());
     mac.update(body);
@@ -53,15 +54,15 @@ pub fn signature(secret: &str, at: i64, body: &[u8]) -> String {
 }
 
 /// Numbers that look random and are the same in every run.
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// From `least` to `most`, both included.
-    pub fn roll(&mut self, least: i64, most: i64) -> i64 {
+    pub(crate) fn roll(&mut self, least: i64, most: i64) -> i64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -71,7 +72,7 @@ impl Dice {
 }
 
 /// Another platform on the same instance, with its own book and key.
-pub struct Tenant {
+pub(crate) struct Tenant {
     pub book: Book,
     pub key: String,
     pub live_key: String,
@@ -79,7 +80,7 @@ pub struct Tenant {
 
 /// A request in all its details, for what a well-behaved client would not send.
 #[derive(Default)]
-pub struct Raw<'a> {
+pub(crate) struct Raw<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub headers: Vec<(&'a str, &'a str)>,
@@ -88,7 +89,14 @@ pub struct Raw<'a> {
 
 impl TestApp {
     /// Sends a request with another key.
-    pub async fn send_as(&self, key: &str, method: &str, path: &str, idem: Option<&str>, body: Option<Value>) -> Answer {
+    pub(crate) async fn send_as(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        idem: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(key);
         if let Some(idem) = idem {
@@ -101,7 +109,7 @@ impl TestApp {
     }
 
     /// Sends bytes as they are, authenticated unless the headers say otherwise.
-    pub async fn send_raw(&self, raw: Raw<'_>) -> Answer {
+    pub(crate) async fn send_raw(&self, raw: Raw<'_>) -> Answer {
         let method = raw.method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{}", self.base, raw.path)).body(raw.body);
         if !raw.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
@@ -114,7 +122,7 @@ impl TestApp {
     }
 
     /// Charges a cart and settles.
-    pub async fn pay(&self, cart: Value) -> Value {
+    pub(crate) async fn pay(&self, cart: Value) -> Value {
         let reference = text(&cart["reference"]);
         let payment = self.post("/v1/payments", &reference, cart).await.expect(201);
         assert_eq!(payment["status"], "succeeded");
@@ -123,18 +131,18 @@ impl TestApp {
     }
 
     /// The payment as it is now.
-    pub async fn payment(&self, payment: &Value) -> Value {
+    pub(crate) async fn payment(&self, payment: &Value) -> Value {
         self.get(&format!("/v1/payments/{}", text(&payment["id"]))).await
     }
 
     /// What a list holds on its first page of a hundred; `path` may have filters.
-    pub async fn list(&self, path: &str) -> Vec<Value> {
+    pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
         let joint = if path.contains('?') { '&' } else { '?' };
         self.get(&format!("{path}{joint}limit=100")).await["data"].as_array().expect("a list").clone()
     }
 
     /// Sellers without tax, commission or schedule to think of, opened side by side.
-    pub async fn many_sellers(&self, count: usize, country: &str, currency: &str) -> Vec<Value> {
+    pub(crate) async fn many_sellers(&self, count: usize, country: &str, currency: &str) -> Vec<Value> {
         use futures::StreamExt as _;
         let open = |number: usize| async move {
             let reference = format!("shop-{number}");
@@ -152,11 +160,13 @@ impl TestApp {
     }
 
     /// A second platform on this instance; it has its own key and the same provider.
-    pub async fn tenant(&self, reference: &str) -> Tenant {
+    pub(crate) async fn tenant(&self, reference: &str) -> Tenant {
         let books = platforms::create(&self.app, reference, reference).await.expect("a platform");
         let [book, live] = <[Book; 2]>::try_from(books).expect("two books");
         let connection = self.connection().await;
-        platforms::connect_provider(&self.app, book.id, connection).await.expect("connected");
+        for id in [book.id, live.id] {
+            platforms::connect_provider(&self.app, id, connection.clone()).await.expect("connected");
+        }
         let scopes: Vec<String> = SCOPES.iter().map(ToString::to_string).collect();
         let (_, key) = platforms::create_key(&self.app, &book, "tests", scopes.clone(), None).await.expect("a key");
         let (_, live_key) = platforms::create_key(&self.app, &live, "tests", scopes, None).await.expect("a key");
@@ -164,7 +174,7 @@ impl TestApp {
     }
 
     /// How this book reaches the provider.
-    pub async fn connection(&self) -> ProviderConnection {
+    pub(crate) async fn connection(&self) -> ProviderConnection {
         let admin = self.admin().await;
         let (base_url, secret_ref): (String, String) =
             sqlx::query_as("select base_url, secret_ref from provider_connections where book_id = $1")
@@ -177,11 +187,12 @@ impl TestApp {
     }
 
     /// This service as another process would run it, towards another provider's address: same database, same clock.
-    pub async fn process_towards(&self, base_url: &str) -> Arc<App> {
+    pub(crate) async fn process_towards(&self, base_url: &str) -> Arc<App> {
         let right = self.connection().await;
         let wrong = ProviderConnection { base_url: base_url.to_owned(), ..right.clone() };
         let db = Db::connect(&DbOptions::new(self.database.app_url.clone())).await.expect("connected");
-        let app = App::new(db, Clock::Driven(self.clock.clone()), SecretString::from("a pepper for tests, long enough"));
+        let app =
+            App::new(db, Clock::Driven(self.clock.clone()), SecretString::from("a pepper for tests, long enough"));
         platforms::connect_provider(&app, self.book.id, wrong).await.expect("stored");
         app.provider(self.book.id).await.expect("remembered by this process");
         platforms::connect_provider(&app, self.book.id, right).await.expect("stored");
@@ -189,30 +200,33 @@ impl TestApp {
     }
 
     /// The superuser's way into the database.
-    pub async fn admin(&self) -> sqlx::PgPool {
+    pub(crate) async fn admin(&self) -> sqlx::PgPool {
         sqlx::PgPool::connect(&self.database.url(Role::Admin)).await.expect("admin")
     }
 
     /// Changes rows behind the service's back, with triggers and row-level security out of the way.
-    pub async fn tamper(&self, sql: &str) -> u64 {
+    pub(crate) async fn tamper(&self, sql: &str) -> u64 {
         let admin = self.admin().await;
         let mut tx = admin.begin().await.expect("a transaction");
         sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.expect("a superuser");
-        let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let done =
+            sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         tx.commit().await.expect("committed");
         admin.close().await;
         done.rows_affected()
     }
 
     /// As if every process that held a command or a piece of work had died long ago.
-    pub async fn expire_leases(&self) {
-        self.tamper("update operations set lease_until = clock_timestamp() - interval '1 second' where lease_until is not null")
-            .await;
+    pub(crate) async fn expire_leases(&self) {
+        self.tamper(
+            "update operations set lease_until = clock_timestamp() - interval '1 second' where lease_until is not null",
+        )
+        .await;
         self.tamper("update due set lease_until = null, due_at = 'epoch' where kind = 'operation'").await;
     }
 
     /// How many rows each table of the service has.
-    pub async fn row_counts(&self) -> BTreeMap<String, i64> {
+    pub(crate) async fn row_counts(&self) -> BTreeMap<String, i64> {
         let admin = self.admin().await;
         let tables: Vec<String> =
             sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public' order by 1")
@@ -230,13 +244,13 @@ impl TestApp {
     }
 
     /// How many requests below a path had an effect at the simulator.
-    pub async fn effects(&self, path: &str) -> usize {
+    pub(crate) async fn effects(&self, path: &str) -> usize {
         let effects = self.control.effects().await.expect("effects");
         effects.iter().filter(|effect| effect.path.starts_with(path)).count()
     }
 
     /// No operation had more than one effect at the simulator.
-    pub async fn assert_no_double_effect(&self) {
+    pub(crate) async fn assert_no_double_effect(&self) {
         let mut seen = std::collections::HashSet::new();
         for effect in self.control.effects().await.expect("effects") {
             if let Some(operation) = effect.operation {
@@ -246,12 +260,12 @@ impl TestApp {
     }
 
     /// Makes the next request of a method POST below a path fail.
-    pub fn next_post_fails(&self, kind: FaultKind, path: &str) {
+    pub(crate) fn next_post_fails(&self, kind: FaultKind, path: &str) {
         self.control.plan_fault(Fault { kind, method: "POST".to_owned(), path: path.to_owned(), times: 1 });
     }
 
     /// What another program of the platform, or a person in the provider's dashboard, does at the provider.
-    pub async fn at_provider(&self, method: &str, path: &str, form: &[(&str, &str)]) -> Value {
+    pub(crate) async fn at_provider(&self, method: &str, path: &str, form: &[(&str, &str)]) -> Value {
         let connection = self.connection().await;
         let file = connection.secret_ref.strip_prefix("file:").expect("a file");
         let secret = std::fs::read_to_string(file).expect("the secret");
@@ -266,7 +280,7 @@ impl TestApp {
     }
 
     /// Brings a webhook to one of our two endpoints, signed now; 0 is the platform's, 1 the Connect one.
-    pub async fn webhook(&self, endpoint: usize, body: &Value) -> Answer {
+    pub(crate) async fn webhook(&self, endpoint: usize, body: &Value) -> Answer {
         let secret = [crate::test_app::PLATFORM_SECRET, crate::test_app::CONNECT_SECRET][endpoint];
         let bytes = body.to_string().into_bytes();
         let signed = signature(secret, self.clock.now().as_second(), &bytes);
@@ -274,7 +288,7 @@ impl TestApp {
     }
 
     /// Brings a webhook with the given signature header.
-    pub async fn webhook_with(&self, endpoint: usize, signature: Option<&str>, body: Vec<u8>) -> Answer {
+    pub(crate) async fn webhook_with(&self, endpoint: usize, signature: Option<&str>, body: Vec<u8>) -> Answer {
         let path = format!("{}/webhooks/stripe/{}", self.base, self.endpoints[endpoint]);
         let mut request = self.client.post(path).header("Content-Type", "application/json").body(body);
         if let Some(signature) = signature {
@@ -284,7 +298,7 @@ impl TestApp {
     }
 
     /// What `verify` finds, in words.
-    pub async fn findings(&self) -> Vec<String> {
+    pub(crate) async fn findings(&self) -> Vec<String> {
         let report = verify::run(&self.app, self.book.id).await.expect("verified");
         report.findings.into_iter().map(|finding| format!("{}: {}", finding.invariant, finding.detail)).collect()
     }

@@ -24,13 +24,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub const PLATFORM_SECRET: &str = "whsec_of_the_platforms_endpoint";
-pub const CONNECT_SECRET: &str = "whsec_of_the_connect_endpoint";
+pub(crate) const PLATFORM_SECRET: &str = "whsec_of_the_platforms_endpoint";
+pub(crate) const CONNECT_SECRET: &str = "whsec_of_the_connect_endpoint";
 const SIMULATOR_KEY: &str = "sk_test_of_the_simulator";
 const START: &str = "2026-03-02T09:00:00Z";
-pub const DAY: i64 = 86_400;
+pub(crate) const DAY: i64 = 86_400;
 
-pub struct TestApp {
+pub(crate) struct TestApp {
     pub app: Arc<App>,
     pub base: String,
     pub client: reqwest::Client,
@@ -48,30 +48,30 @@ pub struct TestApp {
 }
 
 /// An answer as a client sees it.
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub bytes: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
     /// The body, if the status is the expected one.
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
         self.json()
     }
 }
 
 impl TestApp {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         // Another test of this process may have installed it.
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let database = TestDatabase::create(
@@ -156,7 +156,13 @@ impl TestApp {
     }
 
     /// Sends a request; money POSTs carry the given idempotency key.
-    pub async fn send(&self, method: &str, path: &str, idempotency_key: Option<&str>, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        idempotency_key: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
         if let Some(key) = idempotency_key {
@@ -168,16 +174,16 @@ impl TestApp {
         answer(request).await
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.send("GET", path, None, None).await.expect(200)
     }
 
-    pub async fn post(&self, path: &str, idempotency_key: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, idempotency_key: &str, body: Value) -> Answer {
         self.send("POST", path, Some(idempotency_key), Some(body)).await
     }
 
     /// A seller who has done what the provider wants.
-    pub async fn seller(&self, reference: &str, country: &str, currency: &str, interval: &str) -> Value {
+    pub(crate) async fn seller(&self, reference: &str, country: &str, currency: &str, interval: &str) -> Value {
         let body = json!({
             "reference": reference, "email": format!("{reference}@example.com"), "country": country,
             "default_currency": currency, "payout_interval": interval,
@@ -190,7 +196,7 @@ impl TestApp {
     }
 
     /// Adds money to the platform's balance at the provider.
-    pub async fn top_up(&self, reference: &str, amount: i64, currency: &str) -> Value {
+    pub(crate) async fn top_up(&self, reference: &str, amount: i64, currency: &str) -> Value {
         let body = json!({"reference": reference, "amount": amount, "currency": currency});
         let top_up = self.post("/v1/top_ups", reference, body).await;
         assert!(top_up.status < 300, "{}", top_up.text());
@@ -199,13 +205,13 @@ impl TestApp {
     }
 
     /// A policy that takes these basis points of every line that names none.
-    pub async fn default_fee(&self, percent_bps: i64) -> Value {
+    pub(crate) async fn default_fee(&self, percent_bps: i64) -> Value {
         let body = json!({"reference": format!("bps-{percent_bps}"), "name": "Standard", "default": true, "percent_bps": percent_bps});
         self.post("/v1/fee_policies", &format!("fee-{percent_bps}"), body).await.expect(201)
     }
 
     /// Delivers webhooks and does what is due, until nothing is left at this time.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         loop {
             let delivered = self.control.flush_webhooks().await.expect("flushed");
             let done = worker::drain(&self.app).await.expect("drained");
@@ -216,7 +222,7 @@ impl TestApp {
     }
 
     /// Moves both clocks and settles, a day at a time.
-    pub async fn advance(&self, seconds: i64) {
+    pub(crate) async fn advance(&self, seconds: i64) {
         let mut left = seconds;
         while left > 0 {
             let now = self.control.advance(left.min(DAY)).await.expect("advanced");
@@ -226,13 +232,13 @@ impl TestApp {
         }
     }
 
-    pub async fn reconcile(&self) -> Run {
+    pub(crate) async fn reconcile(&self) -> Run {
         reconciliation::run(&self.app, self.book.id, partita::actor::Actor::System).await.expect("reconciled")
     }
 
     /// The balances that are not zero, by account path with sellers' references instead of their ids, in minor units,
     /// positive on the account's normal side.
-    pub async fn balances(&self) -> std::collections::BTreeMap<String, i64> {
+    pub(crate) async fn balances(&self) -> std::collections::BTreeMap<String, i64> {
         let mut names = std::collections::HashMap::new();
         for seller in self.get("/v1/sellers?limit=100").await["data"].as_array().expect("a list") {
             names.insert(text(&seller["id"]), text(&seller["reference"]));
@@ -258,7 +264,7 @@ impl TestApp {
     }
 
     /// How many rows a query finds, as the owner sees them.
-    pub async fn count(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let pool = sqlx::PgPool::connect(&self.database.url(partita_postgres::Role::Admin)).await.expect("admin");
         let count = sqlx::query_scalar(sql).fetch_one(&pool).await.expect("a count");
         pool.close().await;
@@ -267,7 +273,7 @@ impl TestApp {
 
     /// What must hold at the end of every test: the books verify, ledger and provider agree to the cent, the
     /// provider's own books do, and nothing is stuck.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.settle().await;
         let report = verify::run(&self.app, self.book.id).await.expect("verified");
         assert!(report.is_clean(), "verify: {:#?}", report.findings);
@@ -285,7 +291,7 @@ impl TestApp {
     }
 
     /// Stops everything without the checks; for tests that leave a contradiction behind on purpose.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.cancel();
         self.simulator.shutdown().await;
         self.app.db.close().await;
@@ -304,7 +310,7 @@ async fn serve(app: &Arc<App>, stop: &CancellationToken) -> String {
     base
 }
 
-pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.expect("a body").to_vec();
@@ -316,6 +322,6 @@ fn template_key(migrator: &sqlx::migrate::Migrator) -> String {
     migrator.iter().map(|migration| hex::encode(&migration.checksum)).collect()
 }
 
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("text instead of {value}")).to_owned()
 }

@@ -18,8 +18,7 @@ fn postings(value: &Value, names: &[(String, &str)]) -> Vec<(String, String)> {
     let account = |value: &Value| names.iter().fold(text(value), |path, (id, name)| path.replace(id.as_str(), name));
     rows.iter()
         .map(|row| {
-            let line =
-                format!("{} / {} {}", account(&row["debit"]), account(&row["credit"]), row["amount"]);
+            let line = format!("{} / {} {}", account(&row["debit"]), account(&row["credit"]), row["amount"]);
             (text(&row["kind"]), line)
         })
         .collect()

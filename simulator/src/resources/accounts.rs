@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
+use crate::resources::bank_accounts;
 use crate::store::{self, text};
 
 /// What a new connected account is asked for before it may be paid.
@@ -438,7 +439,7 @@ async fn add_bank_account(cx: &mut Cx, account: &Value, holder: &str, number: &s
         "status": "new",
     });
     store::insert(cx, id, Some(id), &bank).await?;
-    if let Some(code) = failure_of(&digits) {
+    if let Some(code) = bank_accounts::failure_of(&digits) {
         sqlx::query("insert into bank_behaviours (bank_account, failure_code) values ($1, $2)")
             .bind(store::id(&bank))
             .bind(code)
@@ -446,20 +447,6 @@ async fn add_bank_account(cx: &mut Cx, account: &Value, holder: &str, number: &s
             .await?;
     }
     Ok(bank)
-}
-
-/// How payouts to Stripe's test account numbers fail (docs.stripe.com/connect/testing); the number may be the end of an
-/// IBAN.
-fn failure_of(digits: &str) -> Option<&'static str> {
-    [
-        ("111111116", "no_account"),
-        ("111111113", "account_closed"),
-        ("222222227", "insufficient_funds"),
-        ("333333335", "debit_not_authorized"),
-        ("444444440", "invalid_currency"),
-    ]
-    .into_iter()
-    .find_map(|(ending, code)| digits.ends_with(ending).then_some(code))
 }
 
 /// What a person fills in on the hosted page.

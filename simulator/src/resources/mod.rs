@@ -3,6 +3,7 @@
 pub(crate) mod account_links;
 pub(crate) mod accounts;
 pub(crate) mod balance_transactions;
+pub(crate) mod bank_accounts;
 pub(crate) mod cards;
 pub(crate) mod charges;
 pub(crate) mod onboarding;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use partita_postgres::testing::TestDatabase;
 use partita_provider::{
-    Account, AccountLink, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
-    CreateReversal, CreateTopUp, CreateTransfer, Currency, FetchError, Lookup, Outcome, PageRequest, Payment,
-    PaymentStatus, PayoutInterval, PayoutStatus, Provider as _, ProviderObject, Refund, RefundStatus, Reversal,
-    SettlementState, Submission, TopUp, TopUpStatus, Transfer,
+    Account, AccountLink, Command, FetchError, Lookup, Outcome, PageRequest, Payment, PaymentStatus, PayoutStatus,
+    Provider as _, ProviderObject, Refund, RefundStatus, Reversal, SettlementState, Submission, TopUp, TopUpStatus,
+    Transfer,
 };
 use partita_simulator::{
     ClockMode, Control, Fault, FaultKind, NewEndpoint, RefundWhenShort, Settings, Simulator, SimulatorOptions,
@@ -18,6 +17,10 @@ use partita_stripe::{Stripe, StripeOptions};
 use serde_json::json;
 use url::Url;
 
+use crate::commands::{
+    cancel, create_account, create_link, create_payment, create_refund, create_reversal, create_top_up,
+    create_transfer, kept,
+};
 use crate::support::{Fake, Reply, adapter, euros};
 
 const DAY: i64 = 86_400;
@@ -89,73 +92,6 @@ impl World {
         assert!(breaks.is_empty(), "{breaks:?}");
         self.simulator.shutdown().await;
     }
-}
-
-fn kept(operation: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("op_id".to_owned(), operation.to_owned()), ("note".to_owned(), "ä & b".to_owned())])
-}
-
-fn create_account() -> Command {
-    Command::CreateAccount(CreateAccount {
-        country: "DE".into(),
-        email: "seller@example.com".into(),
-        default_currency: Currency::parse("EUR").expect("EUR is current"),
-        business_type: Some("individual".into()),
-        payout_interval: PayoutInterval::Manual,
-        metadata: kept("op_account"),
-    })
-}
-
-fn create_payment(cents: i64, method: &str) -> Command {
-    Command::CreatePayment(CreatePayment {
-        amount: euros(cents),
-        payment_method: method.into(),
-        transfer_group: "pay_1".into(),
-        description: Some("Order 7".into()),
-        metadata: kept("op_payment"),
-    })
-}
-
-fn create_transfer(cents: i64, destination: &str, charge: Option<&str>) -> Command {
-    Command::CreateTransfer(CreateTransfer {
-        amount: euros(cents),
-        destination: destination.into(),
-        source_charge: charge.map(str::to_owned),
-        transfer_group: "pay_1".into(),
-        metadata: kept("op_transfer"),
-    })
-}
-
-fn create_reversal(cents: i64, transfer: &str) -> Command {
-    Command::CreateReversal(CreateReversal {
-        transfer: transfer.into(),
-        amount: euros(cents),
-        metadata: kept("op_reversal"),
-    })
-}
-
-fn create_refund(cents: i64, payment: &str) -> Command {
-    Command::CreateRefund(CreateRefund { payment: payment.into(), amount: euros(cents), metadata: kept("op_refund") })
-}
-
-fn create_top_up(cents: i64) -> Command {
-    Command::CreateTopUp(CreateTopUp {
-        amount: euros(cents),
-        description: Some("Float".into()),
-        metadata: kept("op_topup"),
-    })
-}
-
-fn create_link(account: &str) -> Command {
-    Command::CreateAccountLink(CreateAccountLink {
-        account: account.into(),
-        return_url: "https://example.com/back?a=1&b=2".into(),
-        refresh_url: "https://example.com/again".into(),
-    })
-}
-
-fn cancel(payment: &str) -> Command {
-    Command::CancelPayment(CancelPayment { payment: payment.into() })
 }
 
 #[tokio::test]

@@ -1,0 +1,77 @@
+//! The commands that the tests against the simulator send.
+
+use std::collections::BTreeMap;
+
+use partita_provider::{
+    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
+    CreateTransfer, Currency, PayoutInterval,
+};
+
+use crate::support::euros;
+
+pub(crate) fn kept(operation: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("op_id".to_owned(), operation.to_owned()), ("note".to_owned(), "ä & b".to_owned())])
+}
+
+pub(crate) fn create_account() -> Command {
+    Command::CreateAccount(CreateAccount {
+        country: "DE".into(),
+        email: "seller@example.com".into(),
+        default_currency: Currency::parse("EUR").expect("EUR is current"),
+        business_type: Some("individual".into()),
+        payout_interval: PayoutInterval::Manual,
+        metadata: kept("op_account"),
+    })
+}
+
+pub(crate) fn create_payment(cents: i64, method: &str) -> Command {
+    Command::CreatePayment(CreatePayment {
+        amount: euros(cents),
+        payment_method: method.into(),
+        transfer_group: "pay_1".into(),
+        description: Some("Order 7".into()),
+        metadata: kept("op_payment"),
+    })
+}
+
+pub(crate) fn create_transfer(cents: i64, destination: &str, charge: Option<&str>) -> Command {
+    Command::CreateTransfer(CreateTransfer {
+        amount: euros(cents),
+        destination: destination.into(),
+        source_charge: charge.map(str::to_owned),
+        transfer_group: "pay_1".into(),
+        metadata: kept("op_transfer"),
+    })
+}
+
+pub(crate) fn create_reversal(cents: i64, transfer: &str) -> Command {
+    Command::CreateReversal(CreateReversal {
+        transfer: transfer.into(),
+        amount: euros(cents),
+        metadata: kept("op_reversal"),
+    })
+}
+
+pub(crate) fn create_refund(cents: i64, payment: &str) -> Command {
+    Command::CreateRefund(CreateRefund { payment: payment.into(), amount: euros(cents), metadata: kept("op_refund") })
+}
+
+pub(crate) fn create_top_up(cents: i64) -> Command {
+    Command::CreateTopUp(CreateTopUp {
+        amount: euros(cents),
+        description: Some("Float".into()),
+        metadata: kept("op_topup"),
+    })
+}
+
+pub(crate) fn create_link(account: &str) -> Command {
+    Command::CreateAccountLink(CreateAccountLink {
+        account: account.into(),
+        return_url: "https://example.com/back?a=1&b=2".into(),
+        refresh_url: "https://example.com/again".into(),
+    })
+}
+
+pub(crate) fn cancel(payment: &str) -> Command {
+    Command::CancelPayment(CancelPayment { payment: payment.into() })
+}
