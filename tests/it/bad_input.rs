@@ -106,6 +106,9 @@ async fn each_fault_of_a_cart_has_its_place_and_changes_nothing() {
     t.close().await;
 }
 
+/// Headers and body of a request, and the status and code that it gets.
+type Refused<'a> = (Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_no_json_of_ours_are_refused_before_they_are_read() {
     let t = TestApp::new().await;
@@ -114,9 +117,9 @@ async fn bodies_that_are_no_json_of_ours_are_refused_before_they_are_read() {
     let json_type = ("content-type", "application/json");
     let good = good(&a).to_string();
     let twice =
-        good.replacen("\"amount\"", "\"currency\":\"EUR\",\"amount\"", 1).replacen("{", "{\"currency\":\"EUR\",", 1);
+        good.replacen("\"amount\"", "\"currency\":\"EUR\",\"amount\"", 1).replacen('{', "{\"currency\":\"EUR\",", 1);
     let large = format!("{{\"reference\":\"{}\"}}", "x".repeat(256 * 1024));
-    let table: Vec<(Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
+    let table: Vec<Refused<'_>> = vec![
         (vec![json_type], b"{\"amount\": 1,".to_vec(), 400, "invalid_json"),
         (vec![json_type], b"{} {}".to_vec(), 400, "invalid_json"),
         (vec![json_type], b"{\"amount\": 01}".to_vec(), 400, "invalid_json"),
@@ -205,6 +208,8 @@ async fn a_card_number_is_refused_and_neither_stored_nor_logged() {
         .with_ansi(false)
         .with_writer(move || written.clone())
         .finish();
+    // A second one, or the tests on other threads, which have none, would switch off for all what they log first.
+    let _deaf = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _while_this_runs = tracing::subscriber::set_default(subscriber);
 
     let t = TestApp::new().await;

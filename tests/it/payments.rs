@@ -131,6 +131,36 @@ async fn a_platform_may_sell_alone_in_a_currency_without_sellers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn money_that_is_usable_at_once_is_transferred_at_once() {
+    let t = TestApp::new().await;
+    t.default_fee(1_000).await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let payment = t.pay(paid_with(cart("order-1", "EUR", &[item(&a, 50_00)]), "pm_card_bypassPending")).await;
+    assert_eq!(payment["funds"], "available");
+    assert_eq!(balances_of(&t, "conn").await, owned(&[("conn.available.A EUR", 45_00)]));
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_comes_back_after_it_was_paid_is_the_sellers_again() {
+    let t = TestApp::new().await;
+    let a = t.seller("A", "DE", "EUR", "daily").await;
+    t.pay(cart("order-1", "EUR", &[item(&a, 50_00)])).await;
+    t.advance(7 * DAY).await;
+    let payout = t.list(&format!("/v1/sellers/{}/payouts", text(&a["id"]))).await.remove(0);
+    assert_eq!((&payout["status"], &payout["amount"]), (&json!("paid"), &json!(50_00)));
+    assert_eq!(balances_of(&t, "ext.bank").await, owned(&[("ext.bank.A EUR", 50_00)]));
+    t.control.fail_payout(&text(&payout["provider"]["id"]), "account_closed").await.expect("failed");
+    t.settle().await;
+    let payout = t.get(&format!("/v1/payouts/{}", text(&payout["id"]))).await;
+    assert_eq!((&payout["status"], &payout["failure"]["code"]), (&json!("failed"), &json!("account_closed")));
+    assert_eq!(balances_of(&t, "conn").await, owned(&[("conn.available.A EUR", 50_00)]));
+    assert!(balances_of(&t, "ext.bank").await.is_empty());
+    t.advance(DAY).await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_price_is_a_snapshot_that_no_later_change_touches() {
     let t = TestApp::new().await;
     t.default_fee(1_000).await;

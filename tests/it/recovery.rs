@@ -266,6 +266,22 @@ async fn a_500_after_the_effect_is_resolved_by_what_the_provider_tells_of_the_ob
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reversal_whose_answer_never_comes_is_found_by_reconciliation() {
+    let t = TestApp::new().await;
+    let (_, payment) = charged(&t).await;
+    t.advance(4 * DAY).await;
+    t.next_post_fails(FaultKind::ErrorAfter, "/v1/transfers/");
+    t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 12_00})).await.expect(201);
+    t.advance(3_600).await;
+    assert_eq!(open_of_kind(&t, "create_reversal").await.len(), 1, "no webhook tells of a reversal by itself");
+    let run = t.reconcile().await;
+    assert_eq!((run.breaks, run.adopted), (0, 1));
+    assert_eq!(t.balances().await["conn.available.A EUR"], 54_00 - 9_00);
+    t.assert_no_double_effect().await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_500_without_an_effect_is_never_taken_for_a_failure() {
     let t = TestApp::new().await;
     let a = t.seller("A", "DE", "EUR", "manual").await;
@@ -381,7 +397,7 @@ async fn two_workers_and_a_client_that_hangs_up_share_the_work_without_doubling_
         async move {
             let key = format!("crowd-{number}");
             let request = t.post("/v1/payments", &key, body);
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 request.await.expect(201);
             } else {
                 // The client goes away; what it asked for goes on.

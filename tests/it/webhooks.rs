@@ -1,7 +1,7 @@
 //! Webhooks: once, in any order, before and after the API's answer; forged, foreign, unknown and poisonous ones.
 
 use partita::platforms::{self, Mode};
-use partita_simulator::FaultKind;
+use partita_simulator::{Fault, FaultKind};
 use partita_webhooks::WebhookSecret;
 use partita_webhooks::endpoint::EndpointKind;
 use serde_json::{Value, json};
@@ -260,6 +260,26 @@ async fn a_poisonous_event_is_set_aside_and_the_others_are_applied() {
     // The euro is nobody's and stays a break of the reconciliation.
     assert!(t.reconcile().await.breaks > 0);
     t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_provider_puts_events_off_and_gives_none_up() {
+    let t = TestApp::new().await;
+    let body = json!({"reference": "float", "amount": 100_00, "currency": "EUR"});
+    let top_up = t.post("/v1/top_ups", "float", body).await.expect(201);
+    let kind = FaultKind::RateLimited;
+    t.control.plan_fault(Fault { kind, method: "GET".to_owned(), path: "/v1/".to_owned(), times: u32::MAX });
+    for _ in 0..15 {
+        t.advance(61).await;
+    }
+    let path = format!("/v1/top_ups/{}", text(&top_up["id"]));
+    assert_eq!(t.get(&path).await["status"], "pending", "nobody could look");
+    assert_eq!(t.count("select count(*) from inbox_events where state = 'quarantined'").await, 0);
+    assert!(t.count("select count(*) from inbox_events where state in ('received', 'parked')").await > 0);
+    t.control.clear_faults();
+    t.advance(3_600).await;
+    assert_eq!(t.get(&path).await["status"], "succeeded");
+    t.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

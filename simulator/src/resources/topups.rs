@@ -35,7 +35,7 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
         "expected_availability_date": start_of_day(arrives),
         "failure_code": null,
         "failure_message": null,
-        "initiated_by": "api_request",
+        "initiated_by": "user",
         "livemode": false,
         "metadata": metadata,
         "source": bank_source(&currency, cx.now),
