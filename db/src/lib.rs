@@ -58,6 +58,8 @@ impl Db {
     /// step around row-level security or the append-only grants.
     pub async fn connect(options: &DbOptions) -> Result<Self, DbError> {
         let connect = options.connect_options()?;
+        // A pool tries until its time is over and then says only that: one plain connection tells why there is none.
+        sqlx::PgConnection::connect_with(&connect).await?.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)

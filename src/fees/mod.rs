@@ -15,7 +15,7 @@ pub use store::{find, find_default, list};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::id::FeePolicyId;
-use crate::idempotency::{self, Begun, Claim};
+use crate::idempotency::{self, Begun, ClaimError};
 
 /// A policy with its newest version.
 #[derive(Debug, Clone)]
@@ -60,9 +60,9 @@ pub enum FeeError {
     /// Another policy has the reference.
     #[error("a fee policy with this reference exists")]
     ReferenceTaken,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// A minimum above its maximum.
     #[error("the minimum for {currency} is above its maximum")]
     MinimumAboveMaximum {
@@ -92,11 +92,8 @@ pub async fn create(
             let (input, request) = (input.clone(), request.clone());
             Box::pin(async move {
                 if let Some(request) = &request {
-                    match idempotency::claim(tx, request, now).await? {
-                        Claim::Fresh => {}
-                        Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                        Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                        Claim::Mismatch => return Err(FeeError::KeyReused),
+                    if let Some(earlier) = idempotency::claim(tx, request, now).await? {
+                        return Ok(earlier);
                     }
                 }
                 let id = FeePolicyId::new();

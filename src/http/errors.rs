@@ -9,6 +9,7 @@ use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
 use crate::events::ApplyError;
 use crate::fees::FeeError;
+use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
 use crate::payments::PaymentError;
 use crate::payouts::PayoutError;
@@ -92,7 +93,7 @@ impl From<SellerError> for Problem {
             SellerError::NotFound => Self::not_found("seller"),
             SellerError::LinkNotFound => Self::not_found("onboarding link"),
             SellerError::ReferenceTaken => reference_taken("seller"),
-            SellerError::KeyReused => idempotency::reused(),
+            SellerError::Claim(error) => error.into(),
             SellerError::NoAccount => conflict(
                 "The provider has not opened the seller's account yet. Try again when the seller shows provider.id."
                     .to_owned(),
@@ -114,7 +115,7 @@ impl From<FeeError> for Problem {
         match error {
             FeeError::NotFound => Self::not_found("fee policy"),
             FeeError::ReferenceTaken => reference_taken("fee policy"),
-            FeeError::KeyReused => idempotency::reused(),
+            FeeError::Claim(error) => error.into(),
             FeeError::MinimumAboveMaximum { ref currency } => field(
                 &["amounts", currency, "minimum"],
                 &problem_types::OUT_OF_RANGE,
@@ -125,12 +126,21 @@ impl From<FeeError> for Problem {
     }
 }
 
+impl From<ClaimError> for Problem {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Reused => idempotency::reused(),
+            ClaimError::Db(error) => error.into(),
+        }
+    }
+}
+
 impl From<PaymentError> for Problem {
     fn from(error: PaymentError) -> Self {
         match error {
             PaymentError::NotFound => Self::not_found("payment"),
             PaymentError::ReferenceTaken => reference_taken("payment"),
-            PaymentError::KeyReused => idempotency::reused(),
+            PaymentError::Claim(error) => error.into(),
             PaymentError::WrongSum { .. } => field(&["amount"], &problem_types::SUM_MISMATCH, error.to_string()),
             PaymentError::UnknownSeller { line } => {
                 line_field(line, "seller", &problem_types::UNKNOWN_REFERENCE, "there is no such seller")
@@ -176,7 +186,7 @@ impl From<RefundError> for Problem {
                 field(&["payment"], &problem_types::UNKNOWN_REFERENCE, "there is no such payment")
             }
             RefundError::ReferenceTaken => reference_taken("refund"),
-            RefundError::KeyReused => idempotency::reused(),
+            RefundError::Claim(error) => error.into(),
             RefundError::WrongState { .. } | RefundError::NothingLeft => conflict(sentence(&error)),
             RefundError::MoreThanLeft { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
             RefundError::MoreThanLeftOfLine { index, .. } => {
@@ -220,7 +230,7 @@ impl From<TopUpError> for Problem {
         match error {
             TopUpError::NotFound => Self::not_found("top-up"),
             TopUpError::ReferenceTaken => reference_taken("top-up"),
-            TopUpError::KeyReused => idempotency::reused(),
+            TopUpError::Claim(error) => error.into(),
             TopUpError::Contradiction(_) | TopUpError::Incomplete(_) => Self::internal(&error),
             TopUpError::Prepare(error) => error.into(),
             TopUpError::Provider(error) => error.into(),

@@ -25,11 +25,9 @@ pub struct StoredAnswer {
     pub body: Vec<u8>,
 }
 
-/// What a claim found.
+/// What stands under a key.
 #[derive(Debug, Clone)]
-pub enum Claim {
-    /// The key is ours now.
-    Fresh,
+enum Claim {
     /// The same request was answered.
     Answered(StoredAnswer),
     /// The same request made this object and was not answered yet: it is in flight, or its process died.
@@ -52,15 +50,35 @@ pub enum Begun<T> {
     Answered(StoredAnswer),
 }
 
-/// Claims the key, waiting for a transaction that claims it at the same time.
+/// Why a key cannot be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// It was used with another request.
+    #[error("the idempotency key was used with another request")]
+    Reused,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Claims the key, waiting for a transaction that claims it at the same time. None: the key is ours now, and the request
+/// is to be carried out; otherwise an earlier one with the same key was.
 ///
 /// # Errors
-/// What the database says.
-pub async fn claim(tx: &mut Tx, request: &Request, now: jiff::Timestamp) -> Result<Claim, DbError> {
+/// [`ClaimError`].
+pub async fn claim<T: From<Uuid>>(
+    tx: &mut Tx,
+    request: &Request,
+    now: jiff::Timestamp,
+) -> Result<Option<Begun<T>>, ClaimError> {
     if store::insert(tx, request, now).await? {
-        return Ok(Claim::Fresh);
+        return Ok(None);
     }
-    store::find(tx, request).await
+    match store::find(tx, request).await? {
+        Claim::Answered(answer) => Ok(Some(Begun::Answered(answer))),
+        Claim::Open { object_id } => Ok(Some(Begun::Resumed(object_id.into()))),
+        Claim::Mismatch => Err(ClaimError::Reused),
+    }
 }
 
 /// Ties the claimed key to the object that the request makes, in the same transaction.

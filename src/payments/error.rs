@@ -4,6 +4,7 @@ use partita_provider::{Currency, PrepareError};
 
 use super::PaymentStatus;
 use crate::app::ProviderSetupError;
+use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
 
 /// Why something cannot be done with a payment.
@@ -15,9 +16,9 @@ pub enum PaymentError {
     /// Another payment has the reference.
     #[error("a payment with this reference exists")]
     ReferenceTaken,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// Lines and taxes do not make the amount.
     #[error("lines and taxes sum to {sum}, not to {amount}")]
     WrongSum {

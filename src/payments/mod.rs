@@ -34,7 +34,7 @@ use crate::app::App;
 use crate::chart::SellerNumber;
 use crate::fees::{self, FeePolicy};
 use crate::id::{FeePolicyId, OperationId, PaymentId, SellerId};
-use crate::idempotency::{self, Begun, Claim};
+use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::sellers::{self, Seller};
@@ -242,11 +242,8 @@ pub async fn create(
             let (app, input, provider, request) =
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                match idempotency::claim(tx, &request, now).await? {
-                    Claim::Fresh => {}
-                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                    Claim::Mismatch => return Err(PaymentError::KeyReused),
+                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                    return Ok(earlier);
                 }
                 let sellers = sellers_of(tx, &input).await?;
                 let policies = policies_of(tx, &input).await?;
@@ -301,11 +298,8 @@ pub async fn cancel(
         .run_tx("cancel payment", Scope::Book(book), move |tx| {
             let (app, provider, request) = (Arc::clone(&app_in), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                match idempotency::claim(tx, &request, now).await? {
-                    Claim::Fresh => {}
-                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                    Claim::Mismatch => return Err(PaymentError::KeyReused),
+                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                    return Ok(earlier);
                 }
                 let payment = store::find_for_update(tx, id).await?.ok_or(PaymentError::NotFound)?;
                 let provider_payment = match (payment.status, payment.provider_payment) {

@@ -2,6 +2,7 @@ use partita_db::DbError;
 use partita_provider::PrepareError;
 
 use crate::app::ProviderSetupError;
+use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
 use crate::payments::PaymentStatus;
 use crate::transfers::TransferError;
@@ -18,9 +19,9 @@ pub enum RefundError {
     /// Another refund has the reference.
     #[error("a refund with this reference exists")]
     ReferenceTaken,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// Only what was charged can be given back.
     #[error("a payment that is {} cannot be refunded", .status.as_str())]
     WrongState {

@@ -26,7 +26,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::Kind;
 use crate::id::{OperationId, PaymentId, RefundId};
-use crate::idempotency::{self, Begun, Claim};
+use crate::idempotency::{self, Begun};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
@@ -158,11 +158,8 @@ pub async fn create(
             let (app, input, provider, request) =
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                match idempotency::claim(tx, &request, now).await? {
-                    Claim::Fresh => {}
-                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                    Claim::Mismatch => return Err(RefundError::KeyReused),
+                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                    return Ok(earlier);
                 }
                 let payment =
                     payments::find_for_update(tx, input.payment).await?.ok_or(RefundError::PaymentNotFound)?;

@@ -3,6 +3,7 @@ use partita_ledger::LedgerError;
 use partita_provider::PrepareError;
 
 use crate::app::ProviderSetupError;
+use crate::idempotency::ClaimError;
 
 /// Why something cannot be done with a seller.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +14,9 @@ pub enum SellerError {
     /// Another seller has the reference.
     #[error("a seller with this reference exists")]
     ReferenceTaken,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The provider names another account for the seller than the one that is stored.
     #[error("the provider names another account for this seller")]
     OtherAccount,

@@ -24,7 +24,7 @@ use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::{Chart, SellerNumber};
 use crate::id::{OperationId, SellerId};
-use crate::idempotency::{self, Begun, Claim};
+use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 
@@ -137,11 +137,8 @@ pub async fn create(
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
                 if let Some(request) = &request {
-                    match idempotency::claim(tx, request, now).await? {
-                        Claim::Fresh => {}
-                        Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                        Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                        Claim::Mismatch => return Err(SellerError::KeyReused),
+                    if let Some(earlier) = idempotency::claim(tx, request, now).await? {
+                        return Ok(earlier);
                     }
                 }
                 let id = SellerId::new();

@@ -19,7 +19,7 @@ use crate::actor::Actor;
 use crate::app::{App, ProviderSetupError};
 use crate::chart::{Chart, Kind, PlatformAccount};
 use crate::id::{OperationId, TopUpId};
-use crate::idempotency::{self, Begun, Claim};
+use crate::idempotency::{self, Begun, ClaimError};
 use crate::journal::{Entry, Journal, JournalError, Record};
 use crate::operations::{self, FirstTry, NewOperation, Operation, Target};
 use crate::outbox::{self, Change};
@@ -113,9 +113,9 @@ pub enum TopUpError {
     /// Another top-up has the reference.
     #[error("a top-up with this reference exists")]
     ReferenceTaken,
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The provider's object contradicts ours: nothing is booked, a person has to look.
     #[error("the provider's object contradicts the top-up: {0}")]
     Contradiction(String),
@@ -158,11 +158,8 @@ pub async fn create(
             let (app, input, provider, request) =
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                match idempotency::claim(tx, &request, now).await? {
-                    Claim::Fresh => {}
-                    Claim::Answered(answer) => return Ok(Begun::Answered(answer)),
-                    Claim::Open { object_id } => return Ok(Begun::Resumed(object_id.into())),
-                    Claim::Mismatch => return Err(TopUpError::KeyReused),
+                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                    return Ok(earlier);
                 }
                 let (id, operation_id) = (TopUpId::new(), OperationId::new());
                 let key = app.keys.next(tx).await?;

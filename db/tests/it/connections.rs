@@ -164,3 +164,20 @@ async fn the_session_is_set_up_as_the_documents_say() {
         .expect("read");
     assert_eq!(settings, ["10s", "UTC", "partita", "read committed", "5s", "2s", "7"]);
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_as_that_and_not_as_a_full_pool() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let url = format!("postgres://partita_app:secret@127.0.0.1:{port}/partita");
+    let error = partita_db::Db::connect(&partita_db::DbOptions::new(url)).await.expect_err("nobody listens");
+    let mut told = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause {
+        told = format!("{told}: {next}");
+        cause = next.source();
+    }
+    assert!(told.contains("refused"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+}

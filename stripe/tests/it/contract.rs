@@ -236,7 +236,7 @@ fn each_command_says_exactly_this() {
         (
             "/v1/payment_intents",
             "amount=12345; automatic_payment_methods[allow_redirects]=never; \
-          automatic_payment_methods[enabled]=true; confirm=true; currency=eur; description=Order 7; \
+          automatic_payment_methods[enabled]=true; capture_method=automatic; confirm=true; currency=eur; description=Order 7; \
           expand[0]=latest_charge.balance_transaction; $M; payment_method=pm_card_visa; transfer_group=pay_1",
         ),
         ("/v1/payment_intents/pi_1/cancel", "expand[0]=latest_charge.balance_transaction"),
