@@ -91,10 +91,10 @@ pub async fn create(
         .run_tx("create fee policy", Scope::Book(book), move |tx| {
             let (input, request) = (input.clone(), request.clone());
             Box::pin(async move {
-                if let Some(request) = &request {
-                    if let Some(earlier) = idempotency::claim(tx, request, now).await? {
-                        return Ok(earlier);
-                    }
+                if let Some(request) = &request
+                    && let Some(earlier) = idempotency::claim(tx, request, now).await?
+                {
+                    return Ok(earlier);
                 }
                 let id = FeePolicyId::new();
                 if input.is_default {

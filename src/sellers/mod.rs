@@ -136,10 +136,10 @@ pub async fn create(
             let (app, input, provider, request) =
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                if let Some(request) = &request {
-                    if let Some(earlier) = idempotency::claim(tx, request, now).await? {
-                        return Ok(earlier);
-                    }
+                if let Some(request) = &request
+                    && let Some(earlier) = idempotency::claim(tx, request, now).await?
+                {
+                    return Ok(earlier);
                 }
                 let id = SellerId::new();
                 let operation_id = OperationId::new();
