@@ -42,6 +42,19 @@ impl Command {
             Self::CreateTopUp(_) => "create_top_up",
         }
     }
+
+    /// What the provider keeps with the object; none for commands whose request takes none.
+    pub fn metadata(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::CreateAccount(c) => Some(&c.metadata),
+            Self::CreatePayment(c) => Some(&c.metadata),
+            Self::CreateTransfer(c) => Some(&c.metadata),
+            Self::CreateReversal(c) => Some(&c.metadata),
+            Self::CreateRefund(c) => Some(&c.metadata),
+            Self::CreateTopUp(c) => Some(&c.metadata),
+            Self::CreateAccountLink(_) | Self::CancelPayment(_) => None,
+        }
+    }
 }
 
 /// Who pays a connected account out to its bank.

@@ -2,7 +2,8 @@
 //!
 //! Two steps, so that what was intended and what came back are both rows: [`Provider::prepare`] turns a [`Command`]
 //! into bytes that are stored, [`Provider::submit`] sends stored bytes under a stored key and sorts the answer into an
-//! [`Outcome`]. Everything a provider ever tells us, by answer, by webhook or by list, arrives as a [`ProviderObject`].
+//! [`Outcome`]. Where the answer was lost and the key is too old to be sent again, [`Provider::look_up`] finds what the
+//! command made, by the operation's mark in the object's metadata. Everything a provider ever tells us, by answer, by webhook or by list, arrives as a [`ProviderObject`].
 //!
 //! This crate depends on nothing else of Partita's and knows no provider by name.
 
@@ -25,6 +26,6 @@ pub use object::{
     PayoutStatus, ProviderObject, Refund, RefundStatus, Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
 };
 pub use port::{
-    Event, FetchError, Lookup, Outcome, Page, PageRequest, PrepareError, PreparedRequest, Provider, RawAnswer, Refusal,
-    Submission,
+    Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page, PageRequest, PrepareError,
+    PreparedRequest, Provider, RawAnswer, Refusal, Search, Submission,
 };

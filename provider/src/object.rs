@@ -198,6 +198,8 @@ pub struct Refund {
     pub payment: Option<String>,
     /// The movement on the platform's balance; none while it waits.
     pub balance_transaction: Option<BalanceTransaction>,
+    /// The movement that gave it back after a failure; none when it failed before its money had left.
+    pub failure_transaction: Option<BalanceTransaction>,
     /// Why it failed.
     pub failure_reason: Option<String>,
     /// What was kept with the object.

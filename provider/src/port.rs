@@ -131,6 +131,73 @@ pub struct Page<T> {
     pub has_more: bool,
 }
 
+/// A stored command whose outcome nobody knows, and what to recognise its object by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// The command, as it was stored.
+    pub command: Command,
+    /// The key of the command's metadata whose value names the operation, and no other.
+    pub marker: String,
+    /// When it was first sent; seconds. The provider's clock may differ, so that a margin is taken.
+    pub sent_from: i64,
+    /// When it was last sent; seconds. None: perhaps just now.
+    pub sent_until: Option<i64>,
+}
+
+impl Search {
+    /// The value that only the sought object carries under [`Search::marker`]; none for commands without metadata.
+    pub fn marker_value(&self) -> Option<&str> {
+        self.command.metadata()?.get(&self.marker).map(String::as_str)
+    }
+}
+
+/// What a [`Search`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookedUp {
+    /// The one object that carries the marker, as it is now. Whether it is what was asked for (amount, currency), the
+    /// one who takes it compares, as with every object.
+    Found(Box<ProviderObject>),
+    /// Everything was looked through, and no object carries the marker now. What was sent a moment ago may still
+    /// appear: one absence settles nothing.
+    Absent,
+    /// The provider offers no complete way to look, or there was too much to look through.
+    CannotTell {
+        /// Why, for a person.
+        why: String,
+    },
+    /// Several objects carry a marker that only one may: the command had its effect more than once.
+    Contradiction {
+        /// Their ids, sorted.
+        objects: Vec<String>,
+    },
+}
+
+/// Which of the provider's own events to list: what webhooks should have brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// The connected account whose events are meant, none for the platform's own.
+    pub account: Option<String>,
+    /// The provider's words for what happened; empty means all. Providers limit their number (Stripe: 20).
+    pub kinds: Vec<String>,
+    /// Only what happened at this second or later.
+    pub created_from: Option<i64>,
+    /// Only what happened at this second or earlier.
+    pub created_until: Option<i64>,
+    /// The last id of the page before.
+    pub after: Option<String>,
+    /// At most so many, 1 to 100.
+    pub limit: u8,
+}
+
+/// An event of a list, with the bytes that its webhook would have brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedEvent {
+    /// What [`Provider::read_event`] makes of the bytes.
+    pub event: Event,
+    /// To be stored as if delivered. Not signed: it came over our own connection.
+    pub body: Vec<u8>,
+}
+
 /// A verified event. What it carries is a hint of what to read, never the truth about money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -203,6 +270,12 @@ pub trait Provider: Send + Sync + 'static {
     /// [`FetchError`].
     async fn fetch(&self, lookup: &Lookup) -> Result<ProviderObject, FetchError>;
 
+    /// Looks for the object of a command whose outcome nobody knows. Reads only.
+    ///
+    /// # Errors
+    /// [`FetchError`], when the provider could not be asked to the end: then nothing is known.
+    async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError>;
+
     /// Reads one balance transaction of the platform or a connected account.
     ///
     /// # Errors
@@ -224,6 +297,12 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// [`FetchError`].
     async fn balance(&self, account: Option<&str>) -> Result<Balance, FetchError>;
+
+    /// Lists events, newest first. Providers forget them after some time (Stripe: 30 days).
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    async fn events(&self, query: &EventQuery) -> Result<Page<ListedEvent>, FetchError>;
 
     /// Reads a webhook's body, whose signature has been verified.
     ///

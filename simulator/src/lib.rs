@@ -49,6 +49,7 @@ mod params;
 mod pipeline;
 mod resources;
 mod routes;
+mod search;
 mod server;
 mod settings;
 mod store;

@@ -6,7 +6,7 @@ use crate::resources::{
     account_links, accounts, balance_transactions, charges, payment_intents, payouts, refunds, reversals, topups,
     transfers,
 };
-use crate::{books, events};
+use crate::{books, events, search};
 
 /// An endpoint with the ids of its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(crate) enum Call {
     PaymentIntentConfirm(String),
     PaymentIntentCancel(String),
     PaymentIntentList,
+    PaymentIntentSearch,
     PaymentMethodRetrieve(String),
     PayoutCreate,
     PayoutRetrieve(String),
@@ -68,6 +69,7 @@ pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
         ("GET", ["events", event]) => Call::EventRetrieve(id(event)),
         ("POST", ["payment_intents"]) => Call::PaymentIntentCreate,
         ("GET", ["payment_intents"]) => Call::PaymentIntentList,
+        ("GET", ["payment_intents", "search"]) => Call::PaymentIntentSearch,
         ("GET", ["payment_intents", intent]) => Call::PaymentIntentRetrieve(id(intent)),
         ("POST", ["payment_intents", intent, "confirm"]) => Call::PaymentIntentConfirm(id(intent)),
         ("POST", ["payment_intents", intent, "cancel"]) => Call::PaymentIntentCancel(id(intent)),
@@ -116,6 +118,7 @@ pub(crate) async fn call(cx: &mut Cx, call: &Call, params: Params) -> Answer {
         Call::PaymentIntentConfirm(id) => payment_intents::confirm(cx, id, params).await,
         Call::PaymentIntentCancel(id) => payment_intents::cancel(cx, id, params).await,
         Call::PaymentIntentList => payment_intents::index(cx, params).await,
+        Call::PaymentIntentSearch => search::objects(cx, params, "payment_intent", "/v1/payment_intents/search").await,
         Call::PaymentMethodRetrieve(id) => payment_intents::payment_method(cx, id, params).await,
         Call::PayoutCreate => payouts::create(cx, params).await,
         Call::PayoutRetrieve(id) => payouts::retrieve(cx, id, params).await,

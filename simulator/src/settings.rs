@@ -61,6 +61,8 @@ pub struct Settings {
     pub payout_arrival_days: u32,
     /// Seconds that an account link can be opened for.
     pub account_link_seconds: u32,
+    /// Seconds until a new object can be searched for.
+    pub search_lag_seconds: u32,
     /// See [`RefundWhenShort`].
     pub refund_when_short: RefundWhenShort,
     /// See [`ReversalWhenShort`].
@@ -78,6 +80,7 @@ impl Default for Settings {
             payout_submit_seconds: 3_600,
             payout_arrival_days: 2,
             account_link_seconds: 300,
+            search_lag_seconds: 60,
             refund_when_short: RefundWhenShort::Pending,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
         }

@@ -1,12 +1,13 @@
 //! [`Stripe`]: the port's functions put together from the pure parts and the transport.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use partita_provider::{
-    Balance, BalanceTransaction, Command, Event, FetchError, Lookup, Outcome, Page, PageRequest, PrepareError,
-    PreparedRequest, Provider, ProviderObject, Submission,
+    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page,
+    PageRequest, PaymentStatus, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -17,7 +18,7 @@ use crate::objects::{self, parse};
 use crate::read::{self, Plan, Read};
 use crate::resource::Resource;
 use crate::transport::{Answer, Exchange, Outgoing, Transport};
-use crate::{event, outcome, prepare};
+use crate::{event, look_up, outcome, prepare};
 
 /// The version of Stripe's API that is spoken: the one that the pinned async-stripe crates were generated from.
 /// Webhook endpoints are to be created with the same.
@@ -115,6 +116,52 @@ impl Stripe {
     async fn object(&self, read: &Read, resource: Resource) -> Result<ProviderObject, FetchError> {
         resource.read(&self.get(read).await?.body)
     }
+
+    /// Whether a payment was given up.
+    async fn cancelled(&self, lookup: &Lookup) -> Result<LookedUp, FetchError> {
+        match self.fetch(lookup).await? {
+            ProviderObject::Payment(payment) if payment.status == PaymentStatus::Canceled => {
+                Ok(LookedUp::Found(Box::new(ProviderObject::Payment(payment))))
+            }
+            _ => Ok(LookedUp::Absent),
+        }
+    }
+
+    /// The ids of the objects that carry the marker, and whether all that could were looked at.
+    async fn marked(&self, search: &Search, value: &str) -> Result<(BTreeSet<String>, bool), FetchError> {
+        let (mut marked, mut after) = (BTreeSet::new(), None);
+        for _ in 0..look_up::MOST_PAGES {
+            let Some(read) = look_up::page(search, after.as_deref())? else { return Ok((marked, false)) };
+            let page = look_up::listed(&self.get(&read).await?.body, &search.marker, value)?;
+            marked.extend(page.marked);
+            after = page.next;
+            if after.is_none() {
+                return Ok((marked, true));
+            }
+        }
+        Ok((marked, false))
+    }
+
+    /// What Stripe's search index shows. Not every account may search (<https://docs.stripe.com/search>): a refusal
+    /// shows nothing, and the list says the rest.
+    async fn searched(&self, marker: &str, value: &str) -> Result<Vec<String>, FetchError> {
+        match self.get(&look_up::search(marker, value)).await {
+            Ok(answer) => Ok(look_up::listed(&answer.body, marker, value)?.marked),
+            Err(FetchError::Refused(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// That Stripe does not know what a command is about (the payment to refund, the transfer to take back) must not pass
+/// for the absence of what the command makes.
+fn known_parent(looked: Result<LookedUp, FetchError>) -> Result<LookedUp, FetchError> {
+    match looked {
+        Err(FetchError::NotFound) => {
+            Ok(LookedUp::CannotTell { why: "Stripe does not know the object that the command is about".to_owned() })
+        }
+        other => other,
+    }
 }
 
 fn without_credentials(address: &Url) -> Url {
@@ -186,6 +233,29 @@ impl Provider for Stripe {
         }
     }
 
+    async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError> {
+        let (value, searchable) = match look_up::plan(search) {
+            look_up::Plan::Nowhere(why) => return Ok(LookedUp::CannotTell { why: why.to_owned() }),
+            look_up::Plan::Cancelled(lookup) => return known_parent(self.cancelled(&lookup).await),
+            look_up::Plan::Listed { value, searchable } => (value, searchable),
+        };
+        let (mut marked, complete) = match self.marked(search, &value).await {
+            Err(error) => return known_parent(Err(error)),
+            Ok(marked) => marked,
+        };
+        if searchable {
+            marked.extend(self.searched(&search.marker, &value).await?);
+        }
+        let id = match look_up::verdict(marked, complete) {
+            Ok(id) => id,
+            Err(looked_up) => return Ok(looked_up),
+        };
+        let Some(lookup) = look_up::found(&search.command, id) else {
+            return Ok(LookedUp::CannotTell { why: "what was found cannot be read".to_owned() });
+        };
+        Ok(LookedUp::Found(Box::new(self.fetch(&lookup).await?)))
+    }
+
     async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError> {
         let answer = self.get(&read::balance_transaction(account, id)?).await?;
         objects::balance_transaction(&parse("balance transaction", &answer.body)?)
@@ -206,6 +276,10 @@ impl Provider for Stripe {
     async fn balance(&self, account: Option<&str>) -> Result<Balance, FetchError> {
         let answer = self.get(&read::balance(account)).await?;
         objects::balance(&parse("balance", &answer.body)?)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<ListedEvent>, FetchError> {
+        event::list(&self.get(&read::events(query)).await?.body, query.account.as_deref())
     }
 
     fn read_event(&self, body: &[u8]) -> Result<Event, FetchError> {

@@ -3,8 +3,10 @@
 //! Read leniently and not through async-stripe's types, which refuse a known event whose object lacks a field, and
 //! every event of Stripe's v2 namespace: an event that was verified must never be lost for its shape.
 
-use partita_provider::{Event, FetchError, Lookup};
+use partita_provider::{Event, FetchError, ListedEvent, Lookup, Page};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::resource::is_id;
 
@@ -26,6 +28,40 @@ pub(crate) fn read(body: &[u8]) -> Result<Event, FetchError> {
         concerns: event.pointer("/data/object").and_then(|object| concerns(account.as_deref(), object)),
         account,
     })
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    object: &'a str,
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    has_more: bool,
+}
+
+/// Reads a page of events that `account` had; the platform's own when none is named. Each keeps its bytes as they came,
+/// except that a connected account's event which does not name its account, as its webhook would have, is given the name.
+///
+/// # Errors
+/// [`FetchError::Unreadable`] when it is not a list of events.
+pub(crate) fn list(body: &[u8], account: Option<&str>) -> Result<Page<ListedEvent>, FetchError> {
+    let unreadable = |error| FetchError::Unreadable(format!("list of events: {error}"));
+    let list: List<'_> = serde_json::from_slice(body).map_err(|error| unreadable(error.to_string()))?;
+    if list.object != "list" {
+        return Err(unreadable(format!("it says that it is a {:?}", list.object)));
+    }
+    let data = list.data.into_iter().map(|raw| listed(raw.get(), account)).collect::<Result<_, _>>()?;
+    Ok(Page { data, has_more: list.has_more })
+}
+
+fn listed(raw: &str, account: Option<&str>) -> Result<ListedEvent, FetchError> {
+    let event = read(raw.as_bytes())?;
+    let (Some(account), None) = (account, &event.account) else {
+        return Ok(ListedEvent { event, body: raw.as_bytes().to_vec() });
+    };
+    let mut named: Value = serde_json::from_str(raw).expect("read above");
+    named["account"] = account.into();
+    let body = named.to_string().into_bytes();
+    Ok(ListedEvent { event: read(&body)?, body })
 }
 
 /// What to read. Told by the object, not by the event's name: every event carries its object, and a name that Stripe
@@ -123,6 +159,35 @@ mod tests {
     fn an_id_that_is_none_leads_nowhere() {
         assert_eq!(concerned(None, &json!({"object": "refund", "id": "../accounts"})), None);
         assert_eq!(concerned(None, &json!({"object": "refund", "id": 7})), None);
+    }
+
+    #[test]
+    fn a_listed_event_keeps_its_bytes_and_gets_its_account() {
+        let raw = r#"{ "id":"evt_1",  "type":"payout.paid", "amount":1.10, "data":{"object":{"object":"payout","id":"po_1"}} }"#;
+        let body = format!(r#"{{"object":"list","has_more":true,"data":[{raw}]}}"#);
+        let own = list(body.as_bytes(), None).expect("a list");
+        assert!(own.has_more);
+        assert_eq!((own.data[0].body.as_slice(), own.data[0].event.account.as_deref()), (raw.as_bytes(), None));
+        let theirs = list(body.as_bytes(), Some("acct_1")).expect("a list");
+        assert_eq!(theirs.data[0].event, read(&theirs.data[0].body).expect("as if delivered"));
+        let payout = Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() };
+        assert_eq!(theirs.data[0].event.concerns, Some(payout));
+        let named = body.replace(r#""id":"evt_1","#, r#""account":"acct_2","id":"evt_1","#);
+        let kept = list(named.as_bytes(), Some("acct_1")).expect("a list");
+        assert_eq!(kept.data[0].event.account.as_deref(), Some("acct_2"), "what is said is not overwritten");
+    }
+
+    #[test]
+    fn what_is_no_list_of_events_is_unreadable() {
+        for bad in [
+            &b"{}"[..],
+            b"[]",
+            br#"{"object":"event","data":[],"has_more":false}"#,
+            br#"{"object":"list","data":[]}"#,
+            br#"{"object":"list","data":[{"id":"evt_1"}],"has_more":false}"#,
+        ] {
+            assert!(matches!(list(bad, None), Err(FetchError::Unreadable(_))), "{}", String::from_utf8_lossy(bad));
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod adapter;
 mod amount;
 mod event;
+mod look_up;
 mod objects;
 mod outcome;
 mod prepare;

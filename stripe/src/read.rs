@@ -1,12 +1,14 @@
 //! Reads as requests: which address, which expansions, for which connected account.
 
-use partita_provider::{FetchError, Lookup, PageRequest};
+use partita_provider::{EventQuery, FetchError, Lookup, PageRequest};
 use stripe_client_core::{RequestBuilder, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
 use stripe_core::payment_intent as intents;
-use stripe_core::{balance, balance_transaction, charge as charges, payout as payouts, refund as refunds};
-use stripe_types::RangeQueryTs;
+use stripe_core::{
+    balance, balance_transaction, charge as charges, event as events, payout as payouts, refund as refunds,
+};
+use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
 use crate::objects::expand;
 use crate::resource::{Resource, is_id};
@@ -23,7 +25,7 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    fn of(request: RequestBuilder, account: Option<&str>) -> Self {
+    pub(crate) fn of(request: RequestBuilder, account: Option<&str>) -> Self {
         Self {
             path: format!("/v1{}", request.path),
             query: request.query.unwrap_or_default(),
@@ -106,11 +108,31 @@ pub(crate) fn balance_transactions(account: Option<&str>, page: &PageRequest) ->
     Read::of(request.build(), account)
 }
 
+/// How to read a page of events.
+pub(crate) fn events(query: &EventQuery) -> Read {
+    let mut request = events::ListEvent::new().limit(i64::from(query.limit.clamp(1, 100)));
+    if let Some(after) = &query.after {
+        request = request.starting_after(after.clone());
+    }
+    if query.created_from.is_some() || query.created_until.is_some() {
+        let bounds = RangeBoundsTs { gte: query.created_from, lte: query.created_until, ..RangeBoundsTs::default() };
+        request = request.created(RangeQueryTs::Bounds(bounds));
+    }
+    if !query.kinds.is_empty() {
+        request = request.types(query.kinds.clone());
+    }
+    Read::of(request.build(), query.account.as_deref())
+}
+
 /// How to read a balance.
 pub(crate) fn balance(account: Option<&str>) -> Read {
     Read::of(balance::RetrieveForMyAccountBalance::new().build(), account)
 }
 
-fn checked(id: &str) -> Result<&str, FetchError> {
+/// An id that may stand in a path.
+///
+/// # Errors
+/// [`FetchError::Unreadable`] when it is none.
+pub(crate) fn checked(id: &str) -> Result<&str, FetchError> {
     if is_id(id) { Ok(id) } else { Err(FetchError::Unreadable(format!("{id:?} is not an id of Stripe's"))) }
 }

@@ -5,7 +5,7 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 16] = [
     "v1",
     "accounts",
     "account_links",
@@ -13,10 +13,12 @@ const WORDS: [&str; 14] = [
     "balance_transactions",
     "cancel",
     "charges",
+    "events",
     "payment_intents",
     "payouts",
     "refunds",
     "reversals",
+    "search",
     "topups",
     "transfers",
     "",

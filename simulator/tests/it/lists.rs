@@ -74,3 +74,30 @@ async fn bad_pages_are_refused() {
     assert_eq!(both.status, 400);
     sim.finish().await;
 }
+
+#[tokio::test]
+async fn search_finds_by_metadata_what_the_index_has_caught_up_with() {
+    let sim = Sim::start().await;
+    let mut made = Vec::new();
+    for operation in ["op_1", "op_2", "op_1", "op_1"] {
+        let form = [("amount", "1200"), ("currency", "eur"), ("metadata[op_id]", operation)];
+        made.insert(0, sim.post("/v1/payment_intents", &form).await.ok().id().to_owned());
+        sim.control.advance(1).await.expect("time passes");
+    }
+    let search = |more: &str| format!("/v1/payment_intents/search?query=metadata['op_id']:'op_1'{more}");
+    assert_eq!(ids(&sim.get(&search("")).await.ok().body), Vec::<String>::new(), "the index lags");
+    sim.control.advance(57).await.expect("time passes");
+    assert_eq!(ids(&sim.get(&search("")).await.ok().body), [made[3].clone()]);
+    sim.control.advance(60).await.expect("time passes");
+    let first = sim.get(&search("&limit=2")).await.ok().body;
+    assert_eq!((&first["object"], &first["has_more"]), (&"search_result".into(), &true.into()));
+    assert_eq!(ids(&first), [made[0].clone(), made[1].clone()]);
+    let next = first["next_page"].as_str().expect("a page follows");
+    let second = sim.get(&search(&format!("&limit=2&page={next}"))).await.ok().body;
+    assert_eq!((ids(&second), &second["next_page"]), (vec![made[3].clone()], &serde_json::Value::Null));
+    let narrower = search(&format!(" AND created>={} AND status:'requires_payment_method'", START + 3));
+    assert_eq!(ids(&sim.get(&narrower).await.ok().body), [made[0].clone()]);
+    let refused = sim.get("/v1/payment_intents/search?query=colour:'red'").await;
+    assert_eq!(refused.error(), (400, "invalid_request_error", "", "query"));
+    sim.finish().await;
+}

@@ -4,8 +4,8 @@
 pub(crate) const PAYMENT: [&str; 1] = ["latest_charge.balance_transaction"];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
-/// A refund's movement.
-pub(crate) const REFUND: [&str; 1] = ["balance_transaction"];
+/// A refund's movement, and the one that gives it back.
+pub(crate) const REFUND: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A reversal's movements, on the platform's balance and on the connected account's.
 pub(crate) const REVERSAL: [&str; 2] = ["balance_transaction", "destination_payment_refund.balance_transaction"];
 /// A top-up's movement.

@@ -17,6 +17,7 @@ pub(crate) fn refund(theirs: &stripe_shared::Refund) -> Result<Refund, FetchErro
         amount: money(theirs.amount, &theirs.currency)?,
         payment: theirs.payment_intent.as_ref().map(|payment| payment.id().to_string()),
         balance_transaction: expanded(theirs.balance_transaction.as_ref())?,
+        failure_transaction: expanded(theirs.failure_balance_transaction.as_ref())?,
         failure_reason: theirs.failure_reason.clone(),
         metadata: theirs.metadata.as_ref().map(metadata).unwrap_or_default(),
     })

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use partita_provider::{Command, PageRequest, PrepareError, Provider as _};
+use partita_provider::{Command, EventQuery, PageRequest, PrepareError, Provider as _, Search};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -139,6 +139,9 @@ fn validate_object(
 async fn everything() -> Vec<Seen> {
     let fake = Fake::start(|seen| match seen.path.as_str() {
         "/v1/charges/ch_1" => Reply::json(200, &[], &example("charge", json!({"payment_intent": "pi_1"}))),
+        path if seen.method == "GET" && seen.query.contains("limit=") && !path.contains("balance") => {
+            Reply::json(200, &[], &json!({"object": "list", "data": [], "has_more": false}))
+        }
         _ => Reply::json(404, &[], &error("invalid_request_error", &json!("resource_missing"), json!({}))),
     })
     .await;
@@ -155,6 +158,20 @@ async fn everything() -> Vec<Seen> {
     let _ = stripe.balance_transactions(Some("acct_1"), &page).await;
     let _ = stripe.balance_transaction(Some("acct_1"), "txn_1").await;
     let _ = stripe.balance(Some("acct_1")).await;
+    for command in commands() {
+        let (sent_from, sent_until) = (1_700_000_000, Some(1_700_000_100));
+        let search = Search { command, marker: "op_id".into(), sent_from, sent_until };
+        let _ = stripe.look_up(&search).await;
+    }
+    let query = EventQuery {
+        account: Some("acct_1".into()),
+        kinds: vec!["payout.paid".into(), "account.updated".into()],
+        created_from: Some(1_700_000_000),
+        created_until: Some(1_700_000_100),
+        after: Some("evt_0".into()),
+        limit: 100,
+    };
+    let _ = stripe.events(&query).await;
     fake.seen()
 }
 
@@ -250,7 +267,10 @@ fn each_command_says_exactly_this() {
             "amount=200; expand[0]=balance_transaction; \
           expand[1]=destination_payment_refund.balance_transaction; $M",
         ),
-        ("/v1/refunds", "amount=300; expand[0]=balance_transaction; $M; payment_intent=pi_1"),
+        (
+            "/v1/refunds",
+            "amount=300; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M; payment_intent=pi_1",
+        ),
         ("/v1/topups", "amount=50000; currency=eur; description=Float; expand[0]=balance_transaction; $M"),
     ];
     let commands = commands();

@@ -3,8 +3,11 @@
 
 mod commands;
 mod contract;
+mod events;
+mod looking_up;
 mod objects;
 mod outcomes;
 mod simulator;
 mod support;
 mod telemetry;
+mod world;
