@@ -27,7 +27,7 @@ pub(crate) struct App {
     pub(crate) delivering: Mutex<()>,
     /// Held while what is due is done.
     pub(crate) doing: Mutex<()>,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Arc<Faults>,
     /// The platform's country.
     pub(crate) country: String,
     /// Whether the worker delivers webhooks as they fall due.
@@ -63,7 +63,7 @@ impl App {
             http: parts.http,
             delivering: Mutex::new(()),
             doing: Mutex::new(()),
-            faults: Faults::default(),
+            faults: Arc::default(),
             country: parts.country,
             background_webhooks: AtomicBool::new(parts.background_webhooks),
             wake: Notify::new(),
@@ -97,6 +97,7 @@ impl App {
             now: self.clock.now(),
             settings: self.settings(),
             endpoints: self.endpoints(),
+            faults: self.faults.clone(),
             base_url: self.base_url.clone(),
             request,
             events: Vec::new(),

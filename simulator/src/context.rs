@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::settings::Settings;
 use crate::webhooks::Endpoint;
 
@@ -40,6 +41,7 @@ pub(crate) struct Cx {
     pub(crate) now: i64,
     pub(crate) settings: Arc<Settings>,
     pub(crate) endpoints: Arc<Vec<Endpoint>>,
+    pub(crate) faults: Arc<Faults>,
     /// Where the hosted pages stand.
     pub(crate) base_url: Arc<str>,
     pub(crate) request: RequestInfo,

@@ -10,7 +10,6 @@ use crate::books::{self, BookBreak};
 use crate::clock::system_now;
 use crate::context::{Answer, Cx, RequestInfo};
 use crate::error::ApiError;
-use crate::faults::Fault;
 use crate::ids::{new_id, random_text};
 use crate::jobs;
 use crate::resources::accounts::{self, Details};
@@ -375,16 +374,6 @@ impl Control {
         jobs::run_due(&self.app).await?;
         self.app.wake.notify_one();
         Ok(answer)
-    }
-
-    /// Plans a fault.
-    pub fn plan_fault(&self, fault: Fault) {
-        self.app.faults.plan(fault);
-    }
-
-    /// Forgets the faults that have not struck.
-    pub fn clear_faults(&self) {
-        self.app.faults.clear();
     }
 
     /// Every request that changed something, oldest first.

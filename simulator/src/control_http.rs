@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::{Control, ControlError, NewEndpoint};
-use crate::faults::Fault;
+use crate::faults::{Fault, FaultPlan};
 use crate::settings::Settings;
 
 /// The routes.
@@ -33,6 +33,7 @@ pub(crate) fn routes(control: Control) -> Router {
         .route("/_control/refunds/{id}/fail", post(fail_refund))
         .route("/_control/topups/{id}/fail", post(fail_topup))
         .route("/_control/faults", post(plan_fault).delete(clear_faults))
+        .route("/_control/fault_plan", get(fault_plan).put(set_fault_plan).delete(clear_faults))
         .route("/_control/effects", get(effects))
         .route("/_control/books", get(books))
         .route("/_control/reset", post(reset))
@@ -194,6 +195,17 @@ async fn fail_topup(State(control): State<Control>, Path(id): Path<String>, Json
 async fn plan_fault(State(control): State<Control>, Json(fault): Json<Fault>) -> StatusCode {
     control.plan_fault(fault);
     StatusCode::NO_CONTENT
+}
+
+async fn fault_plan(State(control): State<Control>) -> Json<FaultPlan> {
+    Json(control.fault_plan())
+}
+
+async fn set_fault_plan(State(control): State<Control>, Json(plan): Json<FaultPlan>) -> Response {
+    match control.set_fault_plan(plan) {
+        Ok(()) => Json(control.fault_plan()).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn clear_faults(State(control): State<Control>) -> StatusCode {

@@ -5,46 +5,67 @@ use serde_json::{Value, json};
 use crate::API_VERSION;
 use crate::context::{Answer, Cx, NewEvent};
 use crate::error::ApiError;
+use crate::faults::WebhookPlan;
 use crate::ids::new_id;
 use crate::list::{self, Page};
 use crate::params::Params;
 use crate::settings::DAY;
 use crate::webhooks::Endpoint;
+use crate::{dice, spoil};
 
 /// How long events can be read, in seconds.
 const RETENTION: i64 = 30 * DAY;
 
+/// Rows of deliveries to be planned, column by column.
+#[derive(Debug, Default)]
+struct Deliveries {
+    events: Vec<String>,
+    endpoints: Vec<String>,
+    due_at: Vec<i64>,
+    /// Sent in place of the event's own.
+    payloads: Vec<Option<String>>,
+}
+
 /// Writes the transaction's events and plans their deliveries.
 pub(crate) async fn write(cx: &mut Cx) -> Result<(), ApiError> {
+    let events = std::mem::take(&mut cx.events);
+    if events.is_empty() {
+        return Ok(());
+    }
+    let (seed, plan, mut number) = cx.faults.number_events(events.len());
     let (mut ids, mut accounts, mut kinds, mut payloads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut delivered, mut endpoints) = (Vec::new(), Vec::new());
-    for event in std::mem::take(&mut cx.events) {
+    let mut planned = Deliveries::default();
+    for event in events {
         let listeners: Vec<&Endpoint> =
             cx.endpoints.iter().filter(|e| e.hears(event.account != *cx.platform, event.kind)).collect();
         let id = new_id("evt");
-        payloads.push(payload(cx, &id, &event, listeners.len()));
+        let payload = payload(cx, &id, &event, listeners.len());
         for listener in listeners {
-            delivered.push(id.clone());
-            endpoints.push(listener.id.clone());
+            for (delay, instead) in webhook_fate(seed, number, &plan, &payload) {
+                planned.events.push(id.clone());
+                planned.endpoints.push(listener.id.clone());
+                planned.due_at.push(cx.now + delay);
+                planned.payloads.push(instead);
+            }
         }
+        number += 1;
         ids.push(id);
         accounts.push(event.account);
         kinds.push(event.kind);
-    }
-    if ids.is_empty() {
-        return Ok(());
+        payloads.push(payload);
     }
     sqlx::query(
         "with written as (
-             insert into events (id, account, type, created, payload)
-             select id, account, type, $5, payload
+             insert into events (id, account, type, created, payload, request_id)
+             select id, account, type, $5, payload, $6
              from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
                  as e (id, account, type, payload, position)
              order by position
          )
-         insert into deliveries (event, endpoint, due_at)
-         select event, endpoint, $5
-         from unnest($6::text[], $7::text[]) with ordinality as d (event, endpoint, position)
+         insert into deliveries (event, endpoint, due_at, payload)
+         select event, endpoint, due_at, payload
+         from unnest($7::text[], $8::text[], $9::bigint[], $10::text[]) with ordinality
+             as d (event, endpoint, due_at, payload, position)
          order by position",
     )
     .bind(&ids)
@@ -52,11 +73,42 @@ pub(crate) async fn write(cx: &mut Cx) -> Result<(), ApiError> {
     .bind(&kinds)
     .bind(&payloads)
     .bind(cx.now)
-    .bind(&delivered)
-    .bind(&endpoints)
+    .bind(&cx.request.id)
+    .bind(&planned.events)
+    .bind(&planned.endpoints)
+    .bind(&planned.due_at)
+    .bind(&planned.payloads)
     .execute(&mut *cx.conn)
     .await?;
     Ok(())
+}
+
+/// What goes with a delivery: its name, its rate per mille, and what it does to the event.
+type Forgery = (&'static str, u16, fn(&mut Value));
+
+/// What is delivered of the event of a number: seconds of delay, and what is sent in place of the event's own. One
+/// delivery at once and as it is, unless faults are planned.
+fn webhook_fate(seed: u64, number: u64, plan: &WebhookPlan, payload: &str) -> Vec<(i64, Option<String>)> {
+    let copies = 1 + dice::roll(seed, "copies", number) % u64::from(plan.copies.max(1));
+    let delay = |what: &str, copy: u64| {
+        let within = u64::from(plan.delay_seconds) + 1;
+        i64::try_from(dice::roll(seed, &format!("delay {what} {copy}"), number) % within).unwrap_or(0)
+    };
+    let mut sent: Vec<(i64, Option<String>)> = (0..copies).map(|copy| (delay("copy", copy), None)).collect();
+    let forgeries: [Forgery; 4] = [
+        ("other mode", plan.other_mode, spoil::other_mode),
+        ("other account", plan.other_account, spoil::other_account),
+        ("unknown type", plan.unknown_type, spoil::unknown_type),
+        ("other version", plan.other_version, spoil::other_version),
+    ];
+    for (name, rate, spoil) in forgeries {
+        if dice::happens(seed, name, number, rate) {
+            let mut event: Value = serde_json::from_str(payload).unwrap_or_default();
+            spoil(&mut event);
+            sent.push((delay(name, 0), Some(format!("{event:#}"))));
+        }
+    }
+    sent
 }
 
 fn payload(cx: &Cx, id: &str, event: &NewEvent, listeners: usize) -> String {

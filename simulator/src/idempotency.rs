@@ -108,7 +108,8 @@ fn answer(row: Row, key: &str, endpoint: &str, fingerprint: &[u8]) -> Result<Cla
     }
 }
 
-fn in_use(key: &str) -> ApiError {
+/// The key's first request is still at work.
+pub(crate) fn in_use(key: &str) -> ApiError {
     ApiError::idempotency(format!(
         "There is currently another in-progress request using this Idempotent Key (that probably means you submitted \
          twice, and the other request is still going through): {key}. Please try again later."

@@ -2,6 +2,7 @@
 //! transaction that is committed before the answer leaves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
@@ -18,7 +19,8 @@ use crate::idempotency::{self, Claim, Claimed, Kept};
 use crate::ids::new_request_id;
 use crate::params::Params;
 use crate::routes::{self, Call};
-use crate::{API_VERSION, expand, jobs, store};
+use crate::webhooks::{self, Round};
+use crate::{API_VERSION, expand, jobs, spoil, store};
 
 /// How often a unit of work is tried again when the database found it in a deadlock.
 const TRIES: u32 = 5;
@@ -29,12 +31,15 @@ struct Outgoing {
     body: String,
     /// Id of the request that was answered first, when this is a replay.
     original: Option<String>,
-    lost: bool,
+    /// Seconds.
+    retry_after: Option<u32>,
+    /// What becomes of it on its way.
+    fault: Option<FaultKind>,
 }
 
 impl Outgoing {
     fn new(status: u16, body: &Value) -> Self {
-        Self { status, body: body.to_string(), original: None, lost: false }
+        Self { status, body: body.to_string(), original: None, retry_after: None, fault: None }
     }
 
     fn error(error: &ApiError, request_id: &str) -> Self {
@@ -42,11 +47,13 @@ impl Outgoing {
     }
 
     fn replay(kept: Kept) -> Self {
-        Self { status: kept.status, body: kept.body, original: Some(kept.request_id), lost: false }
+        let original = Some(kept.request_id);
+        Self { status: kept.status, body: kept.body, original, retry_after: None, fault: None }
     }
 }
 
 /// A request that has been understood.
+#[derive(Clone)]
 struct Incoming {
     method: String,
     path: String,
@@ -59,14 +66,22 @@ struct Incoming {
     operation: Option<String>,
 }
 
+/// An answer, and how long it is held back before its connection breaks.
+pub(crate) struct Served {
+    pub(crate) response: Response<Body>,
+    pub(crate) hang: Option<Duration>,
+}
+
 /// Answers a request to the API.
-pub(crate) async fn serve(app: Arc<App>, parts: Parts, body: Bytes) -> Response<Body> {
+pub(crate) async fn serve(app: Arc<App>, parts: Parts, body: Bytes) -> Served {
     let request_id = new_request_id();
     let outgoing = match understand(&app, &parts, &body, &request_id).await {
         Err(error) => Outgoing::error(&error, &request_id),
-        Ok(incoming) => answer(&app, incoming).await.unwrap_or_else(|error| Outgoing::error(&error, &request_id)),
+        Ok(incoming) => answer(&app, incoming, &request_id).await,
     };
-    respond(&parts.headers, outgoing, &request_id)
+    let hangs = matches!(outgoing.fault, Some(FaultKind::HangBefore | FaultKind::HangAfter));
+    let hang = hangs.then(|| Duration::from_millis(app.settings().hang_ms.into()));
+    Served { response: respond(&parts.headers, outgoing, &request_id), hang }
 }
 
 async fn understand(app: &App, parts: &Parts, body: &Bytes, request_id: &str) -> Result<Incoming, ApiError> {
@@ -151,13 +166,42 @@ async fn account(app: &App, headers: &HeaderMap) -> Result<String, ApiError> {
     .code("account_invalid"))
 }
 
-async fn answer(app: &App, incoming: Incoming) -> Result<Outgoing, ApiError> {
-    let fault = app.faults.strike(&incoming.method, &incoming.path);
-    if fault == Some(FaultKind::RateLimited) {
-        return Err(ApiError::invalid("Request rate limit exceeded.").status(429).code("rate_limit"));
+/// Lets what is planned happen to the request and to its answer.
+async fn answer(app: &App, incoming: Incoming, request_id: &str) -> Outgoing {
+    let fault = app.faults.strike(&incoming.method, &incoming.path, &incoming.call.endpoint());
+    let error = match fault {
+        Some(FaultKind::RateLimited) => {
+            let error = ApiError::invalid("Request rate limit exceeded.").status(429).code("rate_limit");
+            let retry_after = Some(app.settings().retry_after_seconds);
+            return Outgoing { retry_after, ..Outgoing::error(&error, request_id) };
+        }
+        Some(FaultKind::KeyInUse) => Some(idempotency::in_use(incoming.key.as_deref().unwrap_or_default())),
+        Some(FaultKind::HangBefore) => Some(ApiError::internal("Nobody hears this.")),
+        _ => None,
+    };
+    if let Some(error) = error {
+        return Outgoing { fault, ..Outgoing::error(&error, request_id) };
     }
+    if fault == Some(FaultKind::Repeated)
+        && let Err(error) = perform(app, incoming.clone(), fault).await
+    {
+        tracing::debug!(message = %error.message, "the first of two tries was refused");
+    }
+    let done = perform(app, incoming, fault).await.unwrap_or_else(|error| Outgoing::error(&error, request_id));
+    if fault == Some(FaultKind::WebhookFirst)
+        && let Err(error) = webhooks::deliver(app, Round::OfRequest(request_id)).await
+    {
+        tracing::error!(message = %error.message, "webhooks cannot be delivered");
+    }
+    Outgoing { fault, ..done }
+}
+
+async fn perform(app: &App, incoming: Incoming, fault: Option<FaultKind>) -> Result<Outgoing, ApiError> {
     jobs::run_due(app).await?;
     if incoming.method != "POST" {
+        if fault == Some(FaultKind::ErrorBefore) {
+            return Err(ApiError::internal("An unknown error occurred."));
+        }
         return read(app, incoming).await;
     }
     let claim = match incoming.key.clone() {
@@ -173,13 +217,12 @@ async fn answer(app: &App, incoming: Incoming) -> Result<Outgoing, ApiError> {
             }
         }
     };
-    let mut outgoing = write(app, &incoming, claim.as_ref(), fault).await?;
+    let outgoing = write(app, &incoming, claim.as_ref(), fault).await?;
     // The effect is committed: what it brought about at once must not change its answer.
     if let Err(error) = jobs::run_due(app).await {
         tracing::error!(message = %error.message, "what is due cannot be done");
     }
     app.wake.notify_one();
-    outgoing.lost = fault == Some(FaultKind::AnswerLost);
     Ok(outgoing)
 }
 
@@ -292,8 +335,8 @@ async fn log_effect(
 }
 
 fn respond(headers: &HeaderMap, outgoing: Outgoing, request_id: &str) -> Response<Body> {
-    let body = if outgoing.lost { cut_short(&outgoing.body) } else { Body::from(outgoing.body) };
-    let mut response = Response::new(body);
+    let (retry_after, original) = (outgoing.retry_after, outgoing.original);
+    let mut response = Response::new(body(outgoing.body, outgoing.fault));
     *response.status_mut() = StatusCode::from_u16(outgoing.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let answer = response.headers_mut();
     answer.insert("content-type", HeaderValue::from_static("application/json"));
@@ -304,7 +347,10 @@ fn respond(headers: &HeaderMap, outgoing: Outgoing, request_id: &str) -> Respons
         }
     };
     set("request-id", request_id);
-    if let Some(original) = &outgoing.original {
+    if let Some(seconds) = retry_after {
+        set("retry-after", &seconds.to_string());
+    }
+    if let Some(original) = &original {
         set("idempotent-replayed", "true");
         set("original-request", original);
     }
@@ -314,6 +360,21 @@ fn respond(headers: &HeaderMap, outgoing: Outgoing, request_id: &str) -> Respons
         }
     }
     response
+}
+
+/// The body as its fault leaves it.
+fn body(whole: String, fault: Option<FaultKind>) -> Body {
+    match fault {
+        Some(FaultKind::AnswerLost | FaultKind::HangBefore | FaultKind::HangAfter) => cut_short(&whole),
+        Some(FaultKind::Garbage) => Body::from(whole[..whole.floor_char_boundary(whole.len() / 2)].to_owned()),
+        Some(FaultKind::Doubled) => Body::from(format!("{whole}{whole}")),
+        Some(FaultKind::UnknownWord) => {
+            let mut object: Value = serde_json::from_str(&whole).unwrap_or_default();
+            spoil::unknown_words(&mut object);
+            Body::from(object.to_string())
+        }
+        _ => Body::from(whole),
+    }
 }
 
 /// A body that breaks off in its middle, and the connection with it.

@@ -48,6 +48,14 @@ pub(crate) enum Call {
     TransferList,
 }
 
+impl Call {
+    /// The endpoint's name, without ids.
+    pub(crate) fn endpoint(&self) -> String {
+        let shown = format!("{self:?}");
+        shown.split('(').next().unwrap_or_default().to_owned()
+    }
+}
+
 /// The endpoint of a method and path.
 pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
     let steps: Vec<&str> = path.strip_prefix("/v1/")?.trim_end_matches('/').split('/').collect();

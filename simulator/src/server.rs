@@ -221,8 +221,14 @@ async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         return axum::http::StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let answer = tokio::spawn(pipeline::serve(app, parts, body)).await;
-    answer.unwrap_or_else(|_| axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    let Ok(served) = tokio::spawn(pipeline::serve(app, parts, body)).await else {
+        return axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Some(hang) = served.hang {
+        // Dropped when the client goes away.
+        tokio::time::sleep(hang).await;
+    }
+    served.response
 }
 
 async fn listen(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {

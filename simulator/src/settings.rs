@@ -63,6 +63,10 @@ pub struct Settings {
     pub account_link_seconds: u32,
     /// Seconds until a new object can be searched for.
     pub search_lag_seconds: u32,
+    /// What `Retry-After` says to a request that was one too many; seconds.
+    pub retry_after_seconds: u32,
+    /// How long a request that hangs is kept before its connection breaks; milliseconds of the machine's clock.
+    pub hang_ms: u32,
     /// See [`RefundWhenShort`].
     pub refund_when_short: RefundWhenShort,
     /// See [`ReversalWhenShort`].
@@ -81,6 +85,8 @@ impl Default for Settings {
             payout_arrival_days: 2,
             account_link_seconds: 300,
             search_lag_seconds: 60,
+            retry_after_seconds: 1,
+            hang_ms: 60_000,
             refund_when_short: RefundWhenShort::Pending,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
         }

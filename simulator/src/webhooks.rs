@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::app::App;
+use crate::dice;
 use crate::error::ApiError;
 use crate::settings::DAY;
 
@@ -99,46 +100,77 @@ struct Due {
 
 /// Which deliveries a round takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Round {
+pub(crate) enum Round<'a> {
     /// Those whose time has come, several at once.
     Due,
     /// All that are not delivered, one after the other in order of events.
     All,
+    /// Those of what one request brought about, one after the other, whether or not their time has come.
+    OfRequest(&'a str),
 }
 
 /// Makes one attempt at each delivery of the round.
-pub(crate) async fn deliver(app: &App, round: Round) -> Result<FlushReport, ApiError> {
+pub(crate) async fn deliver(app: &App, round: Round<'_>) -> Result<FlushReport, ApiError> {
     // One round at a time: no delivery is attempted twice at once.
     let _round = app.delivering.lock().await;
     let mut report = FlushReport::default();
+    let at_once = if round == Round::Due { 16 } else { 1 };
     let mut after = 0;
     loop {
-        let batch = load(app, round, after).await?;
-        let Some(last) = batch.last() else { return Ok(report) };
-        after = last.id;
-        let at_once = if round == Round::All { 1 } else { 16 };
-        let mut attempts = futures::stream::iter(batch).map(|due| attempt(app, due)).buffered(at_once);
-        while let Some(delivered) = attempts.next().await {
-            if delivered? {
-                report.delivered += 1;
-            } else {
-                report.failed += 1;
+        let ids = pending(app, round, after).await?;
+        // What a delivery brings about is planned behind all that were there: it belongs to the round.
+        let Some(last) = ids.iter().max() else { return Ok(report) };
+        after = *last;
+        for batch in ids.chunks(100) {
+            let batch = load(app, batch).await?;
+            let mut attempts = futures::stream::iter(batch).map(|due| attempt(app, due)).buffered(at_once);
+            while let Some(delivered) = attempts.next().await {
+                if delivered? {
+                    report.delivered += 1;
+                } else {
+                    report.failed += 1;
+                }
             }
         }
     }
 }
 
-async fn load(app: &App, round: Round, after: i64) -> Result<Vec<Due>, ApiError> {
-    let until = if round == Round::All { i64::MAX } else { app.clock.now() };
-    Ok(sqlx::query_as(
-        "select d.id, d.attempts, e.created, e.payload, w.url, w.secret
-         from deliveries d join events e on e.id = d.event join webhook_endpoints w on w.id = d.endpoint
-         where d.state = 'pending' and d.due_at <= $1 and d.id > $2
-         order by d.id
-         limit 100",
+/// The deliveries of a round in the order of events, or in one by chance when that is planned.
+async fn pending(app: &App, round: Round<'_>, after: i64) -> Result<Vec<i64>, ApiError> {
+    let (until, request) = match round {
+        Round::Due => (app.clock.now(), None),
+        Round::All => (i64::MAX, None),
+        Round::OfRequest(id) => (i64::MAX, Some(id)),
+    };
+    let mut ids: Vec<i64> = sqlx::query_scalar(
+        "select d.id
+         from deliveries d join events e on e.id = d.event
+         where d.state = 'pending' and d.due_at <= $1 and d.id > $3
+           and ($2::text is null or e.request_id = $2)
+         order by d.id",
     )
     .bind(until)
+    .bind(request)
     .bind(after)
+    .fetch_all(&app.pool)
+    .await?;
+    if let Some(seed) = app.faults.shuffled() {
+        ids.sort_by_key(|id| dice::roll(seed, "order", id.unsigned_abs()));
+    }
+    Ok(ids)
+}
+
+async fn load(app: &App, ids: &[i64]) -> Result<Vec<Due>, ApiError> {
+    Ok(sqlx::query_as(
+        "select d.id, d.attempts, e.created, coalesce(d.payload, e.payload) as payload, w.url, w.secret
+         from unnest($1::bigint[]) with ordinality as wanted (id, position)
+             join deliveries d on d.id = wanted.id
+             join events e on e.id = d.event
+             join webhook_endpoints w on w.id = d.endpoint
+         where d.state = 'pending'
+         order by position",
+    )
+    .bind(ids)
     .fetch_all(&app.pool)
     .await?)
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod errors;
+mod fault_plans;
 mod faults;
 mod fields;
 mod idempotency;

@@ -244,6 +244,40 @@ async fn faults_leave_doubt_and_the_same_key_resolves_it() {
 }
 
 #[tokio::test]
+async fn whatever_happens_to_an_answer_is_doubt_and_the_key_has_one_effect() {
+    let world = World::start().await;
+    let command = create_payment(5_000, "pm_card_visa");
+    let impatient = world.adapter(Duration::from_millis(300));
+    let request = impatient.prepare(&command).expect("a lawful command");
+    let kinds = [
+        (FaultKind::HangBefore, 0),
+        (FaultKind::HangAfter, 1),
+        (FaultKind::Garbage, 1),
+        (FaultKind::Doubled, 1),
+        (FaultKind::UnknownWord, 1),
+    ];
+    for (number, (kind, effects)) in kinds.into_iter().enumerate() {
+        let before = world.control.effects().await.expect("its log").len();
+        world.control.plan_fault(Fault { kind, method: "POST".into(), path: "/v1/payment_intents".into(), times: 1 });
+        let key = format!("op_{number}.1");
+        let doubt = impatient.submit(&request, &key).await;
+        assert!(matches!(doubt.outcome, Outcome::Unknown { .. }), "{kind:?}: {:?}", doubt.outcome);
+        assert_eq!(world.control.effects().await.expect("its log").len() - before, effects, "{kind:?}");
+        world.done(&command, &key).await;
+        assert_eq!(world.control.effects().await.expect("its log").len() - before, 1, "{kind:?}");
+    }
+    world.control.plan_fault(Fault {
+        kind: FaultKind::KeyInUse,
+        method: "POST".into(),
+        path: "/v1/payment_intents".into(),
+        times: 1,
+    });
+    let busy = impatient.submit(&request, "op_9.1").await;
+    assert!(matches!(busy.outcome, Outcome::Retry { .. }), "{:?}", busy.outcome);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn wrong_keys_accounts_and_ids_are_told_apart() {
     let world = World::start().await;
     let stranger = adapter(&world.simulator.base_url(), Duration::from_secs(20));

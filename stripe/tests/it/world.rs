@@ -1,5 +1,7 @@
 //! What the tests against the simulator stand on.
 
+use std::time::Duration;
+
 use partita_postgres::testing::TestDatabase;
 use partita_provider::{Account, Command, Outcome, Payment, Provider as _, ProviderObject, Submission};
 use partita_simulator::{ClockMode, Control, RefundWhenShort, Settings, Simulator, SimulatorOptions};
@@ -39,6 +41,14 @@ impl World {
         options.base_url = Url::parse(&simulator.base_url()).expect("an address");
         let stripe = Stripe::try_new(&options).expect("a client");
         Self { simulator, control, stripe, _database: database }
+    }
+
+    /// Another adapter towards the simulator, that waits `timeout` for an answer.
+    pub(crate) fn adapter(&self, timeout: Duration) -> Stripe {
+        let mut options = StripeOptions::new(self.simulator.secret_key().to_owned().into());
+        options.base_url = Url::parse(&self.simulator.base_url()).expect("an address");
+        options.timeout = timeout;
+        Stripe::try_new(&options).expect("a client")
     }
 
     /// Submits a command under its own key.
