@@ -7,10 +7,11 @@ use partita_db::{BookId, Db, DbError, Keys, Scope};
 use partita_provider::Provider;
 use partita_stripe::{Stripe, StripeOptions};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{self, SecretRefError};
+use crate::guard::{Breaker, Guarded};
 use crate::platforms;
 
 /// The service's shared parts.
@@ -22,10 +23,34 @@ pub struct App {
     /// Business time.
     pub clock: Clock,
     /// Wakes the worker of this process when something became due.
-    pub wake: Notify,
+    pub wake: Wake,
     /// Hashes API keys.
     pub pepper: SecretString,
+    /// Up to this amount, in minor units of whatever currency, a command that certainly had no effect is sent again
+    /// under a new key; above it, two people decide.
+    pub resend_up_to: i64,
     providers: Mutex<HashMap<BookId, Arc<dyn Provider>>>,
+    /// By the address of the provider.
+    breakers: Mutex<HashMap<String, Arc<Breaker>>>,
+}
+
+/// [`App::resend_up_to`] where nothing else is configured: 10,000.00 in most currencies.
+pub const RESEND_UP_TO: i64 = 1_000_000;
+
+/// Wakes whoever waits for work, all of them; who is at work looks again afterwards.
+#[derive(Debug, Default)]
+pub struct Wake(watch::Sender<u64>);
+
+impl Wake {
+    /// Something became due.
+    pub fn now(&self) {
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// To wait for it: `changed` returns when something became due since it returned before.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
 }
 
 /// Why a book's provider cannot be reached.
@@ -47,14 +72,16 @@ pub enum ProviderSetupError {
 
 impl App {
     /// Puts the parts together; connects to nothing but what `db` already is.
-    pub fn new(db: Db, clock: Clock, pepper: SecretString) -> Arc<Self> {
+    pub fn new(db: Db, clock: Clock, pepper: SecretString, resend_up_to: i64) -> Arc<Self> {
         Arc::new(Self {
             keys: Keys::new(),
             db,
             clock,
-            wake: Notify::new(),
+            wake: Wake::default(),
             pepper,
+            resend_up_to,
             providers: Mutex::new(HashMap::new()),
+            breakers: Mutex::new(HashMap::new()),
         })
     }
 
@@ -83,7 +110,8 @@ impl App {
             .map_err(|error| ProviderSetupError::Unusable(format!("base address: {error}")))?;
         let stripe = Stripe::try_new(&StripeOptions { base_url, ..StripeOptions::new(secret_key) })
             .map_err(|error| ProviderSetupError::Unusable(error.to_string()))?;
-        let provider: Arc<dyn Provider> = Arc::new(stripe);
+        let breaker = self.breaker(&connection.base_url);
+        let provider: Arc<dyn Provider> = Arc::new(Guarded::new(Box::new(stripe), breaker, self.clock.clone()));
         self.providers.lock().expect("no code panics while holding it").insert(book, Arc::clone(&provider));
         Ok(provider)
     }
@@ -91,6 +119,11 @@ impl App {
     /// Forgets how a book reaches its provider; the next use reads connection and secret again.
     pub fn forget_provider(&self, book: BookId) {
         self.providers.lock().expect("no code panics while holding it").remove(&book);
+    }
+
+    fn breaker(&self, address: &str) -> Arc<Breaker> {
+        let mut breakers = self.breakers.lock().expect("no code panics while holding it");
+        Arc::clone(breakers.entry(address.to_owned()).or_default())
     }
 
     fn known_provider(&self, book: BookId) -> Option<Arc<dyn Provider>> {

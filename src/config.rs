@@ -4,6 +4,7 @@
 //! Secrets come from variables or files. A secret given as an option could be read by anyone who can list processes, so
 //! the options that take secrets themselves are not shown in the help.
 
+mod commands;
 mod database;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use url::Url;
 
+pub use commands::CommandArgs;
 pub use database::{DatabaseArgs, DatabaseSettings, OwnerArgs};
 
 /// Fewest characters of a pepper: 32 hexadecimal digits are 128 bits.
@@ -445,6 +447,7 @@ pub fn print(
     owner: &OwnerArgs,
     pepper: &PepperArgs,
     http: &HttpArgs,
+    commands: &CommandArgs,
 ) -> Vec<Setting> {
     let secret = |value: &Option<SecretString>| if value.is_some() { "(set)" } else { "(not set)" }.to_owned();
     let file = |path: &Option<PathBuf>| path.as_ref().map_or("(not set)".to_owned(), |path| path.display().to_string());
@@ -471,6 +474,7 @@ pub fn print(
         ("PARTITA_ADDRESS_BURST", http.address_burst.to_string()),
         ("PARTITA_TRUSTED_PROXIES", networks.join(",")),
         ("PARTITA_WITH_WORKER", http.with_worker.to_string()),
+        ("PARTITA_RESEND_UP_TO", commands.resend_up_to.to_string()),
         ("PARTITA_LOG_FORMAT", format.to_owned()),
         ("PARTITA_LOG_LEVEL", log.log_level.clone()),
     ]

@@ -7,6 +7,7 @@
 
 pub mod actor;
 pub mod app;
+pub mod approvals;
 pub mod chart;
 pub mod cli;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod demo;
 pub mod due;
 pub mod events;
 pub mod fees;
+pub mod guard;
 pub mod http;
 pub mod id;
 pub mod idempotency;

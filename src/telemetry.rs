@@ -20,6 +20,12 @@ pub mod names {
     pub const HTTP_CONNECTIONS: &str = "partita_http_connections";
     /// Connections to the database, by use: open or idle.
     pub const DATABASE_CONNECTIONS: &str = "partita_database_connections";
+    /// Commands that have not ended, by state.
+    pub const OPERATIONS: &str = "partita_operations";
+    /// How long the oldest command is in doubt, in seconds.
+    pub const OLDEST_DOUBT: &str = "partita_operations_oldest_doubt_seconds";
+    /// Events of providers that wait, by state: received and parked for the worker, quarantined for a person.
+    pub const INBOX_EVENTS: &str = "partita_inbox_events";
     /// Webhooks of providers, by outcome: stored, duplicate, other_mode, refused or failed.
     pub const WEBHOOKS_RECEIVED: &str = "partita_webhooks_received_total";
 }
@@ -128,6 +134,9 @@ fn describe() {
         Unit::Count,
         "Connections to the database: open, and idle of these."
     );
+    metrics::describe_gauge!(names::OPERATIONS, Unit::Count, "Commands to providers that have not ended, by state.");
+    metrics::describe_gauge!(names::OLDEST_DOUBT, Unit::Seconds, "How long the oldest command is in doubt.");
+    metrics::describe_gauge!(names::INBOX_EVENTS, Unit::Count, "Events of providers that wait, by state.");
     metrics::describe_counter!(names::WEBHOOKS_RECEIVED, Unit::Count, "Webhooks of providers, by outcome.");
 }
 

@@ -1,7 +1,7 @@
 //! `partita config print`.
 
 use super::{Outcome, output};
-use crate::config::{self, DatabaseArgs, HttpArgs, LogArgs, OwnerArgs, PepperArgs};
+use crate::config::{self, CommandArgs, DatabaseArgs, HttpArgs, LogArgs, OwnerArgs, PepperArgs};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -24,6 +24,8 @@ pub(super) struct Args {
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
+    commands: CommandArgs,
+    #[command(flatten)]
     log: LogArgs,
     /// Print JSON
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(Command::Print(args): Command) -> anyhow::Result<Outcome> {
-    let settings = config::print(&args.log, &args.database, &args.owner, &args.pepper, &args.http);
+    let settings = config::print(&args.log, &args.database, &args.owner, &args.pepper, &args.http, &args.commands);
     if args.json {
         let values: serde_json::Map<_, _> =
             settings.into_iter().map(|setting| (setting.name.to_owned(), setting.value.into())).collect();

@@ -9,7 +9,7 @@ use partita_db::{Db, DbError, DbOptions, Scope};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::output;
-use crate::app::App;
+use crate::app::{App, RESEND_UP_TO};
 use crate::clock::Clock;
 use crate::config::{ConfigError, DatabaseArgs, LogFormat, LogSettings, PepperArgs};
 use crate::{demo, platforms, telemetry};
@@ -78,7 +78,7 @@ impl ToolArgs {
             },
         };
         let db = connect(&url, 4).await?;
-        let app = App::new(db, Clock::System, pepper);
+        let app = App::new(db, Clock::System, pepper, RESEND_UP_TO);
         check_schema(&app).await?;
         Ok(app)
     }

@@ -8,6 +8,7 @@ mod books;
 mod configuration;
 mod connection;
 mod demo;
+mod inbox;
 mod keys;
 mod migrate;
 pub(crate) mod output;
@@ -67,6 +68,9 @@ enum Command {
     /// Compare the ledger with the provider
     #[command(subcommand)]
     Reconcile(reconcile::Command),
+    /// Look into what the provider told, and have what was given up tried again
+    #[command(subcommand)]
+    Inbox(inbox::Command),
     /// Make marketplaces and connect them to their provider
     #[command(subcommand)]
     Platforms(platforms::Command),
@@ -123,6 +127,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Reconcile(command) => reconcile::run(command).await,
+        Command::Inbox(command) => inbox::run(command).await,
         Command::Platforms(command) => platforms::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Config(command) => configuration::run(command),

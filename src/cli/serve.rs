@@ -7,7 +7,7 @@ use super::service::{Listeners, Service, ServiceOptions, listen};
 use super::{Outcome, signals};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{DatabaseArgs, HttpArgs, HttpSettings, LogArgs, PepperArgs};
+use crate::config::{CommandArgs, DatabaseArgs, HttpArgs, HttpSettings, LogArgs, PepperArgs};
 use crate::telemetry::{self, Metrics};
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ pub(super) struct Args {
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
+    commands: CommandArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -38,7 +40,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let stop = signals::stop_on_signals()?;
     let db = connect(&url, database.connections.get()).await?;
     // The machine's clock and no other: one that is driven would let money and signatures live in another time.
-    let app = App::new(db.clone(), Clock::System, pepper);
+    let app = App::new(db.clone(), Clock::System, pepper, args.commands.resend_up_to);
     check_schema(&app).await?;
     let main = listen(http.bind, "--bind")?;
     let admin = listen(http.admin_bind, "--admin-bind")?;

@@ -10,7 +10,7 @@ use super::service::{Listeners, Service, ServiceOptions, listen};
 use super::{Outcome, signals};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{DatabaseArgs, LogArgs, RateSettings};
+use crate::config::{CommandArgs, DatabaseArgs, LogArgs, RateSettings};
 use crate::telemetry::{self, Metrics};
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,8 @@ pub(super) struct Args {
     )]
     admin_bind: SocketAddr,
     #[command(flatten)]
+    commands: CommandArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -42,7 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let stop = signals::stop_on_signals()?;
     let db = connect(&url, database.connections.get()).await?;
     // The worker reads no API key, so it needs no pepper.
-    let app = App::new(db.clone(), Clock::System, SecretString::default());
+    let app = App::new(db.clone(), Clock::System, SecretString::default(), args.commands.resend_up_to);
     check_schema(&app).await?;
     let admin = listen(args.admin_bind, "--admin-bind")?;
     let options = ServiceOptions {

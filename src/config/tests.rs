@@ -16,6 +16,8 @@ struct Cli {
     pepper: PepperArgs,
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    commands: CommandArgs,
 }
 
 fn cli(args: &[&str]) -> Cli {
@@ -73,7 +75,7 @@ fn references_to_secrets_are_followed() {
 fn secrets_are_neither_printed_nor_debugged() {
     let url = "postgres://app:hunter2@db/partita";
     let cli = cli(&["--database-url", url, "--owner-url", url, "--pepper", PEPPER]);
-    let printed = format!("{:?}", print(&cli.log, &cli.database, &cli.owner, &cli.pepper, &cli.http));
+    let printed = format!("{:?}", print(&cli.log, &cli.database, &cli.owner, &cli.pepper, &cli.http, &cli.commands));
     let debugged = format!("{:?} {:?} {:?}", cli.database, cli.owner, cli.pepper);
     for text in [&printed, &debugged] {
         assert!(!text.contains("hunter2") && !text.contains(PEPPER), "{text}");
@@ -92,7 +94,7 @@ fn cli_database(url: &str) -> DatabaseArgs {
 #[test]
 fn print_names_every_variable() {
     let all = cli(&[]);
-    let printed = print(&all.log, &all.database, &all.owner, &all.pepper, &all.http);
+    let printed = print(&all.log, &all.database, &all.owner, &all.pepper, &all.http, &all.commands);
     let command = Cli::command();
     let variables: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
     assert_eq!(printed.len(), variables.len());

@@ -22,7 +22,7 @@ use super::progress::Progress;
 use super::stack::{
     DATABASE, Ports, SIMULATOR_DATABASE, connect_provider, open_database, start_service, start_simulator,
 };
-use crate::app::App;
+use crate::app::{App, RESEND_UP_TO};
 use crate::cli::register_endpoint;
 use crate::clock::{Clock, DrivenClock, system_now};
 use crate::id::{PaymentId, SellerId, random_hex};
@@ -71,7 +71,7 @@ async fn with_simulator(
     let db = open_database(server).await?;
     let clock = DrivenClock::new(start);
     let pepper = random_hex::<32>();
-    let app = App::new(db.clone(), Clock::Driven(clock.clone()), SecretString::from(pepper.clone()));
+    let app = App::new(db.clone(), Clock::Driven(clock.clone()), SecretString::from(pepper.clone()), RESEND_UP_TO);
     let service = start_service(Arc::clone(&app), ports, false)?;
     progress.phase("Opening the shops");
     let told = async {

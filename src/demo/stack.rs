@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::marketplace::{NEWCOMER, REFERENCE};
 use super::place::{Marketplace, Place, PortNumbers, RunningFile};
 use super::{DemoOptions, loopback};
-use crate::app::App;
+use crate::app::{App, RESEND_UP_TO};
 use crate::cli::service::{Listeners, Service, ServiceOptions, listen};
 use crate::clock::Clock;
 use crate::config::RateSettings;
@@ -171,7 +171,7 @@ impl Stack {
     ) -> anyhow::Result<Self> {
         let simulator = start_simulator(place, server, ports, ClockMode::System).await?;
         let db = open_database(server).await?;
-        let app = App::new(db, Clock::System, SecretString::from(marketplace.pepper.clone()));
+        let app = App::new(db, Clock::System, SecretString::from(marketplace.pepper.clone()), RESEND_UP_TO);
         connect_provider(&app, place, &simulator).await?;
         let origin = ports.origin()?;
         let service = start_service(Arc::clone(&app), ports, true)?;

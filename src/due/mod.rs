@@ -8,7 +8,7 @@ mod store;
 use jiff::Timestamp;
 use partita_db::BookId;
 
-pub use store::{claim, finish, next, postpone, schedule};
+pub use store::{claim, finish, next, postpone, release, schedule};
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]

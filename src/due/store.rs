@@ -28,7 +28,7 @@ pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result
     Ok(())
 }
 
-/// Claims up to `limit` rows of a kind that are due at `now`.
+/// Claims up to `limit` rows of a kind that are due at `now`, of other books than the busy ones.
 ///
 /// # Errors
 /// What the database says.
@@ -38,19 +38,23 @@ pub async fn claim(
     now: Timestamp,
     lease_seconds: i32,
     limit: i64,
+    busy: &[BookId],
 ) -> Result<Vec<Claimed>, DbError> {
+    let busy: Vec<i32> = busy.iter().map(|book| book.get()).collect();
     let rows = sqlx::query!(
         r#"update due set lease_until = clock_timestamp() + make_interval(secs => $3)
            where (kind, book_id, id) in (
                select kind, book_id, id from due
                where kind = $1 and due_at <= $2 and (lease_until is null or lease_until < clock_timestamp())
+                   and book_id <> all($5)
                order by due_at, book_id, id limit $4 for update skip locked)
            returning kind, book_id as "book: BookId", id, due_at as "due_at: jiff_sqlx::Timestamp",
                      lease_until as "lease!: jiff_sqlx::Timestamp""#,
         kind,
         now.to_sqlx() as _,
         f64::from(lease_seconds),
-        limit
+        limit,
+        &busy
     )
     .fetch_all(tx.conn())
     .await?;
@@ -79,6 +83,17 @@ pub async fn finish(tx: &mut Tx, claimed: &Claimed) -> Result<(), DbError> {
     )
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+/// Gives claimed rows back as they were, for anyone to claim.
+///
+/// # Errors
+/// What the database says.
+pub async fn release(tx: &mut Tx, claimed: &[Claimed]) -> Result<(), DbError> {
+    for one in claimed {
+        postpone(tx, one, one.due.due_at).await?;
+    }
     Ok(())
 }
 

@@ -49,6 +49,9 @@ pub enum ApplyError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The provider's list of events cannot be read.
+    #[error("the provider's events cannot be listed")]
+    Sweep(#[source] partita_provider::FetchError),
     /// The inbox failed.
     #[error(transparent)]
     Inbox(#[from] partita_webhooks::inbox::InboxError),

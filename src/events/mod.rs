@@ -3,7 +3,10 @@
 //! converges on one booking, in any order.
 
 mod error;
+mod resolve;
+mod store;
 mod submit;
+mod sweep;
 
 use jiff::Timestamp;
 use partita_db::Tx;
@@ -12,7 +15,9 @@ use partita_provider::{BalanceTransaction, ProviderObject, Refusal};
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
+pub use resolve::{adopt, give_up, lookup_of};
 pub use submit::{Driven, Holder, drive, mode_of, submit};
+pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
 
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};

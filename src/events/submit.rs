@@ -5,21 +5,25 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{ProviderObject, Refusal};
+use partita_provider::{FetchError, LookedUp, ProviderObject, RawAnswer, Refusal, Search};
 use uuid::Uuid;
 
 use super::{Applied, ApplyError, Origin, Remedy, apply_object, apply_refusal};
 use crate::app::App;
 use crate::due;
+use crate::id::chance;
 use crate::journal::Journal;
 use crate::operations::{
-    self, Answer, Conclusion, DUE_KIND, Operation, OperationState, Resolution, Verdict, resolve_unknown,
-    retry_delay_ms, verdict,
+    self, Absence, Answer, Conclusion, DUE_KIND, Evidence, Operation, OperationState, Step, Verdict, after_absence,
+    next_step, retry_delay_ms, verdict,
 };
 use crate::platforms::{self, Mode};
+use crate::sellers::METADATA_OPERATION;
 
-/// How long after its command a key that the provider may have forgotten is looked at again.
-const STALE_KEY_HOURS: i64 = 1;
+/// From the provider's statuses of this size on, an answer is an error of the provider's own.
+const SERVER_ERRORS: u16 = 500;
+/// How long a command may be in doubt before whoever runs the service is told.
+const DOUBT_ALARM_MINUTES: i64 = 60;
 
 /// How a request finds its command after waiting for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub async fn drive(
     holder: Holder,
     wait: Duration,
 ) -> Result<Driven, ApplyError> {
-    if let Some(operation) = take(app, book, object, holder).await? {
+    if let Some(operation) = pick(app, book, object, holder).await? {
         let task_app = Arc::clone(app);
         let sending = tokio::spawn(async move { submit_logged(&task_app, operation).await });
         // Dropping a join handle detaches its task: only the waiting has a limit, never the sending.
@@ -65,10 +69,10 @@ async fn submit_logged(app: &Arc<App>, operation: Operation) {
     if let Err(error) = submit(app, operation).await {
         tracing::error!(operation = %id, %error, "a provider's answer could not be taken; the queue will try again");
     }
-    app.wake.notify_one();
+    app.wake.now();
 }
 
-async fn take(app: &Arc<App>, book: BookId, object: Uuid, holder: Holder) -> Result<Option<Operation>, ApplyError> {
+async fn pick(app: &Arc<App>, book: BookId, object: Uuid, holder: Holder) -> Result<Option<Operation>, ApplyError> {
     let now = app.clock.now();
     app.db
         .run_tx("take operation", Scope::Book(book), move |tx| {
@@ -95,92 +99,158 @@ async fn settled(app: &Arc<App>, book: BookId, object: Uuid) -> Result<Driven, A
         .await
 }
 
-/// Sends a claimed command once and takes the result.
+/// Does what brings a claimed command on: sends it once, or asks the provider for its object, and takes the result.
 ///
 /// # Errors
-/// [`ApplyError`] when the result could not be taken: the command stays with its lease, and the queue sends the same
-/// bytes under the same key again when that has run out.
+/// [`ApplyError`] when the result could not be taken: the command stays with its lease, and the queue does the same
+/// again when that has run out.
 pub async fn submit(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
-    let now = app.clock.now();
-    if operation.in_doubt && resolve_unknown(operation.first_sent_at, now) == Resolution::KeyTooOld {
-        tracing::error!(operation = %operation.id, "the provider may have forgotten the key: a person has to look it up");
-        let why = "older than the provider keeps keys: not sent again without a look-up".to_owned();
-        let at = now + SignedDuration::from_hours(STALE_KEY_HOURS);
-        return take_result(app, operation, Verdict::Unknown { why }, None, Some(at)).await;
+    alarm_if_long_in_doubt(&operation, app.clock.now());
+    match next_step(&operation, app.clock.now()) {
+        Step::Send => send(app, operation).await,
+        Step::LookUp => look_up(app, operation).await,
     }
+}
+
+fn alarm_if_long_in_doubt(operation: &Operation, now: Timestamp) {
+    let Some(sent) = operation.first_sent_at.filter(|_| operation.in_doubt) else { return };
+    let minutes = now.duration_since(sent).as_mins();
+    if minutes >= DOUBT_ALARM_MINUTES {
+        tracing::error!(operation = %operation.id, minutes, "nobody can tell what became of a command");
+    }
+}
+
+async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let provider = app.provider(operation.book).await?;
     let submission = provider.submit(&operation.request, &operation.idempotency_key).await;
-    let verdict = verdict(submission.outcome, operation.attempt);
+    let verdict = verdict(submission.outcome, operation.attempt, chance());
     if matches!(verdict, Verdict::Later { alarm: true, .. }) {
         // The key may be changed in its place: it is read again for the next attempt.
         app.forget_provider(operation.book);
     }
-    take_result(app, operation, verdict, submission.raw, None).await
+    let server_error = submission.raw.as_ref().is_some_and(|raw| raw.status >= SERVER_ERRORS);
+    let news = News { verdict: Ruling::Answered(verdict), raw: submission.raw, server_error };
+    take(app, operation, news).await
 }
 
-async fn take_result(
-    app: &Arc<App>,
-    operation: Operation,
-    verdict: Verdict,
-    raw: Option<partita_provider::RawAnswer>,
-    look_again_at: Option<Timestamp>,
-) -> Result<(), ApplyError> {
-    let mode = mode_of(app, operation.book).await?;
+async fn look_up(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let now = app.clock.now();
-    let answer = Arc::new(Answer { raw, note: note(&verdict) });
-    let (operation, verdict) = (Arc::new(operation), Arc::new(verdict));
-    let taken = take_result_once(app, &operation, &verdict, &answer, mode, now, look_again_at).await;
-    match taken {
+    let provider = app.provider(operation.book).await?;
+    let search = Search {
+        command: operation.command.clone(),
+        marker: METADATA_OPERATION.to_owned(),
+        sent_from: operation.first_sent_at.unwrap_or(operation.created_at).as_second(),
+        sent_until: None,
+    };
+    let verdict = match provider.look_up(&search).await {
+        Ok(LookedUp::Found(object)) => Ruling::Found(object),
+        Ok(LookedUp::Absent) => absence(&operation, app.resend_up_to, now),
+        Ok(LookedUp::CannotTell { why }) => Ruling::Review(format!("the provider cannot be asked for it: {why}")),
+        Ok(LookedUp::Contradiction { objects }) => {
+            Ruling::Review(format!("the provider has several objects of it: {}", objects.join(", ")))
+        }
+        Err(error) => Ruling::Answered(Verdict::Unknown { why: unasked(&error) }),
+    };
+    take(app, operation, News { verdict, raw: None, server_error: false }).await
+}
+
+fn unasked(error: &FetchError) -> String {
+    format!("looked for at the provider, in vain: {error}")
+}
+
+fn absence(operation: &Operation, resend_up_to: i64, now: Timestamp) -> Ruling {
+    match after_absence(operation, resend_up_to, now) {
+        Absence::LookAgain { at } => Ruling::Absent { look_again_at: at },
+        Absence::Renew => Ruling::Renew,
+        Absence::Review => Ruling::Review(
+            "the provider has no object of it, twice; it is above the amount that is sent again without being asked"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What an attempt came to.
+struct News {
+    verdict: Ruling,
+    raw: Option<RawAnswer>,
+    /// The provider answered with an error of its own.
+    server_error: bool,
+}
+
+/// What is to be done about it.
+enum Ruling {
+    /// The provider answered the command.
+    Answered(Verdict),
+    /// A look-up found the object.
+    Found(Box<ProviderObject>),
+    /// A look-up found nothing, and one look settles nothing.
+    Absent { look_again_at: Timestamp },
+    /// It certainly had no effect: under a new key.
+    Renew,
+    /// Two people decide.
+    Review(String),
+}
+
+async fn take(app: &Arc<App>, operation: Operation, news: News) -> Result<(), ApplyError> {
+    let mode = mode_of(app, operation.book).await?;
+    let answer = Arc::new(Answer { raw: news.raw.clone(), note: note(&news.verdict) });
+    let (operation, news) = (Arc::new(operation), Arc::new(news));
+    match take_once(app, &operation, &news, &answer, mode, None).await {
         // The other one's result stands; ours said nothing that it did not.
         Err(ApplyError::Overtaken) => Ok(()),
-        // The object exists, but cannot be booked as it was answered: to be read again, or for a person.
-        Err(error) if error.remedy() != Remedy::Again && matches!(*verdict, Verdict::Done(_)) => {
-            tracing::error!(operation = %operation.id, %error, "the provider's answer cannot be booked as it is");
-            let unknown = Arc::new(Verdict::Unknown { why: error.to_string() });
-            take_result_once(app, &operation, &unknown, &answer, mode, now, look_again_at).await
+        Err(error) if error.remedy() != Remedy::Again && object_of(&news).is_some() => {
+            tracing::error!(operation = %operation.id, %error, "the provider's object cannot be booked as it is");
+            let trouble = trouble(&error, object_of(&news), operation.attempt, app.clock.now());
+            take_once(app, &operation, &news, &answer, mode, Some(trouble)).await
         }
         other => other,
     }
 }
 
-async fn take_result_once(
+/// The object that the provider made, where it made one.
+fn object_of(news: &News) -> Option<&ProviderObject> {
+    match &news.verdict {
+        Ruling::Answered(Verdict::Done(object)) | Ruling::Found(object) => Some(object),
+        _ => None,
+    }
+}
+
+/// How a command ends whose object exists and cannot be booked: what is not complete yet is read again by its id; what
+/// contradicts the command is for people.
+fn trouble(error: &ApplyError, object: Option<&ProviderObject>, attempt: i32, now: Timestamp) -> Conclusion {
+    match error.remedy() {
+        Remedy::Later | Remedy::Again => Conclusion::Again {
+            state: OperationState::Unknown,
+            at: now + SignedDuration::from_millis(retry_delay_ms(attempt, chance())),
+            why: error.to_string(),
+            evidence: Evidence { provider_object: object.map(|object| object.id().to_owned()), ..Evidence::default() },
+        },
+        Remedy::Person => Conclusion::NeedsReview { why: error.to_string() },
+    }
+}
+
+async fn take_once(
     app: &Arc<App>,
     operation: &Arc<Operation>,
-    verdict: &Arc<Verdict>,
+    news: &Arc<News>,
     answer: &Arc<Answer>,
     mode: Mode,
-    now: Timestamp,
-    look_again_at: Option<Timestamp>,
+    trouble: Option<Conclusion>,
 ) -> Result<(), ApplyError> {
-    let (app_in, operation, verdict, answer) =
-        (Arc::clone(app), Arc::clone(operation), Arc::clone(verdict), Arc::clone(answer));
+    let now = app.clock.now();
+    let (app_in, operation, news, answer) =
+        (Arc::clone(app), Arc::clone(operation), Arc::clone(news), Arc::clone(answer));
     let book = operation.book;
     app.db
         .run_tx("take provider's answer", Scope::Book(book), move |tx| {
-            let (app, operation, verdict, answer) =
-                (Arc::clone(&app_in), Arc::clone(&operation), Arc::clone(&verdict), Arc::clone(&answer));
+            let (app, operation, news, answer, trouble) =
+                (Arc::clone(&app_in), Arc::clone(&operation), Arc::clone(&news), Arc::clone(&answer), trouble.clone());
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
-                let origin = Origin { provider: "stripe", account: "", mode, now };
-                match &*verdict {
-                    Verdict::Done(object) => take_object(tx, &operation, object, origin, &mut journal).await?,
-                    Verdict::Refused(refusal, object) => {
-                        take_refusal(tx, &operation, refusal, object.as_deref(), origin, &mut journal).await?;
-                    }
-                    Verdict::Later { delay_ms, why, alarm } => {
-                        if *alarm {
-                            tracing::error!(operation = %operation.id, why, "a person has to act");
-                        }
-                        let at = now + SignedDuration::from_millis(*delay_ms);
-                        // This attempt had no effect; an earlier one may have had.
-                        let state = if operation.in_doubt { OperationState::Unknown } else { OperationState::Planned };
-                        again(tx, &operation, state, at, why, now).await?;
-                    }
-                    Verdict::Unknown { why } => {
-                        let delay = SignedDuration::from_millis(retry_delay_ms(operation.attempt));
-                        let at = look_again_at.unwrap_or(now + delay);
-                        again(tx, &operation, OperationState::Unknown, at, why, now).await?;
-                    }
+                let origin = Origin { provider: &operation.provider, account: "", mode, now };
+                match trouble {
+                    Some(conclusion) => conclude(tx, &operation, conclusion, now).await?,
+                    None => rule(tx, &operation, &news, origin, &mut journal).await?,
                 }
                 operations::record_answer(tx, &operation, &answer).await?;
                 journal.post(tx).await?;
@@ -190,7 +260,70 @@ async fn take_result_once(
         .await
 }
 
-async fn take_object(
+async fn rule(
+    tx: &mut Tx,
+    operation: &Operation,
+    news: &News,
+    origin: Origin<'_>,
+    journal: &mut Journal,
+) -> Result<(), ApplyError> {
+    let now = origin.now;
+    let again = |state, at, why: &str, evidence| Conclusion::Again { state, at, why: why.to_owned(), evidence };
+    let conclusion = match &news.verdict {
+        Ruling::Answered(Verdict::Done(object)) | Ruling::Found(object) => {
+            return take_object(tx, operation, object, origin, journal).await;
+        }
+        Ruling::Answered(Verdict::Refused(refusal, object)) => {
+            return take_refusal(tx, operation, refusal, object.as_deref(), origin, journal).await;
+        }
+        Ruling::Answered(Verdict::Later { delay_ms, why, alarm }) => {
+            if *alarm {
+                tracing::error!(operation = %operation.id, why, "a person has to act");
+            }
+            // This attempt had no effect; an earlier one may have had.
+            let state = if operation.in_doubt { OperationState::Unknown } else { OperationState::Planned };
+            again(state, now + SignedDuration::from_millis(*delay_ms), why, Evidence::default())
+        }
+        Ruling::Answered(Verdict::Unknown { why }) => {
+            let delay = SignedDuration::from_millis(retry_delay_ms(operation.attempt, chance()));
+            let evidence = Evidence { server_error: news.server_error, ..Evidence::default() };
+            again(OperationState::Unknown, now + delay, why, evidence)
+        }
+        Ruling::Absent { look_again_at } => {
+            let evidence = Evidence { absent: true, ..Evidence::default() };
+            again(OperationState::Unknown, *look_again_at, "the provider has no object of it yet", evidence)
+        }
+        Ruling::Renew => {
+            Conclusion::Renewed { why: "the provider has no object of it: sent again under a new key".to_owned() }
+        }
+        Ruling::Review(why) => Conclusion::NeedsReview { why: why.clone() },
+    };
+    conclude(tx, operation, conclusion, now).await
+}
+
+/// Ends an attempt that settled nothing, and makes sure that somebody goes on.
+async fn conclude(
+    tx: &mut Tx,
+    operation: &Operation,
+    conclusion: Conclusion,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    if !operations::conclude(tx, operation, &conclusion, now).await? {
+        return Err(ApplyError::Overtaken);
+    }
+    match conclusion {
+        Conclusion::Again { at, .. } => due::schedule(tx, DUE_KIND, operation.key, at).await?,
+        Conclusion::Renewed { .. } => due::schedule(tx, DUE_KIND, operation.key, now).await?,
+        Conclusion::NeedsReview { why } => {
+            tracing::error!(operation = %operation.id, why, "two people have to decide what became of a command");
+            operations::record_review(tx, operation.id, &why, now).await?;
+        }
+        Conclusion::Succeeded { .. } | Conclusion::Failed { .. } => {}
+    }
+    Ok(())
+}
+
+pub(super) async fn take_object(
     tx: &mut Tx,
     operation: &Operation,
     object: &ProviderObject,
@@ -232,28 +365,15 @@ async fn take_refusal(
     }
 }
 
-async fn again(
-    tx: &mut Tx,
-    operation: &Operation,
-    state: OperationState,
-    at: Timestamp,
-    why: &str,
-    now: Timestamp,
-) -> Result<(), ApplyError> {
-    let conclusion = Conclusion::Again { state, at, why: why.to_owned() };
-    if !operations::conclude(tx, operation, &conclusion, now).await? {
-        return Err(ApplyError::Overtaken);
-    }
-    due::schedule(tx, DUE_KIND, operation.key, at).await?;
-    Ok(())
-}
-
-fn note(verdict: &Verdict) -> String {
+fn note(verdict: &Ruling) -> String {
     match verdict {
-        Verdict::Done(_) => "done".to_owned(),
-        Verdict::Refused(refusal, _) => format!("refused: {}", refusal.code),
-        Verdict::Later { why, .. } => format!("later: {why}"),
-        Verdict::Unknown { why } => format!("unknown: {why}"),
+        Ruling::Answered(Verdict::Done(_)) => "done".to_owned(),
+        Ruling::Answered(Verdict::Refused(refusal, _)) => format!("refused: {}", refusal.code),
+        Ruling::Answered(Verdict::Later { why, .. }) => format!("later: {why}"),
+        Ruling::Answered(Verdict::Unknown { why }) => format!("unknown: {why}"),
+        Ruling::Found(object) => format!("looked up: {}", object.id()),
+        Ruling::Absent { .. } | Ruling::Renew => "looked up: none".to_owned(),
+        Ruling::Review(why) => format!("review: {why}"),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use partita_ledger::LedgerError;
 use partita_provider::{FetchError, PrepareError};
+use partita_webhooks::inbox::InboxError;
 
 use super::idempotency;
 use super::problem::{Place, Problem};
 use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
-use crate::events::ApplyError;
+use crate::approvals::ApprovalError;
+use crate::events::{ApplyError, Remedy};
 use crate::fees::FeeError;
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
@@ -247,6 +249,46 @@ impl From<PayoutError> for Problem {
             PayoutError::NotFound => Self::not_found("payout"),
             PayoutError::Contradiction(_) | PayoutError::Incomplete(_) => Self::internal(&error),
             PayoutError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<InboxError> for Problem {
+    fn from(error: InboxError) -> Self {
+        match error {
+            InboxError::Db(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ApprovalError> for Problem {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::NotFound => Self::not_found("approval"),
+            ApprovalError::OperationNotFound => Self::not_found("operation"),
+            ApprovalError::NotInReview { .. } | ApprovalError::AnotherPending | ApprovalError::Decided { .. } => {
+                conflict(sentence(&error))
+            }
+            ApprovalError::OwnProposal => Self::new(&problem_types::APPROVAL_OF_OWN_PROPOSAL),
+            ApprovalError::NothingToAdopt => {
+                field(&["provider_object"], &problem_types::NOT_ALLOWED, error.to_string())
+            }
+            ApprovalError::NotReadable(FetchError::NotFound) => {
+                Self::new(&problem_types::PROVIDER_REFUSED).detail("The provider has no such object.".to_owned())
+            }
+            ApprovalError::NotReadable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
+            ApprovalError::Apply(ApplyError::Overtaken) => {
+                conflict("The operation was ended by other news in the meantime.".to_owned())
+            }
+            ApprovalError::Apply(error) if error.remedy() == Remedy::Person => {
+                Self::new(&problem_types::PROVIDER_REFUSED)
+                    .detail(format!("The provider's object is not what was asked for: {error}."))
+            }
+            ApprovalError::Apply(error) => error.into(),
+            ApprovalError::Provider(error) => error.into(),
+            ApprovalError::Journal(error) => error.into(),
+            ApprovalError::Db(error) => error.into(),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+pub mod approvals;
 pub mod auth;
 pub mod balances;
 pub mod body;
@@ -22,6 +23,7 @@ pub mod fee_policies;
 pub mod fields;
 pub mod health;
 pub mod idempotency;
+pub mod inbox;
 pub mod input;
 pub mod json;
 pub mod ledger;
@@ -41,6 +43,7 @@ pub mod render;
 pub mod router;
 pub mod sellers;
 pub mod server;
+pub mod story;
 pub mod top_ups;
 pub mod transfers;
 pub mod webhooks;

@@ -51,9 +51,11 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Top-ups", description = "Money of the platform's bank account, added to its balance at the provider."),
         (name = "Payouts", description = "Sellers' payouts to their banks, as the provider makes them."),
         (name = "Operations", description = "Durable commands towards the provider."),
+        (name = "Approvals", description = "What one person proposes and another has to agree to."),
         (name = "Ledger", description = "The books, at any instant."),
         (name = "Reconciliation", description = "Ledger and provider, compared one to one."),
         (name = "Events", description = "What happened."),
+        (name = "Inbox", description = "What the provider told, and what became of it."),
         (name = "Webhooks in", description = "What providers tell us."),
         (name = "Health", description = "Is it alive, is it ready, which version is it.")
     )

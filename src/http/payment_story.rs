@@ -12,17 +12,17 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::HttpState;
 use super::auth::Caller;
 use super::cursor::List;
 use super::fields::{Currency, currency_schema};
 use super::json::PathId;
 use super::ledger::{PostingBody, shown};
-use super::operations::public_id;
 use super::problem::Problem;
 use super::query::{NoParameters, Query};
 use super::render::{Refusals, Time};
-use crate::id::{LedgerId, PaymentId};
+use super::{HttpState, story};
+use crate::id::{LedgerId, OperationId, PaymentId, public_id};
+use crate::operations::{self, HistoryStep, Operation};
 use crate::outbox::{self, StateChange};
 use crate::{payments, refunds, transfers};
 
@@ -40,7 +40,7 @@ struct ChangeBody {
     object: &'static str,
     /// When, in business time.
     at: Time,
-    /// What changed: `payment`, `refund`, `transfer`, `reversal`.
+    /// What changed: `payment`, `refund`, `transfer`, `reversal`, or an `operation`, the command that asked for it.
     #[schema(example = "payment")]
     of: String,
     /// Its id.
@@ -58,6 +58,9 @@ struct ChangeBody {
     /// Who did it: a key's id, or `system`.
     #[schema(example = "system")]
     actor: String,
+    /// What happened, in plain words.
+    #[schema(example = "The buyer was charged.")]
+    text: String,
     /// Why, for a person.
     detail: Option<String>,
 }
@@ -67,6 +70,7 @@ impl From<StateChange> for ChangeBody {
         Self {
             object: "state_change",
             at: Time(change.at),
+            text: story::of_change(&change),
             id: public_id(&change.object_type, change.object_id),
             of: change.object_type,
             sequence: change.sequence,
@@ -78,7 +82,25 @@ impl From<StateChange> for ChangeBody {
     }
 }
 
-/// What happened to a payment and to its refunds, transfers and reversals, oldest first; all of it.
+impl ChangeBody {
+    fn of_step(step: HistoryStep, actor: String) -> Self {
+        Self {
+            object: "state_change",
+            at: Time(step.at),
+            text: story::of_operation(&step),
+            of: "operation".to_owned(),
+            id: step.operation.to_string(),
+            sequence: step.step,
+            from: step.from,
+            to: step.to,
+            actor,
+            detail: step.detail,
+        }
+    }
+}
+
+/// What happened to a payment, to its refunds, transfers and reversals, and to the commands that asked for them, oldest
+/// first; all of it.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/timeline", tag = "Payments", operation_id = "get_payment_timeline",
     params(("id" = PaymentId, Path, description = "The payment")),
@@ -95,13 +117,20 @@ async fn timeline(
     let found = state
         .app
         .db
-        .read("payment timeline", caller.scope(), move |tx| Box::pin(async move { changes(tx, id).await }))
+        .read("payment timeline", caller.scope(), move |tx| Box::pin(async move { what_happened(tx, id).await }))
         .await?;
-    let changes = found.ok_or_else(|| Problem::not_found("payment"))?;
-    Ok(List::whole(changes.into_iter().map(ChangeBody::from).collect()).respond(&uri))
+    let happened = found.ok_or_else(|| Problem::not_found("payment"))?;
+    Ok(List::whole(happened.in_order()).respond(&uri))
 }
 
-async fn changes(tx: &mut Tx, id: PaymentId) -> Result<Option<Vec<StateChange>>, DbError> {
+/// All that is known of a payment's life.
+struct Happened {
+    changes: Vec<StateChange>,
+    operations: Vec<Operation>,
+    steps: Vec<HistoryStep>,
+}
+
+async fn what_happened(tx: &mut Tx, id: PaymentId) -> Result<Option<Happened>, DbError> {
     if payments::find(tx, id).await?.is_none() {
         return Ok(None);
     }
@@ -109,7 +138,27 @@ async fn changes(tx: &mut Tx, id: PaymentId) -> Result<Option<Vec<StateChange>>,
     objects.extend(refunds::list_by_payment(tx, id).await?.iter().map(|refund| refund.id.uuid()));
     objects.extend(transfers::list_by_payment(tx, id).await?.iter().map(|transfer| transfer.id.uuid()));
     objects.extend(transfers::list_reversals(tx, id).await?.iter().map(|reversal| reversal.id.uuid()));
-    outbox::timeline(tx, &objects).await.map(Some)
+    let changes = outbox::timeline(tx, &objects).await?;
+    let operations = operations::list_by_object(tx, &objects).await?;
+    let ids: Vec<OperationId> = operations.iter().map(|operation| operation.id).collect();
+    let steps = operations::list_history(tx, &ids).await?;
+    Ok(Some(Happened { changes, operations, steps }))
+}
+
+impl Happened {
+    /// Oldest first, as it was written down.
+    fn in_order(self) -> Vec<ChangeBody> {
+        let actors: BTreeMap<_, _> =
+            self.operations.into_iter().map(|operation| (operation.id.uuid(), operation.actor)).collect();
+        let steps = self.steps.into_iter().map(|step| {
+            let actor = actors.get(&step.operation.uuid()).cloned().unwrap_or_default();
+            (step.recorded_at, ChangeBody::of_step(step, actor))
+        });
+        let changes = self.changes.into_iter().map(|change| (change.recorded_at, ChangeBody::from(change)));
+        let mut all: Vec<_> = steps.chain(changes).collect();
+        all.sort_by_key(|(recorded_at, _)| *recorded_at);
+        all.into_iter().map(|(_, change)| change).collect()
+    }
 }
 
 /// What a payment has moved on one account: one side of the T is debits, the other credits. Minor units.

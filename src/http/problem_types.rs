@@ -103,6 +103,8 @@ problem_types! {
         "The request's body took too long to arrive. Nothing was done. Send it again.";
     STATE_CONFLICT = "state_conflict", 409, false, "The object's state does not allow this",
         "What was asked is not possible in the state that the object has now, for instance to cancel a payment that has succeeded. Read the object, then decide.";
+    APPROVAL_OF_OWN_PROPOSAL = "approval_of_own_proposal", 409, false, "Whoever proposed cannot approve",
+        "Two people have to agree, and this key made the proposal. Let somebody else approve it, with a key of their own that has the scope approvals:write; the maker may only withdraw it, by rejecting it.";
     REFERENCE_TAKEN = "reference_taken", 409, false, "The reference is taken",
         "Another object of this type has this reference. References are yours and unique per type. To repeat a request whose answer got lost, send it with the same Idempotency-Key.";
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use", 409, true, "A request with this Idempotency-Key is under way",

@@ -4,8 +4,9 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, auth, balances, docs, edge, events, fee_policies, health, ledger, limits, onboarding_links, openapi,
-    operations, payment_story, payments, payouts, reconciliation, refunds, sellers, top_ups, transfers, webhooks,
+    HttpState, approvals, auth, balances, docs, edge, events, fee_policies, health, inbox, ledger, limits,
+    onboarding_links, openapi, operations, payment_story, payments, payouts, reconciliation, refunds, sellers, top_ups,
+    transfers, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -20,11 +21,13 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
         .merge(payouts::routes()) //            /v1/payouts, ../{id}
-        .merge(operations::routes()) //         /v1/operations, ../{id}
+        .merge(operations::routes()) //         /v1/operations, ../{id}, ../{id}/resolution
+        .merge(approvals::routes()) //          /v1/approvals, ../{id}, ../{id}/approve, ../{id}/reject
         .merge(balances::routes()) //           /v1/balances
         .merge(ledger::routes()) //             /v1/ledger/accounts, ../transactions, ../trial_balance
         .merge(reconciliation::routes()) //     /v1/reconciliation/runs, ../{id}, ../{id}/breaks
         .merge(events::routes()) //             /v1/events
+        .merge(inbox::routes()) //              /v1/inbox, ../{id}, ../{id}/replay
 }
 
 /// What needs no API key.

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use partita_webhooks::endpoint::EndpointError;
-use partita_webhooks::inbox::{InboxError, Stored};
+use partita_webhooks::inbox::Stored;
 use partita_webhooks::receive::LARGEST_BODY;
 use partita_webhooks::{Delivery, ReceiveError, Received, receive};
 use utoipa_axum::router::OpenApiRouter;
@@ -56,7 +56,7 @@ async fn take(
     match received {
         Ok(received) => {
             if received.stored == Stored::New {
-                state.app.wake.notify_one();
+                state.app.wake.now();
             }
             Ok(StatusCode::OK)
         }
@@ -83,8 +83,9 @@ fn refusal(error: ReceiveError) -> Problem {
         ReceiveError::BadSignature(_) | ReceiveError::Unreadable(_) | ReceiveError::WrongMode { .. } => {
             Problem::new(&problem_types::WEBHOOK_REFUSED).caused_by(&error)
         }
-        ReceiveError::Endpoint(EndpointError::Db(error)) | ReceiveError::Inbox(InboxError::Db(error)) => error.into(),
-        error @ (ReceiveError::Endpoint(_) | ReceiveError::Inbox(_)) => Problem::internal(&error),
+        ReceiveError::Endpoint(EndpointError::Db(error)) => error.into(),
+        ReceiveError::Inbox(error) => error.into(),
+        error @ ReceiveError::Endpoint(_) => Problem::internal(&error),
     }
 }
 

@@ -4,9 +4,13 @@
 //! 2. [`claim`]: one holder, fenced by the attempt number, leased by the database's clock; committed before the call.
 //! 3. The call, outside any transaction (`events::submit`).
 //! 4. [`record_answer`] and [`conclude`]: the raw answer and the result, if the attempt is still ours.
-//! 5. What nobody can tell is `unknown`: the same bytes go out again under the same key, while the provider still
-//!    remembers the key. It is never taken for a failure.
+//! 5. What nobody can tell is `unknown`, and never taken for a failure. The same bytes go out again under the same key
+//!    while the provider still remembers the key; an old key, or an error that the provider keeps under it, is looked up
+//!    instead ([`next_step`]). Two empty look-ups ten minutes apart prove that nothing happened: then a new *generation*
+//!    goes out under a new key, or, above a limit and where facts contradict each other, two people decide
+//!    ([`after_absence`], `needs_review`).
 
+mod review;
 mod state;
 mod store;
 
@@ -15,8 +19,12 @@ use partita_db::{BookId, DbError, Tx};
 use partita_provider::{Command, PreparedRequest, RawAnswer, Refusal};
 use uuid::Uuid;
 
-pub use state::{Resolution, SAME_KEY_HOURS, Verdict, resolve_unknown, retry_delay_ms, verdict};
-pub use store::{claim, conclude, find, find_for_update, find_newest_by_object, list, list_by_object, record_answer};
+pub use review::{record_resolution, record_review};
+pub use state::{Absence, Step, Verdict, after_absence, next_step, retry_delay_ms, verdict};
+pub use store::{
+    HistoryStep, OpenCount, claim, conclude, count_open, find, find_by_id_for_update, find_for_update,
+    find_newest_by_object, list, list_by_object, list_history, record_answer,
+};
 
 use crate::actor::Actor;
 use crate::id::OperationId;
@@ -79,6 +87,8 @@ pub enum OperationState {
     Failed,
     /// Nobody can tell.
     Unknown,
+    /// Two people have to say what became of it.
+    NeedsReview,
 }
 
 impl OperationState {
@@ -90,13 +100,21 @@ impl OperationState {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::NeedsReview => "needs_review",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Planned, Self::Submitting, Self::Succeeded, Self::Failed, Self::Unknown]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Planned, Self::Submitting, Self::Succeeded, Self::Failed, Self::Unknown, Self::NeedsReview];
+
+    /// Whether the worker goes on with it by itself.
+    pub fn is_worked_on(self) -> bool {
+        matches!(self, Self::Planned | Self::Submitting | Self::Unknown)
     }
 
     /// Whether nothing more will happen.
@@ -122,16 +140,32 @@ pub struct Operation {
     pub object_id: Uuid,
     /// Its ledger subject.
     pub object_key: i64,
+    /// The provider's name.
+    pub provider: String,
+    /// What is asked.
+    pub command: Command,
     /// The bytes to send.
     pub request: PreparedRequest,
     /// The key to send them under.
     pub idempotency_key: String,
+    /// Counts the keys it was sent under, from 1.
+    pub generation: i32,
     /// Where it stands.
     pub state: OperationState,
     /// How often it was claimed.
     pub attempt: i32,
     /// Whether an attempt may have had an effect that nobody has told us of.
     pub in_doubt: bool,
+    /// How often the provider answered this generation with an error of its own.
+    pub server_errors: i32,
+    /// How often the provider had no object of this generation when asked.
+    pub empty_look_ups: i32,
+    /// When it first had none, by the business clock.
+    pub first_look_up_at: Option<Timestamp>,
+    /// Why people have to decide.
+    pub review_reason: Option<String>,
+    /// Counts its events.
+    pub sequence: i32,
     /// When it was first sent, by the business clock; none again after an attempt that certainly had no effect.
     pub first_sent_at: Option<Timestamp>,
     /// When it is next looked at, by the business clock.
@@ -180,7 +214,30 @@ pub enum Conclusion {
         at: Timestamp,
         /// What happened, for a person.
         why: String,
+        /// What the attempt taught about the doubt.
+        evidence: Evidence,
     },
+    /// It certainly had no effect, and goes out under a new key.
+    Renewed {
+        /// How that is known, for a person.
+        why: String,
+    },
+    /// Two people have to decide.
+    NeedsReview {
+        /// Why, for them.
+        why: String,
+    },
+}
+
+/// What an attempt that settled nothing taught about the doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// The provider answered with an error of its own, which it may keep under the key.
+    pub server_error: bool,
+    /// The provider was asked for the object and has none.
+    pub absent: bool,
+    /// The provider made the object with this id, but it cannot be booked as it was answered.
+    pub provider_object: Option<String>,
 }
 
 /// Stores an intent. With [`FirstTry::Now`] its first attempt is ours already.
@@ -195,4 +252,39 @@ pub async fn plan(tx: &mut Tx, operation: &NewOperation, first: FirstTry, now: T
         FirstTry::Queued => now,
     };
     crate::due::schedule(tx, DUE_KIND, operation.key, due).await
+}
+
+/// An operation as the tests of pure decisions need one.
+#[cfg(test)]
+fn test_operation(command: Command) -> Operation {
+    Operation {
+        book: BookId::try_new(1).expect("in range"),
+        id: OperationId::new(),
+        key: 1,
+        kind: command.name().to_owned(),
+        object_type: "top_up".to_owned(),
+        object_id: Uuid::nil(),
+        object_key: 1,
+        provider: "stripe".to_owned(),
+        command,
+        request: PreparedRequest { method: "POST".into(), path: "/".into(), body: String::new(), account: None },
+        idempotency_key: "op.1".to_owned(),
+        generation: 1,
+        state: OperationState::Planned,
+        attempt: 1,
+        in_doubt: false,
+        server_errors: 0,
+        empty_look_ups: 0,
+        first_look_up_at: None,
+        review_reason: None,
+        sequence: 0,
+        first_sent_at: None,
+        next_attempt_at: Timestamp::UNIX_EPOCH,
+        provider_object: None,
+        refusal: None,
+        last_error: None,
+        actor: "system".to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    }
 }

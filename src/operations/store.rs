@@ -1,11 +1,14 @@
-//! SQL of operations and provider_answers.
+//! SQL of operations and provider_answers; [`conclude`] has how an attempt ends.
+
+mod conclude;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{BookId, DbError, Tx};
 use uuid::Uuid;
 
-use super::{Answer, Conclusion, FirstTry, LEASE_SECONDS, NewOperation, Operation, OperationState};
+pub use self::conclude::conclude;
+use super::{Answer, FirstTry, LEASE_SECONDS, NewOperation, Operation, OperationState};
 use crate::id::OperationId;
 
 pub(super) async fn insert(
@@ -58,11 +61,19 @@ struct Row {
     object_type: String,
     object_id: Uuid,
     object_key: i64,
+    provider: String,
+    command: serde_json::Value,
     request: serde_json::Value,
     idempotency_key: String,
+    generation: i32,
     state: String,
     attempt: i32,
     in_doubt: bool,
+    server_errors: i32,
+    empty_look_ups: i32,
+    first_look_up_at: Option<jiff_sqlx::Timestamp>,
+    review_reason: Option<String>,
+    sequence: i32,
     first_sent_at: Option<jiff_sqlx::Timestamp>,
     next_attempt_at: jiff_sqlx::Timestamp,
     provider_object: Option<String>,
@@ -83,11 +94,19 @@ impl Row {
             object_type: self.object_type,
             object_id: self.object_id,
             object_key: self.object_key,
+            provider: self.provider,
+            command: serde_json::from_value(self.command).expect("written by plan"),
             request: serde_json::from_value(self.request).expect("written by plan"),
             idempotency_key: self.idempotency_key,
+            generation: self.generation,
             state: OperationState::parse(&self.state).expect("operations_state_known allows no other word"),
             attempt: self.attempt,
             in_doubt: self.in_doubt,
+            server_errors: self.server_errors,
+            empty_look_ups: self.empty_look_ups,
+            first_look_up_at: self.first_look_up_at.map(jiff_sqlx::Timestamp::to_jiff),
+            review_reason: self.review_reason,
+            sequence: self.sequence,
             first_sent_at: self.first_sent_at.map(jiff_sqlx::Timestamp::to_jiff),
             next_attempt_at: self.next_attempt_at.to_jiff(),
             provider_object: self.provider_object,
@@ -104,9 +123,11 @@ macro_rules! select {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
-            r#"select id, key, kind, object_type, object_id, object_key, request, idempotency_key, state, attempt,
-                      in_doubt, first_sent_at as "first_sent_at: _", next_attempt_at as "next_attempt_at: _", provider_object,
-                      refusal, last_error, actor, created_at as "created_at: _", updated_at as "updated_at: _"
+            r#"select id, key, kind, object_type, object_id, object_key, provider, command, request, idempotency_key, generation,
+                      state, attempt, in_doubt, server_errors, empty_look_ups, first_look_up_at as "first_look_up_at: _",
+                      review_reason, sequence, first_sent_at as "first_sent_at: _",
+                      next_attempt_at as "next_attempt_at: _", provider_object, refusal, last_error, actor,
+                      created_at as "created_at: _", updated_at as "updated_at: _"
                from operations "# + $tail
             $(, $argument)*
         )
@@ -131,6 +152,18 @@ pub async fn find_for_update(tx: &mut Tx, key: i64) -> Result<Option<Operation>,
     let book = tx.book_id();
     let row =
         select!("where book_id = $1 and key = $2 for no key update", book.get(), key).fetch_optional(tx.conn()).await?;
+    Ok(row.map(|row| row.read(book)))
+}
+
+/// An operation by its id, locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_id_for_update(tx: &mut Tx, id: OperationId) -> Result<Option<Operation>, DbError> {
+    let book = tx.book_id();
+    let row = select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
     Ok(row.map(|row| row.read(book)))
 }
 
@@ -234,52 +267,101 @@ pub async fn record_answer(tx: &mut Tx, operation: &Operation, answer: &Answer) 
     Ok(())
 }
 
-/// Ends the attempt `operation.attempt`, if it still holds the command or the command's outcome is open. Returns
-/// whether it did: false when another attempt, a webhook or reconciliation was first.
+/// Open operations of a state, for whoever runs the service.
+#[derive(Debug, Clone)]
+pub struct OpenCount {
+    /// The state.
+    pub state: String,
+    /// How many.
+    pub operations: i64,
+    /// When the first of them was first sent, by the business clock; for those that were.
+    pub oldest_sent_at: Option<Timestamp>,
+}
+
+/// Counts the operations that are not final, by state.
 ///
 /// # Errors
 /// What the database says.
-pub async fn conclude(
-    tx: &mut Tx,
-    operation: &Operation,
-    conclusion: &Conclusion,
-    now: Timestamp,
-) -> Result<bool, DbError> {
+pub async fn count_open(tx: &mut Tx) -> Result<Vec<OpenCount>, DbError> {
     let book = tx.book_id();
-    let (state, object, refusal, next, why) = match conclusion {
-        Conclusion::Succeeded { provider_object } => {
-            (OperationState::Succeeded, Some(provider_object.as_str()), None, now, None)
-        }
-        Conclusion::Failed { refusal } => (
-            OperationState::Failed,
-            None,
-            Some(serde_json::to_value(refusal).expect("refusals serialise")),
-            now,
-            Some(refusal.message.as_str()),
-        ),
-        Conclusion::Again { state, at, why } => (*state, None, None, *at, Some(why.as_str())),
-    };
-    // An object that exists ends the command whoever brings the news; anything less only from the attempt in force.
-    let definite = matches!(conclusion, Conclusion::Succeeded { .. });
-    let done = sqlx::query!(
-        "update operations
-         set state = $4, provider_object = coalesce($5, provider_object), refusal = $6, next_attempt_at = $7,
-             last_error = $8, lease_until = null, updated_at = $9, in_doubt = $4 = 'unknown',
-             first_sent_at = case when $4 = 'planned' then null else first_sent_at end
-         where book_id = $1 and id = $2
-           and ((state in ('submitting', 'unknown') and ($10 or attempt = $3)) or (state = 'planned' and $10))",
-        book.get(),
-        operation.id.uuid(),
-        operation.attempt,
-        state.as_str(),
-        object,
-        refusal,
-        next.to_sqlx() as _,
-        why,
-        now.to_sqlx() as _,
-        definite
+    let rows = sqlx::query!(
+        r#"select state as "state!", count(*) as "operations!", min(first_sent_at) as "oldest: jiff_sqlx::Timestamp"
+           from operations where book_id = $1 and state in ('planned', 'submitting', 'unknown') group by state
+           union all
+           select state, count(*), min(first_sent_at)
+           from operations where book_id = $1 and state = 'needs_review' group by state"#,
+        book.get()
     )
-    .execute(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(rows
+        .into_iter()
+        .map(|row| OpenCount {
+            state: row.state,
+            operations: row.operations,
+            oldest_sent_at: row.oldest.map(jiff_sqlx::Timestamp::to_jiff),
+        })
+        .collect())
+}
+
+/// Counts an event of an operation, under its lock.
+pub(super) async fn count_event(tx: &mut Tx, id: OperationId) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query!("update operations set sequence = sequence + 1 where book_id = $1 and id = $2", book.get(), id.uuid())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// One step of an operation's life.
+#[derive(Debug, Clone)]
+pub struct HistoryStep {
+    /// The operation.
+    pub operation: OperationId,
+    /// Counts its steps, from 1.
+    pub step: i32,
+    /// The state before; none for the first.
+    pub from: Option<String>,
+    /// The state after.
+    pub to: String,
+    /// Which attempt.
+    pub attempt: i32,
+    /// What happened, for a person.
+    pub detail: Option<String>,
+    /// When, by the business clock.
+    pub at: Timestamp,
+    /// When it was written, by the database's clock.
+    pub recorded_at: Timestamp,
+}
+
+/// What happened to some operations, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_history(tx: &mut Tx, operations: &[OperationId]) -> Result<Vec<HistoryStep>, DbError> {
+    let book = tx.book_id();
+    let ids: Vec<Uuid> = operations.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"select operation_id, step, from_state, to_state, attempt, detail, at as "at: jiff_sqlx::Timestamp",
+                  recorded_at as "recorded_at: jiff_sqlx::Timestamp"
+           from operation_history where book_id = $1 and operation_id = any($2)
+           order by recorded_at, operation_id, step"#,
+        book.get(),
+        &ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| HistoryStep {
+            operation: row.operation_id.into(),
+            step: row.step,
+            from: row.from_state,
+            to: row.to_state,
+            attempt: row.attempt,
+            detail: row.detail,
+            at: row.at.to_jiff(),
+            recorded_at: row.recorded_at.to_jiff(),
+        })
+        .collect())
 }

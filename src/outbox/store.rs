@@ -27,6 +27,8 @@ pub struct StateChange {
     pub detail: Option<String>,
     /// When, by the business clock.
     pub at: Timestamp,
+    /// When it was written, by the database's clock: what happened in one instant of business is told in this order.
+    pub recorded_at: Timestamp,
 }
 
 /// An event told to the outside.
@@ -78,7 +80,8 @@ pub(super) async fn insert(tx: &mut Tx, change: &Change, event: EventId) -> Resu
 pub async fn timeline(tx: &mut Tx, objects: &[Uuid]) -> Result<Vec<StateChange>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        r#"select object_type, object_id, sequence, from_state, to_state, actor, detail, at as "at: jiff_sqlx::Timestamp"
+        r#"select object_type, object_id, sequence, from_state, to_state, actor, detail, at as "at: jiff_sqlx::Timestamp",
+                  recorded_at as "recorded_at: jiff_sqlx::Timestamp"
            from state_history where book_id = $1 and object_id = any($2)
            order by recorded_at, object_id, sequence"#,
         book.get(),
@@ -97,6 +100,7 @@ pub async fn timeline(tx: &mut Tx, objects: &[Uuid]) -> Result<Vec<StateChange>,
             actor: row.actor,
             detail: row.detail,
             at: row.at.to_jiff(),
+            recorded_at: row.recorded_at.to_jiff(),
         })
         .collect())
 }

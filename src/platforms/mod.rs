@@ -100,6 +100,9 @@ pub const SCOPES: &[&str] = &[
     "reconciliation:read",
     "reconciliation:write",
     "events:read",
+    "events:write",
+    "approvals:read",
+    "approvals:write",
 ];
 
 /// Opens a platform with a test and a live book.

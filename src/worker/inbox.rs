@@ -28,25 +28,32 @@ const TRIES_BEFORE_IGNORED: i32 = 5;
 /// How many objects are read from the provider at once.
 const READS_AT_ONCE: usize = 8;
 
-/// Applies one batch of events in every book that has some; returns how many were looked at.
+/// The kind of `due` rows that the inbox keeps.
+pub(super) const DUE_KIND: &str = "inbox";
+
+/// Takes books that have unapplied events.
+pub(super) async fn claim(app: &Arc<App>, limit: i64, now: Timestamp) -> Result<Vec<BookId>, ApplyError> {
+    app.db
+        .run_tx("claim inboxes", Scope::Routing, move |tx| {
+            Box::pin(async move { Ok(inbox::claim_books(tx, limit, now, LEASE).await?) })
+        })
+        .await
+}
+
+/// Applies one batch of events in every book that has some; returns how many books those were.
 ///
 /// # Errors
 /// What the database says of the queue; what goes wrong with an event is kept with it.
 pub async fn apply_inbox(app: &Arc<App>) -> Result<usize, ApplyError> {
-    let now = app.clock.now();
-    let books = app
-        .db
-        .run_tx("claim inboxes", Scope::Routing, move |tx| {
-            Box::pin(async move { inbox::claim_books(tx, BOOKS, now, LEASE).await })
-        })
-        .await?;
-    let counts = books.into_iter().map(|book| async move {
-        apply_book(app, book).await.unwrap_or_else(|error| {
-            tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later");
-            0
-        })
-    });
-    Ok(futures::future::join_all(counts).await.into_iter().sum())
+    let books = claim(app, BOOKS, app.clock.now()).await?;
+    Ok(futures::future::join_all(books.into_iter().map(|book| apply_or_log(app, book))).await.len())
+}
+
+/// Applies one batch of a book's events; what prevents it is logged, and the events stay.
+pub(super) async fn apply_or_log(app: &Arc<App>, book: BookId) {
+    if let Err(error) = apply_book(app, book).await {
+        tracing::error!(book = book.get(), %error, "an inbox could not be applied; tried again later");
+    }
 }
 
 async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
@@ -135,10 +142,13 @@ async fn apply_batch(
         .run_tx("apply inbox", Scope::Book(book), move |tx| {
             let (app, read, only) = (Arc::clone(&app_in), Arc::clone(&read), only.clone());
             Box::pin(async move {
-                let due = inbox::claim_due(tx, EVENTS, now).await?;
+                let due = match &only {
+                    Some(key) => inbox::claim_one(tx, key, now).await?.into_iter().collect(),
+                    None => inbox::claim_due(tx, EVENTS, now).await?,
+                };
                 let mut journal = Journal::new(&app.keys);
                 let (mut applied, mut ignored) = (Vec::new(), Vec::new());
-                for event in due.into_iter().filter(|event| only.as_ref().is_none_or(|key| *key == event.key)) {
+                for event in due {
                     match read.get(&event.key) {
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
@@ -182,8 +192,7 @@ async fn apply_alone(
         .run_tx("keep event's trouble", Scope::Book(book), move |tx| {
             let (key, why) = (key.clone(), why.clone());
             Box::pin(async move {
-                let due = inbox::claim_due(tx, EVENTS, now).await?;
-                let Some(event) = due.into_iter().find(|event| event.key == key) else { return Ok(()) };
+                let Some(event) = inbox::claim_one(tx, &key, now).await? else { return Ok(()) };
                 match remedy {
                     Remedy::Person => inbox::quarantine(tx, &key, &why).await?,
                     Remedy::Later | Remedy::Again => put_off(tx, &event, &why, now).await?,

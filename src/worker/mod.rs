@@ -1,57 +1,65 @@
 //! The worker: claims what is due, does it in its book, and goes on until nothing is due.
 //!
-//! Every step is a public function that does one batch and returns, so that tests drain the queues instead of
-//! sleeping. A step that fails leaves its row with a later due time; nothing is dropped.
+//! In service each kind of work has a [`lane`] of its own. Every step is also a public function that does one batch of
+//! each kind and returns, so that tests drain the queues instead of sleeping. A piece that fails leaves its row with a
+//! later due time; nothing is dropped.
 
 mod availability;
+mod backlog;
 mod day_balances;
 mod inbox;
+mod lane;
 mod operations;
+mod sweep;
 mod transfers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{DbError, Scope};
+use partita_db::{BookId, DbError, Scope};
 use tokio_util::sync::CancellationToken;
 
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
+pub use sweep::schedule_sweeps;
 
 use crate::app::App;
 use crate::due::{self, Claimed};
 use crate::events::ApplyError;
 
-const DAY_BALANCES_INTERVAL: Duration = Duration::from_mins(1);
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
 const LEASE_SECONDS: i32 = 60;
-const BATCH: i64 = 32;
+const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
-/// Runs until cancelled; the batch under way is finished.
+/// Every kind of work, in the order in which a step does them.
+const KINDS: [&str; 5] = [
+    inbox::DUE_KIND,
+    crate::operations::DUE_KIND,
+    crate::provider_movements::DUE_KIND,
+    crate::transfers::DUE_KIND,
+    sweep::DUE_KIND,
+];
+
+/// Runs until cancelled; what is under way is finished.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    let mut minute = tokio::time::interval(DAY_BALANCES_INTERVAL);
-    while !stop.is_cancelled() {
-        if minute.tick().now_or_never().is_some()
-            && let Err(error) = roll_day_balances(&app).await
-        {
+    let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
+    tokio::join!(futures::future::join_all(lanes), keep_up(Arc::clone(&app), stop));
+}
+
+/// What is done every minute, not when something is due.
+async fn keep_up(app: Arc<App>, stop: CancellationToken) {
+    let mut minute = tokio::time::interval(UPKEEP_INTERVAL);
+    while stop.run_until_cancelled(minute.tick()).await.is_some() {
+        if let Err(error) = roll_day_balances(&app).await {
             tracing::error!(%error, "sums by day could not be kept up; balances stay exact, past ones read slower");
         }
-        let done = match step(&app).await {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "the worker cannot read its queues");
-                0
-            }
-        };
-        if done == 0 {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = app.wake.notified() => {}
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-            }
+        if let Err(error) = backlog::measure(&app).await {
+            tracing::error!(%error, "what waits could not be counted");
+        }
+        if let Err(error) = schedule_sweeps(&app).await {
+            tracing::error!(%error, "sweeps of the provider's events could not be scheduled");
         }
     }
 }
@@ -76,44 +84,92 @@ pub async fn drain(app: &Arc<App>) -> Result<usize, ApplyError> {
 /// # Errors
 /// As [`drain`].
 pub async fn step(app: &Arc<App>) -> Result<usize, ApplyError> {
-    let mut done = inbox::apply_inbox(app).await?;
-    done += batch(app, crate::operations::DUE_KIND).await?;
-    done += batch(app, crate::provider_movements::DUE_KIND).await?;
-    done += batch(app, crate::transfers::DUE_KIND).await?;
+    let mut done = 0;
+    for kind in KINDS {
+        let pieces = Piece::claim(app, kind, BATCH, &[]).await?;
+        done += futures::future::join_all(pieces.into_iter().map(|piece| piece.work(app))).await.len();
+    }
     Ok(done)
 }
 
-/// Claims a batch of one kind and does its pieces side by side.
-async fn batch(app: &Arc<App>, kind: &'static str) -> Result<usize, ApplyError> {
-    let now = app.clock.now();
-    let claimed = app
-        .db
-        .run_tx("claim due work", Scope::Routing, move |tx| {
-            Box::pin(async move { due::claim(tx, kind, now, LEASE_SECONDS, BATCH).await })
-        })
-        .await?;
-    let count = claimed.len();
-    futures::future::join_all(claimed.into_iter().map(|claimed| piece(app, kind, claimed))).await;
-    Ok(count)
+/// A claimed piece of work.
+enum Piece {
+    /// The unapplied events of a book.
+    Inbox(BookId),
+    /// Anything else.
+    Due(Claimed),
 }
 
-async fn piece(app: &Arc<App>, kind: &'static str, claimed: Claimed) {
-    let outcome = match kind {
+impl Piece {
+    async fn claim(app: &Arc<App>, kind: &'static str, limit: usize, busy: &[BookId]) -> Result<Vec<Self>, ApplyError> {
+        let (now, limit, busy) = (app.clock.now(), i64::try_from(limit).unwrap_or(i64::MAX), busy.to_vec());
+        if kind == inbox::DUE_KIND {
+            return Ok(inbox::claim(app, limit, now).await?.into_iter().map(Self::Inbox).collect());
+        }
+        let claimed = app
+            .db
+            .run_tx("claim due work", Scope::Routing, move |tx| {
+                let busy = busy.clone();
+                Box::pin(async move { due::claim(tx, kind, now, LEASE_SECONDS, limit, &busy).await })
+            })
+            .await?;
+        Ok(claimed.into_iter().map(Self::Due).collect())
+    }
+
+    /// Gives pieces back unbegun. An inbox never is: a book has only one.
+    async fn release(app: &Arc<App>, pieces: Vec<Self>) -> Result<(), DbError> {
+        let due: Vec<Claimed> = pieces
+            .into_iter()
+            .filter_map(|piece| match piece {
+                Self::Due(claimed) => Some(claimed),
+                Self::Inbox(_) => None,
+            })
+            .collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        app.db
+            .run_tx("release due work", Scope::Routing, move |tx| {
+                let due = due.clone();
+                Box::pin(async move { due::release(tx, &due).await })
+            })
+            .await
+    }
+
+    fn book(&self) -> BookId {
+        match self {
+            Self::Inbox(book) => *book,
+            Self::Due(claimed) => claimed.due.book,
+        }
+    }
+
+    async fn work(self, app: &Arc<App>) {
+        match self {
+            Self::Inbox(book) => inbox::apply_or_log(app, book).await,
+            Self::Due(claimed) => work(app, claimed).await,
+        }
+    }
+}
+
+async fn work(app: &Arc<App>, claimed: Claimed) {
+    let outcome = match claimed.due.kind.as_str() {
         crate::operations::DUE_KIND => operations::send(app, &claimed.due).await,
         crate::provider_movements::DUE_KIND => availability::settle(app, &claimed.due).await,
+        sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         _ => transfers::rebalance(app, &claimed.due).await,
     };
+    let (kind, book, id) = (claimed.due.kind.clone(), claimed.due.book.get(), claimed.due.id);
     let next = match outcome {
         Ok(Next::Done) => None,
         Ok(Next::At(at)) => Some(at),
         Err(error) => {
-            tracing::error!(kind, book = claimed.due.book.get(), id = claimed.due.id, %error, "work failed; tried again later");
+            tracing::error!(kind, book, id, %error, "work failed; tried again later");
             Some(app.clock.now() + SignedDuration::from_secs(RETRY_AFTER_FAILURE_SECONDS))
         }
     };
     if let Err(error) = end(app, claimed, next).await {
         // The lease runs out and the piece is done again, which changes nothing.
-        tracing::error!(kind, %error, "work is done but could not be taken off the queue");
+        tracing::error!(kind, book, id, %error, "work is done but could not be taken off the queue");
     }
 }
 

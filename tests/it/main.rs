@@ -2,12 +2,17 @@
 
 mod architecture;
 mod bad_input;
+mod bulkheads;
+mod doubt;
 mod idempotency;
+mod inbox;
 mod onboarding;
 mod payments;
+mod races;
 mod reconciliation;
 mod recovery;
 mod refunds;
+mod storm;
 mod support;
 mod tenancy;
 mod test_app;

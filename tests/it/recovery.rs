@@ -40,7 +40,7 @@ fn fresh<T: std::fmt::Debug>(begun: Begun<T>) -> T {
 }
 
 /// The first transaction of a payment to one seller, and no more.
-async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, reference: &str) -> PaymentId {
+pub(crate) async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, reference: &str) -> PaymentId {
     let line = NewLine {
         kind: LineKind::Item,
         seller: Some(text(&seller["id"]).parse().expect("an id")),
@@ -265,40 +265,6 @@ async fn a_500_after_the_effect_is_resolved_by_what_the_provider_tells_of_the_ob
     t.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reversal_whose_answer_never_comes_is_found_by_reconciliation() {
-    let t = TestApp::new().await;
-    let (_, payment) = charged(&t).await;
-    t.advance(4 * DAY).await;
-    t.next_post_fails(FaultKind::ErrorAfter, "/v1/transfers/");
-    t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 12_00})).await.expect(201);
-    t.advance(3_600).await;
-    assert_eq!(open_of_kind(&t, "create_reversal").await.len(), 1, "no webhook tells of a reversal by itself");
-    let run = t.reconcile().await;
-    assert_eq!((run.breaks, run.adopted), (0, 1));
-    assert_eq!(t.balances().await["conn.available.A EUR"], 54_00 - 9_00);
-    t.assert_no_double_effect().await;
-    t.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_500_without_an_effect_is_never_taken_for_a_failure() {
-    let t = TestApp::new().await;
-    let a = t.seller("A", "DE", "EUR", "manual").await;
-    t.next_post_fails(FaultKind::ErrorBefore, "/v1/payment_intents");
-    let payment = t.post("/v1/payments", "order-1", cart("order-1", "EUR", &[item(&a, 60_00)])).await.expect(202);
-    t.advance(3_600).await;
-    assert_eq!(t.payment(&payment).await["status"], "processing");
-    let operation = t.list("/v1/operations?state=unknown").await;
-    assert_eq!((operation.len(), operation[0]["target"]["id"].clone()), (1, payment["id"].clone()));
-    assert_eq!(t.effects("/v1/payment_intents").await, 0, "and never sent under another key on a guess");
-    let keys = t.count("select count(distinct idempotency_key) from operations where kind = 'create_payment'").await;
-    assert_eq!(keys, 1);
-    // Whether it is looked up and sent anew is the next question; the books are whole all the while.
-    assert!(t.findings().await.is_empty() && t.balances().await.is_empty());
-    t.close().await;
-}
-
 /// A provider that answers every request with these bytes and hangs up.
 async fn broken_provider(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -345,7 +311,7 @@ async fn garbage_for_an_answer_is_unknown_and_asked_for_again() {
     t.finish().await;
 }
 
-async fn drive(app: &Arc<App>, t: &TestApp, object: Uuid) -> Driven {
+pub(crate) async fn drive(app: &Arc<App>, t: &TestApp, object: Uuid) -> Driven {
     let wait = std::time::Duration::from_secs(10);
     events::drive(app, t.book.id, object, Holder::Us, wait).await.expect("driven")
 }
@@ -370,7 +336,7 @@ async fn a_provider_that_is_down_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_whose_key_the_provider_may_have_forgotten_is_not_sent_again() {
+async fn a_command_whose_key_the_provider_may_have_forgotten_is_looked_up_before_it_is_sent_again() {
     let t = TestApp::new().await;
     let a = t.seller("A", "DE", "EUR", "manual").await;
     let process = t.process_towards(&broken_provider(BROKEN[3]).await).await;
@@ -380,11 +346,15 @@ async fn a_command_whose_key_the_provider_may_have_forgotten_is_not_sent_again()
     let_time_pass(&t, 23 * 3_600).await;
     t.settle().await;
     let operation = t.list("/v1/operations?state=unknown").await.remove(0);
-    assert!(text(&operation["last_error"]).contains("not sent again without a look-up"), "{operation:#}");
+    assert_eq!(operation["last_error"], "the provider has no object of it yet", "{operation:#}");
     assert_eq!(t.effects("/v1/payment_intents").await, 0);
     assert_eq!(t.get(&format!("/v1/payments/{id}")).await["status"], "processing");
-    // A person has to look: the test leaves it there.
-    t.close().await;
+    t.advance(11 * 60).await;
+    assert_eq!(t.get(&format!("/v1/payments/{id}")).await["status"], "succeeded");
+    assert_eq!(t.effects("/v1/payment_intents").await, 1);
+    let keys = t.count("select count(*) from operations where generation = 2 and state = 'succeeded'").await;
+    assert_eq!(keys, 1, "under a new key");
+    t.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use partita::app::App;
+use partita::app::{App, RESEND_UP_TO};
 use partita::clock::Clock;
 use partita::platforms::{self, Book, ProviderConnection, SCOPES};
 use partita::verify;
@@ -191,8 +191,12 @@ impl TestApp {
         let right = self.connection().await;
         let wrong = ProviderConnection { base_url: base_url.to_owned(), ..right.clone() };
         let db = Db::connect(&DbOptions::new(self.database.app_url.clone())).await.expect("connected");
-        let app =
-            App::new(db, Clock::Driven(self.clock.clone()), SecretString::from("a pepper for tests, long enough"));
+        let app = App::new(
+            db,
+            Clock::Driven(self.clock.clone()),
+            SecretString::from("a pepper for tests, long enough"),
+            RESEND_UP_TO,
+        );
         platforms::connect_provider(&app, self.book.id, wrong).await.expect("stored");
         app.provider(self.book.id).await.expect("remembered by this process");
         platforms::connect_provider(&app, self.book.id, right).await.expect("stored");

@@ -8,6 +8,7 @@ use partita_postgres::Role;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::doubt::decided_review;
 use crate::support::{Tenant, cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -39,6 +40,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.advance(6 * DAY).await;
     t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 30_00})).await.expect(201);
     t.settle().await;
+    decided_review(t, &a).await;
     assert_eq!(t.reconcile().await.breaks, 0);
     let mut ids = BTreeMap::new();
     for resource in [
@@ -50,6 +52,8 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "top_ups",
         "payouts",
         "operations",
+        "approvals",
+        "inbox",
         "ledger/accounts",
         "ledger/transactions",
         "reconciliation/runs",
@@ -80,6 +84,10 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("PATCH", "/v1/fee_policies/{id}") => Some(json!({"percent_bps": 1})),
         ("POST", "/v1/fee_policies/{id}/quote") => Some(json!({"amount": 100, "currency": "EUR"})),
         ("POST", "/v1/payments/{id}/cancel") => Some(json!({})),
+        ("POST", "/v1/operations/{id}/resolution") => Some(json!({"outcome": "failed", "reason": "no trace of it"})),
+        ("POST", "/v1/approvals/{id}/approve" | "/v1/approvals/{id}/reject" | "/v1/inbox/{id}/replay") => {
+            Some(json!({}))
+        }
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
     }

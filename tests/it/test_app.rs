@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use partita::app::App;
+use partita::app::{App, RESEND_UP_TO};
 use partita::clock::{Clock, DrivenClock};
 use partita::config::RateSettings;
 use partita::http::{self, Shared};
@@ -105,7 +105,7 @@ impl TestApp {
         let db = Db::connect(&DbOptions::new(database.app_url.clone())).await.expect("the application's role");
         let clock = DrivenClock::new(start);
         let pepper = SecretString::from("a pepper for tests, long enough for them");
-        let app = App::new(db, Clock::Driven(clock.clone()), pepper);
+        let app = App::new(db, Clock::Driven(clock.clone()), pepper, RESEND_UP_TO);
         let secret_file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(secret_file.path(), SIMULATOR_KEY).expect("written");
 

@@ -111,6 +111,8 @@ async fn the_worked_cart_gives_exactly_its_postings_and_balances() {
     ];
     assert_eq!(t.balances().await, expected(&end));
 
+    after_every_row(&t, &names).await;
+
     let shown = t.get(&format!("/v1/payments/{}/postings", text(&payment["id"]))).await;
     let lines = postings(&shown, &names);
     let of = |kind: &str| -> Vec<&str> {
@@ -183,4 +185,178 @@ async fn the_worked_cart_gives_exactly_its_postings_and_balances() {
         ])
     );
     t.finish().await;
+}
+
+/// A row of the table: after how many transactions of a kind it stands, and what is not zero then; debits are positive.
+type Row = (&'static str, usize, &'static [(&'static str, i64)]);
+
+/// What the provider reserves against A's negative account (16b) is counted with what is available, as the table does.
+const ROWS: [Row; 9] = [
+    (
+        "shares_released",
+        1,
+        &[
+            ("bank", -100_00),
+            ("exp.processing", 3_20),
+            ("prov.available", 216_80),
+            ("rev.commission", -10_00),
+            ("sel.A.available", -54_00),
+            ("sel.B.available", -36_00),
+            ("tax.payable", -20_00),
+        ],
+    ),
+    (
+        "transfer_arrived",
+        2,
+        &[
+            ("bank", -100_00),
+            ("conn.available.A", 54_00),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("owner.A", -54_00),
+            ("owner.B", -36_00),
+            ("prov.available", 126_80),
+            ("rev.commission", -10_00),
+            ("tax.payable", -20_00),
+        ],
+    ),
+    (
+        "payout_paid",
+        1,
+        &[
+            ("bank", -100_00),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -54_00),
+            ("owner.B", -36_00),
+            ("prov.available", 126_80),
+            ("rev.commission", -10_00),
+            ("tax.payable", -20_00),
+        ],
+    ),
+    (
+        "refund_asked",
+        1,
+        &[
+            ("bank", -100_00),
+            ("clr.refund", -30_00),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -54_00),
+            ("owner.B", -36_00),
+            ("prov.available", 126_80),
+            ("rev.commission", -7_50),
+            ("sel.A.available", 22_50),
+            ("tax.payable", -15_00),
+        ],
+    ),
+    (
+        "refund_confirmed",
+        1,
+        &[
+            ("bank", -100_00),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -54_00),
+            ("owner.B", -36_00),
+            ("prov.available", 96_80),
+            ("rev.commission", -7_50),
+            ("sel.A.available", 22_50),
+            ("tax.payable", -15_00),
+        ],
+    ),
+    (
+        "reversal_taken",
+        1,
+        &[
+            ("bank", -100_00),
+            ("conn.available.A", -22_50),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -31_50),
+            ("owner.B", -36_00),
+            ("prov.available", 119_30),
+            ("rev.commission", -7_50),
+            ("tax.payable", -15_00),
+        ],
+    ),
+    (
+        "refund_asked",
+        2,
+        &[
+            ("bank", -100_00),
+            ("clr.refund", -90_00),
+            ("conn.available.A", -22_50),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -31_50),
+            ("owner.B", -36_00),
+            ("prov.available", 119_30),
+            ("sel.A.available", 31_50),
+            ("sel.B.available", 36_00),
+        ],
+    ),
+    (
+        "refund_confirmed",
+        2,
+        &[
+            ("bank", -100_00),
+            ("conn.available.A", -22_50),
+            ("conn.available.B", 36_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("owner.A", -31_50),
+            ("owner.B", -36_00),
+            ("prov.available", 29_30),
+            ("sel.A.available", 31_50),
+            ("sel.B.available", 36_00),
+        ],
+    ),
+    (
+        "reversal_taken",
+        3,
+        &[
+            ("bank", -100_00),
+            ("conn.available.A", -54_00),
+            ("exp.processing", 3_20),
+            ("ext.bank.A", 54_00),
+            ("prov.available", 96_80),
+        ],
+    ),
+];
+
+/// Adds up the ledger's transactions in the order of their recording and compares at every row of the table.
+async fn after_every_row(t: &TestApp, names: &[(String, &str)]) {
+    let mut transactions = t.list("/v1/ledger/transactions").await;
+    // Newest first; what was recorded in one millisecond stays in the order of its ids.
+    transactions.reverse();
+    transactions.sort_by_key(|transaction| text(&transaction["recorded_at"]));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut balances: BTreeMap<String, i64> = BTreeMap::new();
+    let mut checked = 0;
+    for transaction in transactions {
+        for posting in transaction["postings"].as_array().expect("postings") {
+            let amount = posting["amount"].as_i64().expect("an amount");
+            for (side, signed) in [("debit", amount), ("credit", -amount)] {
+                let path = names.iter().fold(text(&posting[side]), |path, (id, name)| path.replace(id.as_str(), name));
+                *balances.entry(path.replace("prov.reserved", "prov.available")).or_default() += signed;
+            }
+        }
+        balances.retain(|_, balance| *balance != 0);
+        let kind = text(&transaction["kind"]);
+        let count = seen.entry(kind.clone()).or_default();
+        *count += 1;
+        if let Some((_, _, row)) = ROWS.iter().find(|(of, nth, _)| *of == kind && nth == count) {
+            let wanted: BTreeMap<String, i64> =
+                row.iter().map(|(path, amount)| ((*path).to_owned(), *amount)).collect();
+            assert_eq!(balances, wanted, "after {kind} number {count}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, ROWS.len());
 }

@@ -10,7 +10,7 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 3] = ["demo", "commands", "cli"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 13] = [
+const RANKS: [(&str, u8); 14] = [
     ("platforms", 0),
     ("sellers", 1),
     ("fees", 1),
@@ -24,6 +24,7 @@ const RANKS: [(&str, u8); 13] = [
     // Takes the provider's word to the capability that it concerns.
     ("events", 6),
     ("adjustments", 6),
+    ("approvals", 7),
     ("reports", 7),
 ];
 

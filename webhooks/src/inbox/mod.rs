@@ -26,8 +26,8 @@ mod store;
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Tx};
 
-pub use store::claim::{claim_books, claim_due, ignore, mark_applied, park, quarantine, reopen, settle};
-pub use store::list::{InboxCount, InboxCursor, InboxSummary, counts, list};
+pub use store::claim::{claim_books, claim_due, claim_one, ignore, mark_applied, park, quarantine, reopen, settle};
+pub use store::list::{InboxCount, InboxCursor, InboxEventDetail, InboxSummary, counts, find, list, waiting};
 pub use store::{NewInboxEvent, Stored, store};
 
 /// What identifies an event within a book.
@@ -85,11 +85,21 @@ impl InboxState {
         }
     }
 
-    fn parse(word: &str) -> Result<Self, InboxError> {
+    /// Reads the word; none for any other.
+    pub fn parse(word: &str) -> Option<Self> {
         [Self::Received, Self::Applied, Self::Parked, Self::Ignored, Self::Quarantined]
             .into_iter()
             .find(|state| state.as_str() == word)
-            .ok_or_else(|| InboxError::UnknownState(word.to_owned()))
+    }
+
+    fn read(word: &str) -> Result<Self, InboxError> {
+        Self::parse(word).ok_or_else(|| InboxError::UnknownState(word.to_owned()))
+    }
+}
+
+impl std::fmt::Display for InboxState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

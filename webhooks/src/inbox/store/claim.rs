@@ -98,6 +98,39 @@ pub async fn claim_due(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<Vec<In
     Ok(rows.into_iter().map(InboxEvent::from).collect())
 }
 
+/// Locks one unapplied event of the book that is due at `now` (business clock) until the transaction ends; none when it is
+/// ended, not due, or held by another worker.
+///
+/// # Errors
+/// [`InboxError::NoBook`] outside a book; [`InboxError::Db`].
+pub async fn claim_one(tx: &mut Tx, key: &InboxKey, now: Timestamp) -> Result<Option<InboxEvent>, InboxError> {
+    let book = book_of(tx)?;
+    let row = sqlx::query_as!(
+        EventRow,
+        r#"select
+            provider,
+            account,
+            event_id,
+            kind,
+            livemode,
+            created_at as "created_at: _",
+            raw,
+            attempts
+         from inbox_events
+         where book_id = $1 and provider = $2 and account = $3 and event_id = $4
+            and state in ('received', 'parked') and next_attempt_at <= $5
+         for update skip locked"#,
+        book.get(),
+        key.provider,
+        key.account,
+        key.event_id,
+        now.to_sqlx() as _,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(InboxEvent::from))
+}
+
 /// Marks events as applied at `now` (business clock): in the transaction that booked their effect.
 ///
 /// # Errors

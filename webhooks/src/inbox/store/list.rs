@@ -34,7 +34,27 @@ pub async fn counts(tx: &mut Tx) -> Result<Vec<InboxCount>, InboxError> {
     .fetch_all(tx.conn())
     .await?;
     rows.into_iter()
-        .map(|row| Ok(InboxCount { state: InboxState::parse(&row.state)?, kind: row.kind, events: row.events }))
+        .map(|row| Ok(InboxCount { state: InboxState::read(&row.state)?, kind: row.kind, events: row.events }))
+        .collect()
+}
+
+/// How many of the book's events wait, and for whom: received and parked for the worker, quarantined for a person.
+///
+/// # Errors
+/// [`InboxError::NoBook`] outside a book; [`InboxError::Db`].
+pub async fn waiting(tx: &mut Tx) -> Result<Vec<(InboxState, i64)>, InboxError> {
+    let book = book_of(tx)?;
+    let rows = sqlx::query!(
+        r#"select state, count(*) as "events!" from inbox_events
+         where book_id = $1 and state in ('received', 'parked') group by state
+         union all
+         select state, count(*) from inbox_events where book_id = $1 and state = 'quarantined' group by state"#,
+        book.get(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .filter_map(|row| Some(row.state.as_deref().map(InboxState::read)?.map(|state| (state, row.events))))
         .collect()
 }
 
@@ -95,7 +115,7 @@ impl TryFrom<SummaryRow> for InboxSummary {
         Ok(Self {
             key: InboxKey { provider: row.provider, account: row.account, event_id: row.event_id },
             kind: row.kind,
-            state: InboxState::parse(&row.state)?,
+            state: InboxState::read(&row.state)?,
             attempts: row.attempts,
             last_error: row.last_error,
             created_at: row.created_at.to_jiff(),
@@ -103,6 +123,72 @@ impl TryFrom<SummaryRow> for InboxSummary {
             applied_at: row.applied_at.map(jiff_sqlx::Timestamp::to_jiff),
         })
     }
+}
+
+/// An event with its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxEventDetail {
+    /// What a list shows of it.
+    pub summary: InboxSummary,
+    /// The body as it came, card numbers masked.
+    pub raw: Vec<u8>,
+    /// Whether a card number was masked.
+    pub masked: bool,
+    /// When it is tried again, by the business clock; for events that are.
+    pub next_attempt_at: Timestamp,
+}
+
+/// The book's events with this id at the provider. Accounts have ids of their own making, so that there may be several.
+///
+/// # Errors
+/// [`InboxError::NoBook`] outside a book; [`InboxError::Db`].
+pub async fn find(tx: &mut Tx, event_id: &str) -> Result<Vec<InboxEventDetail>, InboxError> {
+    let book = book_of(tx)?;
+    let rows = sqlx::query!(
+        r#"select
+            provider,
+            account,
+            event_id,
+            kind,
+            state,
+            attempts,
+            last_error,
+            created_at as "created_at: jiff_sqlx::Timestamp",
+            received_at as "received_at: jiff_sqlx::Timestamp",
+            applied_at as "applied_at: jiff_sqlx::Timestamp",
+            next_attempt_at as "next_attempt_at: jiff_sqlx::Timestamp",
+            raw,
+            masked
+         from inbox_events
+         where book_id = $1 and event_id = $2
+         order by provider, account"#,
+        book.get(),
+        event_id,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let summary = SummaryRow {
+                provider: row.provider,
+                account: row.account,
+                event_id: row.event_id,
+                kind: row.kind,
+                state: row.state,
+                attempts: row.attempts,
+                last_error: row.last_error,
+                created_at: row.created_at,
+                received_at: row.received_at,
+                applied_at: row.applied_at,
+            };
+            Ok(InboxEventDetail {
+                summary: summary.try_into()?,
+                raw: row.raw,
+                masked: row.masked,
+                next_attempt_at: row.next_attempt_at.to_jiff(),
+            })
+        })
+        .collect()
 }
 
 /// Up to `limit` events of the book, the newest first, of one state if given, from behind `after` on.

@@ -1,0 +1,53 @@
+use partita_db::DbError;
+use partita_provider::FetchError;
+
+use crate::app::ProviderSetupError;
+use crate::events::ApplyError;
+use crate::journal::JournalError;
+
+/// Why something was not proposed or decided.
+#[derive(Debug, thiserror::Error)]
+pub enum ApprovalError {
+    /// No such approval in the book.
+    #[error("no such approval")]
+    NotFound,
+    /// No such command in the book.
+    #[error("no such operation")]
+    OperationNotFound,
+    /// Nobody has to decide about the command.
+    #[error("the operation is {state}, not needs_review")]
+    NotInReview {
+        /// Where it stands.
+        state: &'static str,
+    },
+    /// A proposal about the same command is waiting.
+    #[error("another proposal about the operation is pending")]
+    AnotherPending,
+    /// It was decided, or nobody did in time.
+    #[error("the approval is {state}")]
+    Decided {
+        /// Where it stands.
+        state: &'static str,
+    },
+    /// Maker is not checker.
+    #[error("whoever proposed cannot approve")]
+    OwnProposal,
+    /// The command makes no object that could be read at the provider.
+    #[error("commands of this kind make no object that could be adopted")]
+    NothingToAdopt,
+    /// The provider does not show the object.
+    #[error("the provider's object could not be read")]
+    NotReadable(#[source] FetchError),
+    /// The provider's object cannot be booked.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The provider is not set up.
+    #[error(transparent)]
+    Provider(#[from] ProviderSetupError),
+    /// The ledger refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}

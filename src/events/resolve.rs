@@ -1,0 +1,55 @@
+//! Ending a command by what people found out, where the provider's answers left it open.
+
+use jiff::Timestamp;
+use partita_db::Tx;
+use partita_provider::{Command, Lookup, ProviderObject, Refusal};
+
+use super::submit::take_object;
+use super::{ApplyError, Origin, apply_refusal};
+use crate::journal::Journal;
+use crate::operations::{self, Conclusion, Operation};
+
+/// Where the provider shows the object of a command, given the object's id; none for commands that make none.
+pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup> {
+    let id = provider_object.to_owned();
+    Some(match &operation.command {
+        Command::CreateAccount(_) => Lookup::Account(id),
+        Command::CreatePayment(_) | Command::CancelPayment(_) => Lookup::Payment(id),
+        Command::CreateTransfer(_) => Lookup::Transfer(id),
+        Command::CreateReversal(asked) => Lookup::Reversal { transfer: asked.transfer.clone(), reversal: id },
+        Command::CreateRefund(_) => Lookup::Refund(id),
+        Command::CreateTopUp(_) => Lookup::TopUp(id),
+        Command::CreateAccountLink(_) => return None,
+    })
+}
+
+/// Books the object that a command made, and ends the command.
+///
+/// # Errors
+/// [`ApplyError`]: the object is another command's, or contradicts this one; the caller's transaction must not commit.
+pub async fn adopt(
+    tx: &mut Tx,
+    operation: &Operation,
+    object: &ProviderObject,
+    origin: Origin<'_>,
+    journal: &mut Journal,
+) -> Result<(), ApplyError> {
+    let origin = Origin { provider: &operation.provider, ..origin };
+    take_object(tx, operation, object, origin, journal).await
+}
+
+/// Undoes what was booked when a command was asked that had no effect, and ends the command.
+///
+/// # Errors
+/// [`ApplyError`]; the caller's transaction must not commit.
+pub async fn give_up(
+    tx: &mut Tx,
+    operation: &Operation,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    apply_refusal(tx, operation, refusal, journal, now).await?;
+    let conclusion = Conclusion::Failed { refusal: refusal.clone() };
+    if operations::conclude(tx, operation, &conclusion, now).await? { Ok(()) } else { Err(ApplyError::Overtaken) }
+}

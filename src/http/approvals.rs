@@ -1,0 +1,227 @@
+//! `/v1/approvals`: what one person proposes and another decides.
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::HttpState;
+use super::auth::Caller;
+use super::cursor::{self, List};
+use super::fields::Text;
+use super::json::{self, PathId};
+use super::problem::Problem;
+use super::query::{NoParameters, Query, known_words};
+use super::render::{Refusals, Time};
+use crate::approvals::{self, Approval, ApprovalState, Decision, Resolution};
+use crate::id::{ApprovalId, OperationId};
+use crate::platforms::Mode;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(fetch)).routes(routes!(approve)).routes(routes!(reject))
+}
+
+/// What is done when it is approved.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Proposal)]
+struct ProposalBody {
+    /// `succeeded`: the provider's object is read and booked; `failed`: what was booked when it was asked is undone.
+    #[schema(value_type = String, example = "succeeded")]
+    outcome: &'static str,
+    /// The provider's object.
+    #[schema(example = "tr_1QMr0I2eZvKYlo2C")]
+    provider_object: Option<String>,
+}
+
+impl From<Resolution> for ProposalBody {
+    fn from(resolution: Resolution) -> Self {
+        match resolution {
+            Resolution::Succeeded { provider_object } => {
+                Self { outcome: "succeeded", provider_object: Some(provider_object) }
+            }
+            Resolution::Failed => Self { outcome: "failed", provider_object: None },
+        }
+    }
+}
+
+/// What one person proposes and another has to agree to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub(super) struct ApprovalBody {
+    /// Always `approval`.
+    #[schema(value_type = String, example = "approval")]
+    object: &'static str,
+    id: ApprovalId,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    /// Always `operation_resolution`: what became of an operation in `needs_review`.
+    #[schema(value_type = String, example = "operation_resolution")]
+    kind: &'static str,
+    /// The operation that it is about.
+    operation: OperationId,
+    proposal: ProposalBody,
+    /// Why, in the words of who proposed.
+    reason: String,
+    /// `pending`, `approved` (and done), `rejected` or `expired`.
+    #[schema(value_type = String, example = "pending")]
+    state: &'static str,
+    /// Who proposed: a key's id. The same key cannot approve.
+    #[schema(example = "key_01jd9z6x5sf1vb3vsy3p0gq6ra")]
+    made_by: String,
+    /// Who decided.
+    decided_by: Option<String>,
+    /// Why, in the words of who decided.
+    decision_reason: Option<String>,
+    created_at: Time,
+    /// From then on it can no longer be decided.
+    expires_at: Time,
+    decided_at: Option<Time>,
+}
+
+impl ApprovalBody {
+    pub(super) fn show(mode: Mode, approval: Approval, now: Timestamp) -> Self {
+        Self {
+            object: "approval",
+            id: approval.id,
+            mode: mode.as_str(),
+            kind: "operation_resolution",
+            operation: approval.operation,
+            state: approval.state_at(now).as_str(),
+            proposal: approval.proposal.into(),
+            reason: approval.reason,
+            made_by: approval.made_by,
+            decided_by: approval.decided_by,
+            decision_reason: approval.decision_reason,
+            created_at: Time(approval.created_at),
+            expires_at: Time(approval.expires_at),
+            decided_at: approval.decided_at.map(Time),
+        }
+    }
+}
+
+/// One approval.
+#[utoipa::path(
+    get, path = "/v1/approvals/{id}", tag = "Approvals", operation_id = "get_approval",
+    params(("id" = ApprovalId, Path, description = "The approval")),
+    responses((status = 200, description = "The approval", body = ApprovalBody), Refusals),
+)]
+async fn fetch(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<ApprovalId>,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<ApprovalBody>, Problem> {
+    caller.require("approvals:read")?;
+    let found = state
+        .app
+        .db
+        .read("get approval", caller.scope(), move |tx| Box::pin(async move { approvals::find(tx, id).await }))
+        .await?;
+    let approval = found.ok_or_else(|| Problem::not_found("approval"))?;
+    Ok(Json(ApprovalBody::show(caller.mode, approval, state.app.clock.now())))
+}
+
+/// Filters of the list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filters {
+    /// Any of these; may be repeated.
+    #[serde(default)]
+    #[param(example = json!(["pending"]))]
+    state: Vec<String>,
+    /// How many a page has, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u8>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Approvals, newest first.
+#[utoipa::path(
+    get, path = "/v1/approvals", tag = "Approvals", operation_id = "list_approvals",
+    params(Filters),
+    responses((status = 200, description = "A page of approvals", body = List<ApprovalBody>), Refusals),
+)]
+async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Query(filters): Query<Filters>,
+) -> Result<Response, Problem> {
+    caller.require("approvals:read")?;
+    known_words("state", &filters.state, |word| ApprovalState::parse(word).is_some())?;
+    let page =
+        cursor::page::<ApprovalId, _>("/v1/approvals", &filters.state, filters.limit, filters.cursor.as_deref())?;
+    let (after, limit, states, now) = (page.after, page.fetch_limit(), filters.state, state.app.clock.now());
+    let rows = state
+        .app
+        .db
+        .read("list approvals", caller.scope(), move |tx| {
+            let states = states.clone();
+            Box::pin(async move { approvals::list(tx, &states, now, after, limit).await })
+        })
+        .await?;
+    let show = |approval| ApprovalBody::show(caller.mode, approval, now);
+    Ok(page.list(rows, |approval| approval.id, show).respond(&uri))
+}
+
+/// A decision's reason.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewDecision, example = json!({"reason": "checked in the dashboard"}))]
+struct NewDecisionBody {
+    /// Why, for the record.
+    reason: Option<Text<1, 1000>>,
+}
+
+/// Approves a proposal, which is then done at once. Whoever proposed cannot.
+#[utoipa::path(
+    post, path = "/v1/approvals/{id}/approve", tag = "Approvals", operation_id = "approve",
+    params(("id" = ApprovalId, Path, description = "The approval")),
+    request_body = NewDecisionBody,
+    responses((status = 200, description = "Approved and done", body = ApprovalBody), Refusals),
+)]
+async fn approve(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<ApprovalId>,
+    body: json::Json<NewDecisionBody>,
+) -> Result<Json<ApprovalBody>, Problem> {
+    decide(&state, &caller, id, Decision::Approve, body.0).await
+}
+
+/// Turns a proposal down. Whoever proposed withdraws it so.
+#[utoipa::path(
+    post, path = "/v1/approvals/{id}/reject", tag = "Approvals", operation_id = "reject",
+    params(("id" = ApprovalId, Path, description = "The approval")),
+    request_body = NewDecisionBody,
+    responses((status = 200, description = "Rejected; nothing is done", body = ApprovalBody), Refusals),
+)]
+async fn reject(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<ApprovalId>,
+    body: json::Json<NewDecisionBody>,
+) -> Result<Json<ApprovalBody>, Problem> {
+    decide(&state, &caller, id, Decision::Reject, body.0).await
+}
+
+async fn decide(
+    state: &HttpState,
+    caller: &Caller,
+    id: ApprovalId,
+    decision: Decision,
+    body: NewDecisionBody,
+) -> Result<Json<ApprovalBody>, Problem> {
+    caller.require("approvals:write")?;
+    let reason = body.reason.map(Text::into_string);
+    let approval = approvals::decide(&state.app, caller.book, caller.actor, id, decision, reason).await?;
+    Ok(Json(ApprovalBody::show(caller.mode, approval, state.app.clock.now())))
+}

@@ -1,0 +1,69 @@
+//! Counts what waits, for the metrics: commands that have not ended, events that are not applied.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use partita_db::Scope;
+use partita_webhooks::inbox::{self, InboxState};
+
+use crate::app::App;
+use crate::events::ApplyError;
+use crate::operations::{self, OperationState};
+use crate::platforms;
+use crate::telemetry::names;
+
+/// What waits, over all books.
+#[derive(Default)]
+struct Backlog {
+    operations: BTreeMap<String, i64>,
+    events: BTreeMap<&'static str, i64>,
+    oldest_doubt: Option<Timestamp>,
+}
+
+/// Measures the backlog of every book.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn measure(app: &Arc<App>) -> Result<(), ApplyError> {
+    let books =
+        app.db.read("books", Scope::Routing, |tx| Box::pin(async move { platforms::list_books(tx).await })).await?;
+    let mut backlog = Backlog::default();
+    for book in books {
+        let (open, events) = app
+            .db
+            .read("backlog", Scope::Book(book.id), |tx| {
+                Box::pin(
+                    async move { Ok::<_, ApplyError>((operations::count_open(tx).await?, inbox::waiting(tx).await?)) },
+                )
+            })
+            .await?;
+        for count in open {
+            if count.state == OperationState::Unknown.as_str() {
+                backlog.oldest_doubt = backlog.oldest_doubt.into_iter().chain(count.oldest_sent_at).min();
+            }
+            *backlog.operations.entry(count.state).or_default() += count.operations;
+        }
+        for (state, count) in events {
+            *backlog.events.entry(state.as_str()).or_default() += count;
+        }
+    }
+    backlog.tell(app.clock.now());
+    Ok(())
+}
+
+impl Backlog {
+    fn tell(&self, now: Timestamp) {
+        let gauge = |count: i64| f64::from(u32::try_from(count.max(0)).unwrap_or(u32::MAX));
+        for state in OperationState::ALL.into_iter().filter(|state| !state.is_final()).map(OperationState::as_str) {
+            let count = self.operations.get(state).copied().unwrap_or_default();
+            metrics::gauge!(names::OPERATIONS, "state" => state).set(gauge(count));
+        }
+        for state in [InboxState::Received, InboxState::Parked, InboxState::Quarantined].map(InboxState::as_str) {
+            let count = self.events.get(state).copied().unwrap_or_default();
+            metrics::gauge!(names::INBOX_EVENTS, "state" => state).set(gauge(count));
+        }
+        let doubt = self.oldest_doubt.map_or(0, |sent| now.duration_since(sent).as_secs());
+        metrics::gauge!(names::OLDEST_DOUBT).set(gauge(doubt));
+    }
+}
