@@ -2,7 +2,7 @@
 //!
 //! Standard output is for data, standard error for everything else. The exit code is 0 when the command did what it was
 //! asked and everything agrees, 1 when it could not, 2 when it was asked wrongly (options or configuration), 3 when it
-//! did what it was asked and found contradictions (`verify`) or differences (`reconcile run`).
+//! did what it was asked and found contradictions (`verify`) or differences (`rebuild --check`, `reconcile run`).
 
 mod books;
 mod configuration;
@@ -13,6 +13,7 @@ mod keys;
 mod migrate;
 pub(crate) mod output;
 mod platforms;
+mod rebuild;
 mod reconcile;
 mod serve;
 pub(crate) mod service;
@@ -49,7 +50,7 @@ Exit codes:
   0  done, and everything agrees
   1  it could not be done
   2  wrong options or configuration
-  3  done, and contradictions (verify) or differences (reconcile run) were found
+  3  done, and contradictions (verify) or differences (rebuild, reconcile run) were found
 
 The service is configured by environment variables or options; `partita config print` shows what is in force.";
 
@@ -65,6 +66,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Recompute every invariant of the books from their rows; exit code 3 if one is broken
     Verify(verify::Args),
+    /// Make the ledger anew from the stored facts and compare; exit code 3 if they differ
+    Rebuild(rebuild::Args),
     /// Compare the ledger with the provider
     #[command(subcommand)]
     Reconcile(reconcile::Command),
@@ -102,6 +105,8 @@ impl Outcome {
 /// Reads the command line, does what it says, and tells how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    #[cfg(feature = "failpoints")]
+    let _armed = crate::crash::arm();
     // One for the process: two linked libraries could each want another one, and rustls panics then.
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     match start(cli.command) {
@@ -126,6 +131,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Worker(args) => worker::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Rebuild(args) => rebuild::run(args).await,
         Command::Reconcile(command) => reconcile::run(command).await,
         Command::Inbox(command) => inbox::run(command).await,
         Command::Platforms(command) => platforms::run(command).await,

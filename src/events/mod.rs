@@ -11,7 +11,7 @@ mod sweep;
 use jiff::Timestamp;
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, ProviderObject, Refusal};
+use partita_provider::{BalanceTransaction, ProviderObject, Refusal, SettlementState};
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
@@ -188,10 +188,7 @@ pub async fn apply_availability(
         return Ok(());
     }
     let chart = Chart { book: tx.book_id(), currency: movement.currency };
-    let (available, pending) = match sellers::find_by_account(tx, &movement.account).await? {
-        Some(seller) => of_seller(chart, seller.number),
-        None => of_platform(chart),
-    };
+    let seller = sellers::find_by_account(tx, &movement.account).await?.map(|seller| seller.number);
     journal.add(Record {
         kind: Kind::FundsAvailable,
         source: movement.key,
@@ -199,7 +196,7 @@ pub async fn apply_availability(
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: vec![Entry::signed(available, pending, movement.net)],
+        entries: vec![became_available(chart, seller, movement.net)],
     });
     Ok(())
 }
@@ -210,6 +207,20 @@ fn of_platform(chart: Chart) -> (partita_ledger::AccountKey, partita_ledger::Acc
 
 fn of_seller(chart: Chart, seller: SellerNumber) -> (partita_ledger::AccountKey, partita_ledger::AccountKey) {
     (chart.seller(seller, SellerAccount::ConnectedAvailable), chart.seller(seller, SellerAccount::ConnectedPending))
+}
+
+/// What is booked when the provider changes what it reserves.
+pub fn reserve_changed(chart: Chart, net: i64, state: SettlementState) -> Entry {
+    Entry::signed(chart.provider(state), chart.platform(PlatformAccount::ProviderReserved), net)
+}
+
+/// What is booked when money of a movement becomes usable, of the platform's balance or of a seller's.
+pub fn became_available(chart: Chart, seller: Option<SellerNumber>, net: i64) -> Entry {
+    let (available, pending) = match seller {
+        Some(seller) => of_seller(chart, seller),
+        None => of_platform(chart),
+    };
+    Entry::signed(available, pending, net)
 }
 
 /// Books a change of what the provider reserves against negative connected accounts; it is told by its movement alone.
@@ -228,8 +239,6 @@ pub async fn apply_reserve(
     let Recorded::New(source) = recorded else { return Ok(Applied::Ours(Uuid::nil())) };
     let chart = Chart { book: tx.book_id(), currency: movement.currency };
     chart.open_platform(tx).await?;
-    let provider = chart.provider(movement.state);
-    let reserved = chart.platform(PlatformAccount::ProviderReserved);
     journal.add(Record {
         kind: Kind::ReserveChanged,
         source,
@@ -237,7 +246,7 @@ pub async fn apply_reserve(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: vec![Entry::signed(provider, reserved, movement.net)],
+        entries: vec![reserve_changed(chart, movement.net, movement.state)],
     });
     Ok(Applied::Ours(Uuid::nil()))
 }

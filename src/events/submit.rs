@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Applied, ApplyError, Origin, Remedy, apply_object, apply_refusal};
 use crate::app::App;
+use crate::crash;
 use crate::due;
 use crate::id::chance;
 use crate::journal::Journal;
@@ -122,7 +123,9 @@ fn alarm_if_long_in_doubt(operation: &Operation, now: Timestamp) {
 
 async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let provider = app.provider(operation.book).await?;
+    crash::point("before_call");
     let submission = provider.submit(&operation.request, &operation.idempotency_key).await;
+    crash::point("after_call");
     let verdict = verdict(submission.outcome, operation.attempt, chance());
     if matches!(verdict, Verdict::Later { alarm: true, .. }) {
         // The key may be changed in its place: it is read again for the next attempt.
@@ -142,6 +145,7 @@ async fn look_up(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError>
         sent_from: operation.first_sent_at.unwrap_or(operation.created_at).as_second(),
         sent_until: None,
     };
+    crash::point("before_look_up");
     let verdict = match provider.look_up(&search).await {
         Ok(LookedUp::Found(object)) => Ruling::Found(object),
         Ok(LookedUp::Absent) => absence(&operation, app.resend_up_to, now),
@@ -195,7 +199,9 @@ async fn take(app: &Arc<App>, operation: Operation, news: News) -> Result<(), Ap
     let mode = mode_of(app, operation.book).await?;
     let answer = Arc::new(Answer { raw: news.raw.clone(), note: note(&news.verdict) });
     let (operation, news) = (Arc::new(operation), Arc::new(news));
-    match take_once(app, &operation, &news, &answer, mode, None).await {
+    let taken = take_once(app, &operation, &news, &answer, mode, None).await;
+    crash::point("after_result");
+    match taken {
         // The other one's result stands; ours said nothing that it did not.
         Err(ApplyError::Overtaken) => Ok(()),
         Err(error) if error.remedy() != Remedy::Again && object_of(&news).is_some() => {
@@ -253,6 +259,7 @@ async fn take_once(
                     None => rule(tx, &operation, &news, origin, &mut journal).await?,
                 }
                 operations::record_answer(tx, &operation, &answer).await?;
+                crash::point("within_result");
                 journal.post(tx).await?;
                 Ok(())
             })

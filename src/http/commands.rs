@@ -76,6 +76,7 @@ pub async fn drive<Id: Copy>(
         Begun::Fresh(id) => (id, Holder::Us),
         Begun::Resumed(id) => (id, Holder::Anyone),
     };
+    crate::crash::point("after_intent");
     let driven = events::drive(&state.app, caller.book, uuid(id), holder, WAIT).await?;
     if holder == Holder::Anyone && driven == Driven::Open && is_being_sent(state, caller, uuid(id)).await? {
         return Err(idempotency::in_flight());
@@ -126,6 +127,7 @@ pub async fn answer<T: Serialize>(
     };
     let ours = reply.answer(caller);
     let (key, answer) = (claim.key.clone(), ours.clone());
+    crate::crash::point("before_answer");
     let fixed = state
         .app
         .db
@@ -134,6 +136,7 @@ pub async fn answer<T: Serialize>(
             Box::pin(async move { finish(tx, &key, &answer).await })
         })
         .await?;
+    crate::crash::point("after_answer");
     let replayed = fixed != ours;
     Ok(idempotency::answer(fixed.status, fixed.body, replayed))
 }

@@ -52,6 +52,7 @@ async fn take(
     let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let delivery = Delivery { provider: &provider, token: &token, signature, body: &body };
     let received = receive(&state.app.db, delivery, state.app.clock.now()).await;
+    crate::crash::point("after_delivery");
     count(&received);
     match received {
         Ok(received) => {

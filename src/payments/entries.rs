@@ -8,7 +8,7 @@ use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
 /// A buyer was charged: the cart's lines and taxes, the commission, and the processor's fee that the platform bears.
-pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -> Vec<Entry> {
+pub fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -> Vec<Entry> {
     let provider = chart.provider(state);
     let mut entries = Vec::with_capacity(lines.len() * 3 + 1);
     for line in lines {
@@ -35,14 +35,14 @@ pub(super) fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementS
 }
 
 /// The provider made a movement of the platform's usable.
-pub(super) fn funds_available(chart: Chart, net: i64) -> Vec<Entry> {
+pub fn funds_available(chart: Chart, net: i64) -> Vec<Entry> {
     let available = chart.platform(PlatformAccount::ProviderAvailable);
     let pending = chart.platform(PlatformAccount::ProviderPending);
     vec![Entry::signed(available, pending, net)]
 }
 
 /// The sellers' shares became usable.
-pub(super) fn shares_released(chart: Chart, shares: &[(SellerNumber, i64)]) -> Vec<Entry> {
+pub fn shares_released(chart: Chart, shares: &[(SellerNumber, i64)]) -> Vec<Entry> {
     let entry = |(number, share): &(SellerNumber, i64)| {
         let pending = chart.seller(*number, SellerAccount::Pending);
         let available = chart.seller(*number, SellerAccount::Available);

@@ -23,7 +23,7 @@ use partita_db::{BookId, Scope, Tx};
 use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, Refusal};
 
 pub use apply::{apply, apply_refusal, release};
-pub use entries::{SellerShare, refund_confirmed, refund_shares};
+pub use entries::{SellerShare, charged, funds_available, refund_confirmed, refund_shares, shares_released};
 pub use error::PaymentError;
 pub use split::{Remaining, seller_shares};
 pub use state::{Funds, PaymentStatus};

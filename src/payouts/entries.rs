@@ -6,19 +6,19 @@ use crate::chart::{Chart, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
 /// It left the account's balance.
-pub(super) fn sent(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+pub fn sent(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let in_transit = chart.seller(seller, SellerAccount::ConnectedInTransit);
     vec![Entry { debit: in_transit, credit: chart.connected(seller, state), amount }]
 }
 
 /// It reached the bank.
-pub(super) fn paid(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+pub fn paid(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
     let bank = chart.seller(seller, SellerAccount::ExternalBank);
     vec![Entry { debit: bank, credit: chart.seller(seller, SellerAccount::ConnectedInTransit), amount }]
 }
 
 /// It came back to the account's balance: before it was paid from the way, afterwards from the bank.
-pub(super) fn came_back(
+pub fn came_back(
     chart: Chart,
     seller: SellerNumber,
     amount: i64,

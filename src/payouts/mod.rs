@@ -1,7 +1,7 @@
 //! Sellers' payouts, mirrored from the provider: it pays its connected accounts out by their schedules, we book what
 //! it says. `paid` is not final: a bank may return a payout.
 
-mod entries;
+pub mod entries;
 mod store;
 
 use jiff::Timestamp;

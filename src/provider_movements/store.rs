@@ -25,8 +25,8 @@ pub(super) async fn insert(
     let book = tx.book_id();
     let done = sqlx::query!(
         "insert into provider_movements (book_id, key, provider, account, movement_id, kind, amount, fee, net, currency, state,
-                                         available_on, created_on, object_type, object_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                         available_on, created_on, object_type, object_id, booked_as)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $11)
          on conflict (book_id, provider, account, movement_id) do nothing",
         book.get(),
         key,

@@ -2,6 +2,7 @@
 //!
 //! The bank is credited when the top-up is asked; the provider's confirmation ends the clearing.
 
+pub mod entries;
 mod store;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub use store::{find, list};
 
 use crate::actor::Actor;
 use crate::app::{App, ProviderSetupError};
-use crate::chart::{Chart, Kind, PlatformAccount};
+use crate::chart::{Chart, Kind};
 use crate::id::{OperationId, TopUpId};
 use crate::idempotency::{self, Begun, ClaimError};
 use crate::journal::{Entry, Journal, JournalError, Record};
@@ -190,11 +191,7 @@ pub async fn create(
                     key,
                     now,
                     actor,
-                    Entry {
-                        debit: chart.platform(PlatformAccount::ClearingTopUp),
-                        credit: chart.platform(PlatformAccount::Bank),
-                        amount: input.amount.minor,
-                    },
+                    entries::asked(chart, input.amount.minor),
                 ));
                 journal.post(tx).await?;
                 Ok(Begun::Fresh(id))
@@ -274,11 +271,7 @@ async fn succeed(
     let changed = store::set_status(tx, top_up, TopUpStatus::Succeeded, Some(&said.id), None, now).await?;
     record(tx, &changed, Some(top_up.status), "top_up.succeeded", Actor::System, now).await?;
     let chart = Chart { book: tx.book_id(), currency: top_up.amount.currency };
-    let entry = Entry {
-        debit: chart.provider(movement.state),
-        credit: chart.platform(PlatformAccount::ClearingTopUp),
-        amount: movement.net,
-    };
+    let entry = entries::confirmed(chart, movement.net, movement.state);
     journal.add(booked(Kind::TopUpConfirmed, source, top_up.key, effective_at(movement), Actor::System, entry));
     Ok(())
 }
@@ -314,11 +307,7 @@ async fn undo(
     let changed = store::set_status(tx, top_up, TopUpStatus::Failed, provider_top_up, Some(refusal), now).await?;
     record(tx, &changed, Some(top_up.status), "top_up.failed", Actor::System, now).await?;
     let chart = Chart { book: tx.book_id(), currency: top_up.amount.currency };
-    let entry = Entry {
-        debit: chart.platform(PlatformAccount::Bank),
-        credit: chart.platform(PlatformAccount::ClearingTopUp),
-        amount: top_up.amount.minor,
-    };
+    let entry = entries::refused(chart, top_up.amount.minor);
     journal.add(booked(Kind::TopUpRefused, operation.key, top_up.key, now, Actor::System, entry));
     Ok(())
 }

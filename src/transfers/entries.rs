@@ -6,37 +6,37 @@ use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
 /// A transfer was asked: the seller's money waits in clearing.
-pub(super) fn asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+pub fn asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
     let available = chart.seller(seller, SellerAccount::Available);
     vec![Entry { debit: available, credit: chart.platform(PlatformAccount::ClearingTransfer), amount }]
 }
 
 /// The provider took it from the platform's balance.
-pub(super) fn confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
+pub fn confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
     let clearing = chart.platform(PlatformAccount::ClearingTransfer);
     vec![Entry { debit: clearing, credit: chart.provider(state), amount }]
 }
 
 /// The provider refused it: the seller has its money back.
-pub(super) fn refused(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+pub fn refused(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
     let available = chart.seller(seller, SellerAccount::Available);
     vec![Entry { debit: chart.platform(PlatformAccount::ClearingTransfer), credit: available, amount }]
 }
 
 /// Mirror: it arrived on the seller's account.
-pub(super) fn arrived(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+pub fn arrived(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let owner = chart.seller(seller, SellerAccount::Owner);
     vec![Entry { debit: chart.connected(seller, state), credit: owner, amount }]
 }
 
 /// The provider gave a reversal back to the platform's balance.
-pub(super) fn reversed(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+pub fn reversed(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let available = chart.seller(seller, SellerAccount::Available);
     vec![Entry { debit: chart.provider(state), credit: available, amount }]
 }
 
 /// Mirror: a reversal left the seller's account.
-pub(super) fn taken(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
+pub fn taken(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementState) -> Vec<Entry> {
     let owner = chart.seller(seller, SellerAccount::Owner);
     vec![Entry { debit: owner, credit: chart.connected(seller, state), amount }]
 }

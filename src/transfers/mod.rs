@@ -8,7 +8,7 @@
 //! is asked, a reversal comes back only when the provider has it.
 
 mod apply;
-mod entries;
+pub mod entries;
 mod error;
 mod plan;
 mod store;

@@ -38,6 +38,7 @@ pub(super) async fn settle(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError
             return Ok(Next::At(now + SignedDuration::from_mins(1)));
         }
     }
+    crate::crash::point("before_availability");
     let app_in = Arc::clone(app);
     app.db
         .run_tx("book availability", Scope::Book(due.book), move |tx| {

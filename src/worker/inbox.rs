@@ -14,6 +14,7 @@ use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
 use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
 
 use crate::app::App;
+use crate::crash;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
 use crate::platforms::Mode;
@@ -25,6 +26,8 @@ const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
 /// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.
 const TRIES_BEFORE_IGNORED: i32 = 5;
+/// How often an object is read that cannot be understood, before a person is asked.
+const TRIES_BEFORE_QUARANTINED: i32 = 8;
 /// How many objects are read from the provider at once.
 const READS_AT_ONCE: usize = 8;
 
@@ -68,12 +71,14 @@ async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
     let count = due.len();
     let provider = app.provider(book).await?;
     let read = Arc::new(read_all(&*provider, &due).await);
+    crash::point("before_events");
     if let Err(error) = apply_batch(app, book, mode, Arc::clone(&read), None).await {
         tracing::warn!(book = book.get(), %error, "a batch of events failed; applied one by one");
         for key in read.keys() {
             apply_alone(app, book, mode, Arc::clone(&read), key.clone()).await?;
         }
     }
+    crash::point("after_events");
     app.db.run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await })).await?;
     Ok(count)
 }
@@ -87,7 +92,9 @@ enum Read {
     Meaningless,
     /// To be read again later.
     Later(String),
-    /// Never to be understood.
+    /// What came cannot be understood: broken on the way, or of a shape that this release does not know.
+    Garbled(String),
+    /// The event itself cannot be understood, and never will be.
     Poison(String),
 }
 
@@ -123,7 +130,7 @@ fn lookup_of(provider: &dyn Provider, event: &InboxEvent) -> Result<Option<Looku
 async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {
     match provider.fetch(lookup).await {
         Ok(object) => Read::Object(Arc::new(object)),
-        Err(FetchError::Unreadable(why)) => Read::Poison(why),
+        Err(FetchError::Unreadable(why)) => Read::Garbled(why),
         Err(error) => Read::Later(error.to_string()),
     }
 }
@@ -153,7 +160,10 @@ async fn apply_batch(
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
                         Some(Read::Later(why)) => put_off(tx, &event, why, now).await?,
-                        Some(Read::Poison(why)) => inbox::quarantine(tx, &event.key, why).await?,
+                        Some(Read::Garbled(why)) if event.attempts < TRIES_BEFORE_QUARANTINED => {
+                            put_off(tx, &event, why, now).await?;
+                        }
+                        Some(Read::Poison(why) | Read::Garbled(why)) => inbox::quarantine(tx, &event.key, why).await?,
                         Some(Read::Object(object)) => {
                             let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
@@ -168,6 +178,7 @@ async fn apply_batch(
                 }
                 inbox::mark_applied(tx, &applied, now).await?;
                 inbox::ignore(tx, &ignored).await?;
+                crash::point("within_events");
                 journal.post(tx).await?;
                 Ok(())
             })

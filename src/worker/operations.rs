@@ -26,6 +26,7 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         })
         .await?;
     if let Some(operation) = claimed {
+        crate::crash::point("after_claim");
         events::submit(app, operation).await?;
         return Ok(Next::Done);
     }

@@ -15,7 +15,9 @@ use crate::transfers::{self, TransferError};
 const OVERTAKEN_SECONDS: i64 = 1;
 
 pub(super) async fn rebalance(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
-    match transfers::rebalance(app, due.book, due.id).await {
+    let rebalanced = transfers::rebalance(app, due.book, due.id).await;
+    crate::crash::point("after_rebalance");
+    match rebalanced {
         Ok(None) => Ok(Next::Done),
         Ok(Some(at)) => Ok(Next::At(at)),
         Err(TransferError::Journal(JournalError::Refused { refusal, .. })) => {

@@ -9,6 +9,7 @@ mod inbox;
 mod onboarding;
 mod payments;
 mod races;
+mod rebuild;
 mod reconciliation;
 mod recovery;
 mod refunds;

@@ -336,7 +336,14 @@ async fn the_timeline_tells_every_change_in_order() {
     assert_eq!(of("transfer"), [step(None, "processing"), step(Some("processing"), "succeeded")]);
     let times: Vec<String> = changes.iter().map(|change| text(&change["at"])).collect();
     assert!(times.is_sorted(), "{times:?}");
-    assert!(text(&changes[0]["actor"]).starts_with("key_") && changes[1]["actor"] == "system");
+    let submitted = step(None, "submitting");
+    let planned = step(None, "planned");
+    let sent = [step(Some("planned"), "submitting"), step(Some("submitting"), "succeeded")];
+    assert_eq!(of("operation")[..2], [submitted, step(Some("submitting"), "succeeded")], "the payment's own");
+    assert_eq!(of("operation")[2..], [vec![planned], sent.to_vec()].concat(), "the transfer's");
+    let of_payment: Vec<&Value> = changes.iter().filter(|change| change["of"] == "payment").collect();
+    assert!(text(&of_payment[0]["actor"]).starts_with("key_") && of_payment[1]["actor"] == "system");
+    assert_eq!(of_payment[1]["text"], "The buyer was charged.");
     t.finish().await;
 }
 

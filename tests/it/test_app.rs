@@ -13,7 +13,7 @@ use partita::http::{self, Shared};
 use partita::platforms::{self, Book, ProviderConnection, SCOPES};
 use partita::reconciliation::{self, Run};
 use partita::telemetry::Metrics;
-use partita::{MIGRATOR, verify, web, worker};
+use partita::{MIGRATOR, rebuild, verify, web, worker};
 use partita_db::{Db, DbOptions, Scope};
 use partita_postgres::testing::TestDatabase;
 use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator, SimulatorOptions};
@@ -277,6 +277,8 @@ impl TestApp {
         self.settle().await;
         let report = verify::run(&self.app, self.book.id).await.expect("verified");
         assert!(report.is_clean(), "verify: {:#?}", report.findings);
+        let comparison = rebuild::check(&self.app, self.book.id).await.expect("compared");
+        assert!(comparison.agrees(), "rebuild: {comparison:#?}");
         let run = self.reconcile().await;
         let breaks = self.get(&format!("/v1/reconciliation/runs/{}/breaks", run.id)).await;
         assert_eq!(run.breaks, 0, "{breaks:#}");

@@ -29,7 +29,7 @@ const RANKS: [(&str, u8); 14] = [
 ];
 
 /// They read everything; nobody but the outer folders uses them.
-const READERS: [&str; 2] = ["reconciliation", "reports"];
+const READERS: [&str; 3] = ["rebuild", "reconciliation", "reports"];
 
 fn is_outer(module: &str) -> bool {
     OUTER.contains(&module) || ASSEMBLY.contains(&module)

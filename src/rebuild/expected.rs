@@ -1,0 +1,227 @@
+//! The transactions that facts make. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use partita_provider::SettlementState;
+use uuid::Uuid;
+
+use super::store::{Moment, MovementRow, PayoutRow};
+use super::{Postings, Transactions};
+use crate::chart::{Chart, Kind, SellerNumber};
+use crate::events;
+use crate::journal::Entry;
+use crate::operations::Operation;
+use crate::payments::{self, Funds, Line, SellerShare};
+use crate::{payouts, top_ups, transfers};
+
+/// What is known of a payment and of what hangs on it.
+pub(super) struct PaymentFacts {
+    pub(super) key: i64,
+    pub(super) id: Uuid,
+    pub(super) lines: Vec<Line>,
+    /// What each refund gives back.
+    pub(super) refunds: Vec<(Uuid, Vec<SellerShare>)>,
+    /// To whom each transfer goes, and how much.
+    pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
+    /// From whom each reversal comes.
+    pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
+    pub(super) asks: Vec<Operation>,
+    pub(super) movements: Vec<MovementRow>,
+    pub(super) moments: Vec<Moment>,
+}
+
+/// Puts a transaction to the others; entries of nothing make no postings, and without postings there is none.
+fn add(to: &mut Transactions, kind: Kind, source: i64, entries: Vec<Entry>) {
+    let mut postings: Postings = entries
+        .into_iter()
+        .filter(|entry| entry.amount != 0)
+        .map(|entry| (entry.debit.get(), entry.credit.get(), entry.amount))
+        .collect();
+    postings.sort_unstable();
+    if !postings.is_empty() {
+        to.insert((kind.number(), source), postings);
+    }
+}
+
+fn mirrored(entries: Vec<Entry>) -> Vec<Entry> {
+    entries.into_iter().map(|entry| Entry { debit: entry.credit, credit: entry.debit, ..entry }).collect()
+}
+
+/// When an event of an object was written down.
+fn moment(moments: &[Moment], object: Uuid, event: &str) -> Option<Timestamp> {
+    moments.iter().find(|moment| moment.object == object && moment.event == event).map(|moment| moment.at)
+}
+
+fn ask_of(asks: &[Operation], object: Uuid) -> Option<i64> {
+    asks.iter().find(|ask| ask.object_id == object && ask.kind.starts_with("create_")).map(|ask| ask.key)
+}
+
+impl PaymentFacts {
+    /// Where the payment's money was at a time.
+    fn funds_at(&self, at: Timestamp) -> Funds {
+        let at_once = self.charge().is_some_and(|charge| charge.booked_as == SettlementState::Available);
+        let released = moment(&self.moments, self.id, "payment.funds_available");
+        if at_once || released.is_some_and(|released| released < at) { Funds::Available } else { Funds::Pending }
+    }
+
+    fn charge(&self) -> Option<&MovementRow> {
+        self.movements.iter().find(|movement| movement.object == Some(self.id))
+    }
+
+    /// The lines as they stood at a time: less what refunds had taken by then and not given back.
+    fn lines_at(&self, at: Timestamp) -> Vec<Line> {
+        let mut lines: Vec<Line> = self
+            .lines
+            .iter()
+            .cloned()
+            .map(|line| Line { refunded_amount: 0, refunded_tax: 0, returned_commission: 0, ..line })
+            .collect();
+        for (id, shares) in &self.refunds {
+            let before = |event| moment(&self.moments, *id, event).is_some_and(|then| then < at);
+            if !before("refund.created") || before("refund.failed") {
+                continue;
+            }
+            for share in shares {
+                let Some(line) = lines.iter_mut().find(|line| line.number == share.line) else { continue };
+                line.refunded_amount += share.amount;
+                line.refunded_tax += share.tax;
+                line.returned_commission += share.commission;
+            }
+        }
+        lines
+    }
+
+    fn released_at(&self, chart: Chart, at: Timestamp) -> Vec<Entry> {
+        let shares: Vec<_> = payments::seller_shares(&self.lines_at(at))
+            .into_iter()
+            .map(|(number, (_, share))| (number, share))
+            .collect();
+        payments::shares_released(chart, &shares)
+    }
+}
+
+/// Everything that is booked under a payment.
+pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
+    let mut booked = Transactions::new();
+    if let Some(charge) = facts.charge() {
+        let entries = payments::charged(chart, &facts.lines, charge.fee, charge.booked_as);
+        add(&mut booked, Kind::PaymentCharged, charge.key, entries);
+        if let Some(at) = moment(&facts.moments, facts.id, "payment.funds_available") {
+            add(&mut booked, Kind::FundsAvailable, charge.key, payments::funds_available(chart, charge.net));
+            add(&mut booked, Kind::SharesReleased, facts.key, facts.released_at(chart, at));
+        } else if charge.booked_as == SettlementState::Available {
+            add(&mut booked, Kind::SharesReleased, facts.key, facts.released_at(chart, Timestamp::MIN));
+        }
+    }
+    for (id, shares) in &facts.refunds {
+        add_refund(&mut booked, chart, facts, *id, shares);
+    }
+    for (id, (seller, amount)) in &facts.transfers {
+        let Some(source) = ask_of(&facts.asks, *id) else { continue };
+        add(&mut booked, Kind::TransferAsked, source, transfers::entries::asked(chart, *seller, *amount));
+        if moment(&facts.moments, *id, "transfer.failed").is_some() {
+            add(&mut booked, Kind::TransferRefused, source, transfers::entries::refused(chart, *seller, *amount));
+        }
+    }
+    for movement in &facts.movements {
+        add_movement(&mut booked, chart, facts, movement);
+    }
+    booked
+}
+
+fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id: Uuid, shares: &[SellerShare]) {
+    let (Some(source), Some(asked)) = (ask_of(&facts.asks, id), moment(&facts.moments, id, "refund.created")) else {
+        return;
+    };
+    let at = |time| payments::refund_shares(chart, &facts.lines, shares, facts.funds_at(time));
+    add(booked, Kind::RefundAsked, source, at(asked));
+    if let Some(failed) = moment(&facts.moments, id, "refund.failed") {
+        add(booked, Kind::RefundRefused, source, mirrored(at(failed)));
+    }
+}
+
+/// What is booked with a movement of a refund, a transfer or a reversal.
+fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, movement: &MovementRow) {
+    let Some(object) = movement.object else { return };
+    let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
+    if facts.refunds.iter().any(|(id, _)| *id == object) {
+        add(booked, Kind::RefundConfirmed, movement.key, payments::refund_confirmed(chart, -net, state));
+    } else if let Some((seller, _)) = facts.transfers.get(&object) {
+        let (kind, entries) = if of_platform {
+            (Kind::TransferConfirmed, transfers::entries::confirmed(chart, -net, state))
+        } else {
+            (Kind::TransferArrived, transfers::entries::arrived(chart, *seller, net, state))
+        };
+        add(booked, kind, movement.key, entries);
+    } else if let Some(seller) = facts.reversals.get(&object) {
+        let (kind, entries) = if of_platform {
+            (Kind::ReversalConfirmed, transfers::entries::reversed(chart, *seller, net, state))
+        } else {
+            (Kind::ReversalTaken, transfers::entries::taken(chart, *seller, -net, state))
+        };
+        add(booked, kind, movement.key, entries);
+    }
+}
+
+/// Everything that is booked under a top-up.
+pub(super) fn of_top_up(
+    chart: Chart,
+    amount: i64,
+    asks: &[Operation],
+    movements: &[MovementRow],
+    moments: &[Moment],
+) -> Transactions {
+    let mut booked = Transactions::new();
+    for ask in asks {
+        add(&mut booked, Kind::TopUpAsked, ask.key, vec![top_ups::entries::asked(chart, amount)]);
+        if moment(moments, ask.object_id, "top_up.failed").is_some() {
+            add(&mut booked, Kind::TopUpRefused, ask.key, vec![top_ups::entries::refused(chart, amount)]);
+        }
+    }
+    for movement in movements {
+        let entry = top_ups::entries::confirmed(chart, movement.net, movement.booked_as);
+        add(&mut booked, Kind::TopUpConfirmed, movement.key, vec![entry]);
+    }
+    booked
+}
+
+/// Everything that is booked under a seller's payout: what left is negative, what came back positive.
+pub(super) fn of_payout(
+    chart: Chart,
+    payout: &PayoutRow,
+    movements: &[MovementRow],
+    moments: &[Moment],
+) -> Transactions {
+    let mut booked = Transactions::new();
+    let was_paid = moment(moments, payout.id, "payout.paid").is_some();
+    for movement in movements {
+        let (net, state) = (movement.net, movement.booked_as);
+        if net < 0 {
+            let entries = payouts::entries::sent(chart, payout.seller, -net, state);
+            add(&mut booked, Kind::PayoutSent, movement.key, entries);
+        } else {
+            let entries = payouts::entries::came_back(chart, payout.seller, net, state, was_paid);
+            add(&mut booked, Kind::PayoutFailed, movement.key, entries);
+        }
+    }
+    if was_paid {
+        add(&mut booked, Kind::PayoutPaid, payout.key, payouts::entries::paid(chart, payout.seller, payout.amount));
+    }
+    booked
+}
+
+/// What is booked for a movement alone. That a charge's money became usable is booked under its payment.
+pub(super) fn of_movement(chart: Chart, movement: &MovementRow, seller: Option<SellerNumber>) -> Transactions {
+    let mut booked = Transactions::new();
+    if movement.object_type == "provider_reserve" {
+        let entry = events::reserve_changed(chart, movement.net, movement.booked_as);
+        add(&mut booked, Kind::ReserveChanged, movement.key, vec![entry]);
+    }
+    let became = movement.booked_as == SettlementState::Pending && movement.is_available;
+    if became && movement.object_type != "payment" {
+        let entry = events::became_available(chart, seller, movement.net);
+        add(&mut booked, Kind::FundsAvailable, movement.key, vec![entry]);
+    }
+    booked
+}

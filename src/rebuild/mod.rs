@@ -1,0 +1,226 @@
+//! What the ledger must say, told anew from the stored facts, and compared with what it says.
+//!
+//! The facts are what was asked (payments with their snapshots, refunds with their shares, operations), what the
+//! provider moved (`provider_movements`, one row for each of its balance transactions) and in which order states
+//! changed. [`expected`] makes of them, without a look at the ledger, each transaction that there must be; every posting
+//! of every transaction is then compared, and their number with the ledger's, so that one too many shows as well as one
+//! too few. It reads one snapshot and keeps the facts of one payment in memory at a time.
+
+mod expected;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use partita_db::{BookId, DbError, Scope, Tx};
+use partita_ledger::{LedgerError, current_position};
+
+use crate::app::App;
+use crate::chart::Chart;
+use crate::operations;
+use crate::{payments, refunds, transfers};
+
+/// How many differences are kept to be shown; all are counted.
+const SHOWN: usize = 100;
+/// Payments, top-ups or movements read at once.
+const PAGE: i64 = 200;
+
+/// What makes a transaction the only one of its kind: kind and source.
+type Source = (i16, i64);
+/// The postings of a transaction: debit, credit, minor units; sorted.
+type Postings = Vec<(i64, i64, i64)>;
+/// Transactions by their source.
+type Transactions = BTreeMap<Source, Postings>;
+
+/// A transaction that is not what the facts make of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The kind's number.
+    pub kind: i16,
+    /// Its source; 0 where a number of transactions is meant.
+    pub source: i64,
+    /// What is wrong, in words.
+    pub detail: String,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// The ledger's position that it is valid for.
+    pub position: String,
+    /// Transactions that the facts make.
+    pub expected: u64,
+    /// Transactions that the ledger has.
+    pub found: u64,
+    /// How many are not the same.
+    pub differing: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Whether ledger and facts say the same.
+    pub fn agrees(&self) -> bool {
+        self.differing == 0
+    }
+
+    fn note(&mut self, (kind, source): Source, detail: String) {
+        self.differing += 1;
+        if self.differences.len() < SHOWN {
+            self.differences.push(Difference { kind, source, detail });
+        }
+    }
+
+    fn compare(&mut self, expected: &Transactions, found: &Transactions) {
+        self.expected += u64::try_from(expected.len()).unwrap_or(u64::MAX);
+        for (source, postings) in expected {
+            match found.get(source) {
+                Some(same) if same == postings => {}
+                Some(other) => self.note(*source, format!("{other:?} instead of {postings:?}")),
+                None => self.note(*source, format!("is missing: {postings:?}")),
+            }
+        }
+        for (source, postings) in found.iter().filter(|(source, _)| !expected.contains_key(*source)) {
+            self.note(*source, format!("follows from no fact: {postings:?}"));
+        }
+    }
+}
+
+/// Why a book could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Compares a book's ledger with what its facts make.
+///
+/// # Errors
+/// [`RebuildError`] when it could not be finished; that says nothing about the books.
+pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildError> {
+    app.db
+        .read("compare ledger with facts", Scope::Book(book), |tx| {
+            Box::pin(async move {
+                let mut comparison =
+                    Comparison { position: current_position(tx).await?.to_string(), ..Comparison::default() };
+                compare_payments(tx, &mut comparison).await?;
+                compare_top_ups(tx, &mut comparison).await?;
+                compare_payouts(tx, &mut comparison).await?;
+                compare_movements(tx, &mut comparison).await?;
+                comparison.found = store::count_transactions(tx).await?;
+                if comparison.found != comparison.expected {
+                    let (found, expected) = (comparison.found, comparison.expected);
+                    comparison.note((0, 0), format!("the ledger has {found} transactions, the facts make {expected}"));
+                }
+                Ok(comparison)
+            })
+        })
+        .await
+}
+
+/// Each payment with its refunds, transfers and reversals.
+async fn compare_payments(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_payments(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key;
+        for payment in page {
+            let facts = read_payment(tx, &payment).await?;
+            let expected = expected::of_payment(Chart { book: tx.book_id(), currency: payment.currency }, &facts);
+            let found = store::transactions_of(tx, &[payment.key]).await?;
+            comparison.compare(&expected, &found);
+        }
+    }
+}
+
+async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expected::PaymentFacts, RebuildError> {
+    let lines = payments::find_lines(tx, payment.id).await?;
+    let mut objects = vec![payment.id.uuid()];
+    let mut given = Vec::new();
+    for refund in refunds::list_by_payment(tx, payment.id).await? {
+        objects.push(refund.id.uuid());
+        given.push((refund.id.uuid(), refunds::find_lines(tx, refund.id).await?));
+    }
+    let sent = transfers::list_by_payment(tx, payment.id).await?;
+    let taken_back = transfers::list_reversals(tx, payment.id).await?;
+    objects.extend(sent.iter().map(|transfer| transfer.id.uuid()));
+    objects.extend(taken_back.iter().map(|reversal| reversal.id.uuid()));
+    let mut ids: Vec<_> = sent.iter().map(|transfer| transfer.seller).collect();
+    ids.extend(taken_back.iter().map(|reversal| reversal.seller));
+    let numbers = store::seller_numbers(tx, &ids).await?;
+    let number = |seller| numbers.get(&seller).copied().expect("transfers_seller keeps sellers with transfers");
+    Ok(expected::PaymentFacts {
+        key: payment.key,
+        id: payment.id.uuid(),
+        transfers: sent.iter().map(|t| (t.id.uuid(), (number(t.seller), t.amount.minor))).collect(),
+        reversals: taken_back.iter().map(|r| (r.id.uuid(), number(r.seller))).collect(),
+        lines,
+        refunds: given,
+        asks: operations::list_by_object(tx, &objects).await?,
+        movements: store::movements_of(tx, &objects).await?,
+        moments: store::moments_of(tx, &objects).await?,
+    })
+}
+
+async fn compare_top_ups(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_top_ups(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key;
+        for top_up in page {
+            let objects = [top_up.id];
+            let (asks, movements, moments) = (
+                operations::list_by_object(tx, &objects).await?,
+                store::movements_of(tx, &objects).await?,
+                store::moments_of(tx, &objects).await?,
+            );
+            let chart = Chart { book: tx.book_id(), currency: top_up.currency };
+            let expected = expected::of_top_up(chart, top_up.amount, &asks, &movements, &moments);
+            let found = store::transactions_of(tx, &[top_up.key]).await?;
+            comparison.compare(&expected, &found);
+        }
+    }
+}
+
+async fn compare_payouts(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_payouts(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key;
+        for payout in page {
+            let objects = [payout.id];
+            let movements = store::movements_of(tx, &objects).await?;
+            let moments = store::moments_of(tx, &objects).await?;
+            let chart = Chart { book: tx.book_id(), currency: payout.currency };
+            let expected = expected::of_payout(chart, &payout, &movements, &moments);
+            let found = store::transactions_of(tx, &[payout.key]).await?;
+            comparison.compare(&expected, &found);
+        }
+    }
+}
+
+/// What is booked for a movement alone: that its money became usable, and what the provider reserves.
+async fn compare_movements(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_movements(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key;
+        let keys: Vec<i64> = page.iter().map(|movement| movement.key).collect();
+        let mut expected = Transactions::new();
+        for movement in page {
+            let seller = store::seller_of_account(tx, &movement.account).await?;
+            let chart = Chart { book: tx.book_id(), currency: movement.currency };
+            expected.extend(expected::of_movement(chart, &movement, seller));
+        }
+        let found = store::transactions_of(tx, &keys).await?;
+        comparison.compare(&expected, &found);
+    }
+}
