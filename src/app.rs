@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use partita_db::{BookId, Db, DbError, Keys, Scope};
+use partita_db::{BookId, Db, DbError, Keys, Scope, Vault};
 use partita_provider::Provider;
 use partita_stripe::{Stripe, StripeOptions};
+use partita_webhooks::sending::{Courier, EgressPolicy, SystemLookup};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
@@ -29,6 +30,10 @@ pub struct App {
     /// Up to this amount, in minor units of whatever currency, a command that certainly had no effect is sent again
     /// under a new key; above it, two people decide.
     pub resend_up_to: i64,
+    /// Encrypts what must not stand in the database in clear text.
+    pub vault: Vault,
+    /// Sends webhooks.
+    pub courier: Courier,
     providers: Mutex<HashMap<BookId, Arc<dyn Provider>>>,
     /// By the address of the provider.
     breakers: Mutex<HashMap<String, Arc<Breaker>>>,
@@ -53,6 +58,15 @@ impl Wake {
     }
 }
 
+/// What the parts are made with. Nothing of it is needed by tools that make no keys and touch no webhooks.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// Hashes API keys.
+    pub pepper: SecretString,
+    /// Encrypts what must not stand in the database in clear text.
+    pub vault: Vault,
+}
+
 /// Why a book's provider cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderSetupError {
@@ -72,14 +86,20 @@ pub enum ProviderSetupError {
 
 impl App {
     /// Puts the parts together; connects to nothing but what `db` already is.
-    pub fn new(db: Db, clock: Clock, pepper: SecretString, resend_up_to: i64) -> Arc<Self> {
+    ///
+    /// # Panics
+    /// When TLS cannot be set up: `main` installs its provider before anything else.
+    pub fn new(db: Db, clock: Clock, secrets: Secrets, egress: EgressPolicy, resend_up_to: i64) -> Arc<Self> {
+        let courier = Courier::try_new(egress, SystemLookup).expect("a TLS provider is installed");
         Arc::new(Self {
             keys: Keys::new(),
             db,
             clock,
             wake: Wake::default(),
-            pepper,
             resend_up_to,
+            pepper: secrets.pepper,
+            vault: secrets.vault,
+            courier,
             providers: Mutex::new(HashMap::new()),
             breakers: Mutex::new(HashMap::new()),
         })

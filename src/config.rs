@@ -6,12 +6,11 @@
 
 mod commands;
 mod database;
+mod webhooks;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -21,14 +20,13 @@ use url::Url;
 
 pub use commands::CommandArgs;
 pub use database::{DatabaseArgs, DatabaseSettings, OwnerArgs};
+pub use partita_webhooks::Network;
+pub use webhooks::{EgressArgs, EncryptionArgs};
 
 /// Fewest characters of a pepper: 32 hexadecimal digits are 128 bits.
 const SHORTEST_PEPPER: usize = 32;
 /// A file with a secret is small; anything larger is another file.
 const LARGEST_SECRET_FILE: u64 = 64 * 1024;
-/// Most bits of an IPv4 and an IPv6 network.
-const IPV4_BITS: u8 = 32;
-const IPV6_BITS: u8 = 128;
 
 /// Why the configuration cannot be used. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -382,55 +380,6 @@ fn one_secret(
     }
 }
 
-/// A network of addresses: `10.0.0.0/8`, `::1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether the address belongs to it.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                same_prefix(own.to_bits().into(), other.to_bits().into(), IPV4_BITS - self.prefix)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                same_prefix(own.to_bits(), other.to_bits(), IPV6_BITS - self.prefix)
-            }
-            _ => false,
-        }
-    }
-}
-
-fn same_prefix(one: u128, other: u128, free_bits: u8) -> bool {
-    let shifted = |bits: u128| bits.checked_shr(u32::from(free_bits)).unwrap_or(0);
-    shifted(one) == shifted(other)
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no network such as 10.0.0.0/8 or ::1");
-        let (address, prefix) = match text.trim().split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text.trim(), None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { IPV4_BITS } else { IPV6_BITS };
-        let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| wrong()))?;
-        if prefix > most { Err(wrong()) } else { Ok(Self { address, prefix }) }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
 /// One line of `config print`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
@@ -440,18 +389,24 @@ pub struct Setting {
     pub value: String,
 }
 
+fn listed<T: ToString>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// Everything that is configured, as it is in force, for people. Secrets are shown as `(set)` or `(not set)`.
+#[expect(clippy::too_many_arguments, reason = "one for each group of options")]
 pub fn print(
     log: &LogArgs,
     database: &DatabaseArgs,
     owner: &OwnerArgs,
     pepper: &PepperArgs,
+    encryption: &EncryptionArgs,
+    egress: &EgressArgs,
     http: &HttpArgs,
     commands: &CommandArgs,
 ) -> Vec<Setting> {
     let secret = |value: &Option<SecretString>| if value.is_some() { "(set)" } else { "(not set)" }.to_owned();
     let file = |path: &Option<PathBuf>| path.as_ref().map_or("(not set)".to_owned(), |path| path.display().to_string());
-    let networks: Vec<_> = http.trusted_proxies.iter().map(Network::to_string).collect();
     let default_url = || format!("http://{}", http.bind);
     let format = if log.log_format == LogFormat::Json { "json" } else { "plain" };
     [
@@ -462,6 +417,10 @@ pub fn print(
         ("PARTITA_OWNER_URL_FILE", file(&owner.owner_url_file)),
         ("PARTITA_PEPPER", secret(&pepper.pepper)),
         ("PARTITA_PEPPER_FILE", file(&pepper.pepper_file)),
+        ("PARTITA_ENCRYPTION_KEY", secret(&encryption.encryption_key)),
+        ("PARTITA_ENCRYPTION_KEY_FILE", file(&encryption.encryption_key_file)),
+        ("PARTITA_WEBHOOK_PORTS", listed(&egress.webhook_ports)),
+        ("PARTITA_WEBHOOK_NETWORKS", listed(&egress.webhook_networks)),
         ("PARTITA_BIND", http.bind.to_string()),
         ("PARTITA_ADMIN_BIND", http.admin_bind.to_string()),
         ("PARTITA_PUBLIC_URL", http.public_url.as_ref().map_or_else(default_url, Url::to_string)),
@@ -472,7 +431,7 @@ pub fn print(
         ("PARTITA_KEY_BURST", http.key_burst.to_string()),
         ("PARTITA_ADDRESS_RATE", http.address_rate.to_string()),
         ("PARTITA_ADDRESS_BURST", http.address_burst.to_string()),
-        ("PARTITA_TRUSTED_PROXIES", networks.join(",")),
+        ("PARTITA_TRUSTED_PROXIES", listed(&http.trusted_proxies)),
         ("PARTITA_WITH_WORKER", http.with_worker.to_string()),
         ("PARTITA_RESEND_UP_TO", commands.resend_up_to.to_string()),
         ("PARTITA_LOG_FORMAT", format.to_owned()),

@@ -151,6 +151,12 @@ ids! {
     ApprovalId = "apr";
     /// An event told to the outside.
     EventId = "evn";
+    /// An address of the platform that gets events.
+    WebhookEndpointId = "whe";
+    /// What a webhook endpoint's deliveries are signed with; never shown.
+    WebhookSecretId = "whs";
+    /// An event on its way to an endpoint.
+    DeliveryId = "dlv";
     /// A reconciliation run.
     RunId = "rec";
     /// A difference that reconciliation found.

@@ -37,6 +37,7 @@ pub mod top_ups;
 pub mod transfers;
 pub mod verify;
 pub mod web;
+pub mod webhook_endpoints;
 pub mod worker;
 
 /// The one forward-only history of the schema.

@@ -28,6 +28,10 @@ pub mod names {
     pub const INBOX_EVENTS: &str = "partita_inbox_events";
     /// Webhooks of providers, by outcome: stored, duplicate, other_mode, refused or failed.
     pub const WEBHOOKS_RECEIVED: &str = "partita_webhooks_received_total";
+    /// Attempts to deliver a webhook, by outcome: delivered, failed (tried again), given_up or gone.
+    pub const WEBHOOK_DELIVERIES: &str = "partita_webhook_deliveries_total";
+    /// How long the endpoint has been due that has been due longest, in seconds.
+    pub const WEBHOOK_OLDEST_WAITING: &str = "partita_webhook_oldest_waiting_seconds";
 }
 
 /// Upper bounds of the buckets of durations, in seconds.
@@ -138,6 +142,12 @@ fn describe() {
     metrics::describe_gauge!(names::OLDEST_DOUBT, Unit::Seconds, "How long the oldest command is in doubt.");
     metrics::describe_gauge!(names::INBOX_EVENTS, Unit::Count, "Events of providers that wait, by state.");
     metrics::describe_counter!(names::WEBHOOKS_RECEIVED, Unit::Count, "Webhooks of providers, by outcome.");
+    metrics::describe_counter!(names::WEBHOOK_DELIVERIES, Unit::Count, "Attempts to deliver webhooks, by outcome.");
+    metrics::describe_gauge!(
+        names::WEBHOOK_OLDEST_WAITING,
+        Unit::Seconds,
+        "How long the webhook endpoint has been due that has been due longest."
+    );
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod options;
 mod role;
 mod transaction;
 mod unit;
+mod vault;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use crate::{
     migrate::migrate,
     options::DbOptions,
     transaction::Tx,
+    vault::{Column, KeyListError, Sealed, Vault, VaultError},
 };
 use crate::{options::Limits, transaction::Mode, unit::Unit};
 

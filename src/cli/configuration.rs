@@ -1,7 +1,9 @@
 //! `partita config print`.
 
 use super::{Outcome, output};
-use crate::config::{self, CommandArgs, DatabaseArgs, HttpArgs, LogArgs, OwnerArgs, PepperArgs};
+use crate::config::{
+    self, CommandArgs, DatabaseArgs, EgressArgs, EncryptionArgs, HttpArgs, LogArgs, OwnerArgs, PepperArgs,
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -22,6 +24,10 @@ pub(super) struct Args {
     #[command(flatten)]
     pepper: PepperArgs,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
+    #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
     commands: CommandArgs,
@@ -33,7 +39,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(Command::Print(args): Command) -> anyhow::Result<Outcome> {
-    let settings = config::print(&args.log, &args.database, &args.owner, &args.pepper, &args.http, &args.commands);
+    let Args { database, owner, pepper, encryption, egress, http, commands, log, .. } = &args;
+    let settings = config::print(log, database, owner, pepper, encryption, egress, http, commands);
     if args.json {
         let values: serde_json::Map<_, _> =
             settings.into_iter().map(|setting| (setting.name.to_owned(), setting.value.into())).collect();

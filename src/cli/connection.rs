@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use partita_db::{Db, DbError, DbOptions, Scope};
+use partita_webhooks::sending::EgressPolicy;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::output;
-use crate::app::{App, RESEND_UP_TO};
+use crate::app::{App, RESEND_UP_TO, Secrets};
 use crate::clock::Clock;
-use crate::config::{ConfigError, DatabaseArgs, LogFormat, LogSettings, PepperArgs};
+use crate::config::{ConfigError, DatabaseArgs, EncryptionArgs, LogFormat, LogSettings, PepperArgs};
 use crate::{demo, platforms, telemetry};
 
 /// SQLSTATE of a table that is not there.
@@ -50,35 +51,47 @@ pub(super) struct ToolArgs {
 }
 
 impl ToolArgs {
-    /// The service's parts, for a command that makes no API keys.
+    /// The service's parts, for a command that needs no secrets.
     pub(super) async fn connect(&self) -> anyhow::Result<Arc<App>> {
-        // Nothing is hashed with it.
-        self.connect_as(|_| Ok(SecretString::default())).await
+        self.connect_as(|_| Ok(Secrets::default())).await
     }
 
     /// The service's parts, for a command that makes API keys.
     pub(super) async fn connect_with_pepper(&self, pepper: &PepperArgs) -> anyhow::Result<Arc<App>> {
-        self.connect_as(|of_demo| of_demo.map_or_else(|| pepper.secret(), Ok)).await
+        let pepper = |of_demo: Option<Secrets>| match of_demo {
+            Some(secrets) => Ok(secrets),
+            None => Ok(Secrets { pepper: pepper.secret()?, ..Secrets::default() }),
+        };
+        self.connect_as(pepper).await
+    }
+
+    /// The service's parts, for a command that stores signing secrets.
+    pub(super) async fn connect_with_vault(&self, encryption: &EncryptionArgs) -> anyhow::Result<Arc<App>> {
+        let vault = |of_demo: Option<Secrets>| match of_demo {
+            Some(secrets) => Ok(secrets),
+            None => Ok(Secrets { vault: encryption.vault()?, ..Secrets::default() }),
+        };
+        self.connect_as(vault).await
     }
 
     async fn connect_as(
         &self,
-        pepper: impl FnOnce(Option<SecretString>) -> Result<SecretString, ConfigError>,
+        secrets: impl FnOnce(Option<Secrets>) -> Result<Secrets, ConfigError>,
     ) -> anyhow::Result<Arc<App>> {
         self.log.set_up()?;
         let settings = self.database.settings()?;
-        let (url, pepper) = match settings.url {
-            Some(url) => (url, pepper(None)?),
+        let (url, secrets) = match settings.url {
+            Some(url) => (url, secrets(None)?),
             None => match demo::find_running(self.data.as_deref())? {
                 Some(running) => {
                     output::note(&format!("(the demo in {})", running.folder.display()));
-                    (running.database_url, pepper(Some(running.pepper))?)
+                    (running.database_url, secrets(Some(running.secrets))?)
                 }
                 None => return Err(no_database().into()),
             },
         };
         let db = connect(&url, 4).await?;
-        let app = App::new(db, Clock::System, pepper, RESEND_UP_TO);
+        let app = App::new(db, Clock::System, secrets, EgressPolicy::default(), RESEND_UP_TO);
         check_schema(&app).await?;
         Ok(app)
     }

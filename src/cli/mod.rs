@@ -160,7 +160,9 @@ mod tests {
         let mut command = Cli::command();
         for sub in command.get_subcommands_mut() {
             let help = sub.render_long_help().to_string();
-            assert!(!help.contains("--pepper <") && !help.contains("--database-url <"), "{help}");
+            for secret in ["--pepper <", "--database-url <", "--encryption-key <"] {
+                assert!(!help.contains(secret), "{help}");
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use super::books::{self, ModeArg};
 use super::connection::ToolArgs;
 use super::{Outcome, output};
 use crate::app::App;
-use crate::config::{self, SecretRefError};
+use crate::config::{self, EncryptionArgs, SecretRefError};
 use crate::id::random_hex;
 use crate::platforms::{self, Book, Mode, ProviderConnection};
 
@@ -73,6 +73,8 @@ pub(super) struct CreateArgs {
     #[command(flatten)]
     stripe: StripeArgs,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
     tool: ToolArgs,
 }
 
@@ -103,7 +105,7 @@ pub(super) struct ConnectArgs {
 Example:
   partita platforms webhook-secret --endpoint https://pay.market.example/webhooks/stripe/4f1c.. --secret-ref env:WHSEC
 
-The secret is stored: deliveries are checked with it. One that was set before stops working.")]
+The secret is stored, encrypted: deliveries are checked with it. One that was set before stops working.")]
 pub(super) struct WebhookSecretArgs {
     /// The address, or its last part
     #[arg(long, value_name = "URL")]
@@ -111,6 +113,8 @@ pub(super) struct WebhookSecretArgs {
     /// Where the signing secret (whsec_..) is: env:NAME or file:/path
     #[arg(long, value_name = "REF")]
     secret_ref: String,
+    #[command(flatten)]
+    encryption: EncryptionArgs,
     #[command(flatten)]
     tool: ToolArgs,
 }
@@ -148,7 +152,7 @@ struct BookAnswer {
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
-    let app = args.tool.connect().await?;
+    let app = args.tool.connect_with_vault(&args.encryption).await?;
     let mode = Mode::from(args.mode);
     if let Some(reference) = &args.stripe_secret_ref {
         check_secret(reference, mode)?;
@@ -220,10 +224,11 @@ pub(crate) async fn register_endpoint(
         created_at: app.clock.now(),
     };
     let url = format!("{}/webhooks/{PROVIDER}/{}", public_url.trim_end_matches('/'), endpoint.token);
+    let vault = app.vault.clone();
     app.db
         .run_tx("register webhook endpoint", Scope::Routing, move |tx| {
-            let endpoint = endpoint.clone();
-            Box::pin(async move { endpoint::insert_endpoint(tx, &endpoint).await })
+            let (vault, endpoint) = (vault.clone(), endpoint.clone());
+            Box::pin(async move { endpoint::insert_endpoint(tx, &vault, &endpoint).await })
         })
         .await?;
     Ok(WebhookAddress { kind: kind.as_str(), url })
@@ -263,15 +268,15 @@ fn check_secret(reference: &str, mode: Mode) -> anyhow::Result<()> {
 async fn set_webhook_secret(args: WebhookSecretArgs) -> anyhow::Result<()> {
     let secret = config::resolve_secret(&args.secret_ref)?;
     let secret = WebhookSecret::parse(secret.expose_secret())?;
-    let app = args.tool.connect().await?;
+    let app = args.tool.connect_with_vault(&args.encryption).await?;
     let token = args.endpoint.rsplit('/').next().unwrap_or_default().to_owned();
-    let now = app.clock.now();
+    let (now, vault) = (app.clock.now(), app.vault.clone());
     app.db
         .run_tx("set webhook secret", Scope::Routing, move |tx| {
-            let (token, secret) = (token.clone(), secret.clone());
+            let (token, secret, vault) = (token.clone(), secret.clone(), vault.clone());
             Box::pin(async move {
-                let found = endpoint::find_endpoint(tx, &token, now).await?.ok_or(EndpointError::NotFound)?;
-                endpoint::rotate_secret(tx, found.book, &token, &secret, now, now).await
+                let found = endpoint::find_endpoint(tx, &vault, &token, now).await?.ok_or(EndpointError::NotFound)?;
+                endpoint::rotate_secret(tx, &vault, found.book, &token, &secret, now, now).await
             })
         })
         .await?;

@@ -5,15 +5,18 @@ use anyhow::Context as _;
 use super::connection::{check_schema, connect, no_database};
 use super::service::{Listeners, Service, ServiceOptions, listen};
 use super::{Outcome, signals};
-use crate::app::App;
+use crate::app::{App, Secrets};
 use crate::clock::Clock;
-use crate::config::{CommandArgs, DatabaseArgs, HttpArgs, HttpSettings, LogArgs, PepperArgs};
+use crate::config::{
+    CommandArgs, DatabaseArgs, EgressArgs, EncryptionArgs, HttpArgs, HttpSettings, LogArgs, PepperArgs,
+};
 use crate::telemetry::{self, Metrics};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  DATABASE_URL=postgres://partita_app:..@db/partita PARTITA_PEPPER_FILE=/run/secrets/pepper partita serve
+  DATABASE_URL=postgres://partita_app:..@db/partita PARTITA_PEPPER_FILE=/run/secrets/pepper \
+    PARTITA_ENCRYPTION_KEY_FILE=/run/secrets/encryption partita serve
   partita serve --bind 0.0.0.0:8080 --public-url https://pay.market.example --with-worker false
 
 It needs a schema (`partita migrate`), a role that owns nothing, and Postgres 15 or newer. Behind a proxy that ends
@@ -25,6 +28,10 @@ pub(super) struct Args {
     #[command(flatten)]
     pepper: PepperArgs,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
+    #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
     commands: CommandArgs,
@@ -35,12 +42,13 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let (database, http) = (args.database.settings()?, args.http.settings()?);
     let url = database.url.ok_or_else(no_database)?;
-    let pepper = args.pepper.secret()?;
+    let secrets = Secrets { pepper: args.pepper.secret()?, vault: args.encryption.vault()? };
     telemetry::init_logs(&args.log.settings())?;
     let stop = signals::stop_on_signals()?;
     let db = connect(&url, database.connections.get()).await?;
     // The machine's clock and no other: one that is driven would let money and signatures live in another time.
-    let app = App::new(db.clone(), Clock::System, pepper, args.commands.resend_up_to);
+    let (egress, resend_up_to) = (args.egress.policy(), args.commands.resend_up_to);
+    let app = App::new(db.clone(), Clock::System, secrets, egress, resend_up_to);
     check_schema(&app).await?;
     let main = listen(http.bind, "--bind")?;
     let admin = listen(http.admin_bind, "--admin-bind")?;

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::net::IpAddr;
 
 use clap::{CommandFactory as _, Parser};
 
@@ -14,6 +15,10 @@ struct Cli {
     owner: OwnerArgs,
     #[command(flatten)]
     pepper: PepperArgs,
+    #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -31,6 +36,43 @@ fn file_with(text: &str) -> tempfile::NamedTempFile {
 }
 
 const PEPPER: &str = "0123456789abcdef0123456789abcdef";
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn printed(cli: &Cli) -> Vec<Setting> {
+    print(&cli.log, &cli.database, &cli.owner, &cli.pepper, &cli.encryption, &cli.egress, &cli.http, &cli.commands)
+}
+
+#[test]
+fn an_encryption_key_is_needed_and_must_be_random() {
+    let missing = cli(&[]).encryption.vault().expect_err("none");
+    assert!(missing.to_string().contains("openssl rand -hex 32"), "{missing}");
+    for bad in ["", "short", &"0".repeat(64)] {
+        let error = cli(&["--encryption-key", bad]).encryption.vault().expect_err("too weak");
+        assert!(error.to_string().starts_with("PARTITA_ENCRYPTION_KEY"), "{error}");
+    }
+    let file = file_with(&format!("{KEY}\n"));
+    let path = file.path().to_str().expect("UTF-8");
+    for args in [["--encryption-key", KEY], ["--encryption-key-file", path]] {
+        assert_eq!(cli(&args).encryption.vault().expect("a key").version(), Some(1));
+    }
+}
+
+#[test]
+fn webhooks_go_out_by_https_to_the_public_unless_told_otherwise() {
+    use partita_webhooks::sending::Destination;
+    let strict = cli(&[]).egress.policy();
+    assert_eq!(strict, partita_webhooks::sending::EgressPolicy::default());
+    let own = cli(&["--webhook-ports", "443,8443", "--webhook-networks", "127.0.0.0/8,10.0.0.0/8"]).egress.policy();
+    for (url, strictly, openly) in [
+        ("https://shop.example/", true, true),
+        ("https://shop.example:8443/", false, true),
+        ("http://10.1.2.3:9000/", false, true),
+        ("http://192.168.1.1/", false, false),
+    ] {
+        assert_eq!(Destination::parse(url, &strict).is_ok(), strictly, "{url}");
+        assert_eq!(Destination::parse(url, &own).is_ok(), openly, "{url}");
+    }
+}
 
 #[test]
 fn a_pepper_is_needed_and_must_be_long() {
@@ -74,11 +116,11 @@ fn references_to_secrets_are_followed() {
 #[test]
 fn secrets_are_neither_printed_nor_debugged() {
     let url = "postgres://app:hunter2@db/partita";
-    let cli = cli(&["--database-url", url, "--owner-url", url, "--pepper", PEPPER]);
-    let printed = format!("{:?}", print(&cli.log, &cli.database, &cli.owner, &cli.pepper, &cli.http, &cli.commands));
-    let debugged = format!("{:?} {:?} {:?}", cli.database, cli.owner, cli.pepper);
+    let cli = cli(&["--database-url", url, "--owner-url", url, "--pepper", PEPPER, "--encryption-key", KEY]);
+    let printed = format!("{:?}", printed(&cli));
+    let debugged = format!("{:?} {:?} {:?} {:?}", cli.database, cli.owner, cli.pepper, cli.encryption);
     for text in [&printed, &debugged] {
-        assert!(!text.contains("hunter2") && !text.contains(PEPPER), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains(PEPPER) && !text.contains(KEY), "{text}");
     }
     let wrong = cli_database("mysql://root:hunter2@db").settings().expect_err("no Postgres");
     assert!(!format!("{wrong} {wrong:?}").contains("hunter2"));
@@ -94,7 +136,7 @@ fn cli_database(url: &str) -> DatabaseArgs {
 #[test]
 fn print_names_every_variable() {
     let all = cli(&[]);
-    let printed = print(&all.log, &all.database, &all.owner, &all.pepper, &all.http, &all.commands);
+    let printed = printed(&all);
     let command = Cli::command();
     let variables: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
     assert_eq!(printed.len(), variables.len());

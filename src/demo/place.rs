@@ -11,17 +11,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use partita_db::Vault;
 use partita_postgres::{Account, Error, PrivateServer, ServerOptions, default_data_folder};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::below;
+use crate::app::Secrets;
 use crate::id::{PaymentId, SellerId, random_hex};
 
 const STATE: &str = "state.json";
 const RUNNING: &str = "running.json";
 const SECRET_KEY: &str = "simulator.key";
+const ENCRYPTION_KEY: &str = "encryption.key";
 const OWNER_LOCK: &str = "owner.lock";
 const SUPERVISOR_LOCK: &str = "supervisor.lock";
 /// How long Postgres may take to stop after its owner was killed.
@@ -78,17 +81,18 @@ pub(super) struct RunningFile {
     pub(super) database_url: String,
     /// What API keys are hashed with.
     pub(super) pepper: String,
+    /// What signing secrets are encrypted with.
+    pub(super) encryption_key: String,
 }
 
 /// A demo that runs on this machine.
-#[derive(Debug)]
 pub struct Running {
     /// Its folder.
     pub folder: PathBuf,
     /// Its database, under the application's role.
     pub database_url: SecretString,
-    /// What its API keys are hashed with.
-    pub pepper: SecretString,
+    /// What its API keys are hashed with, and its signing secrets encrypted.
+    pub secrets: Secrets,
 }
 
 /// The demo's folder, in use by us.
@@ -171,16 +175,36 @@ impl Place {
     /// The simulator's secret key, made the first time, and how the service refers to it.
     pub(super) fn secret_key(&self) -> anyhow::Result<(String, String)> {
         let file = self.folder.join(SECRET_KEY);
-        let key = match fs::read_to_string(&file) {
-            Ok(key) => key,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = format!("sk_test_{}", random_hex::<16>());
-                write_private(&file, key.as_bytes())?;
-                key
-            }
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
-        };
+        let key = read_or_make(&file, || format!("sk_test_{}", random_hex::<16>()))?;
         Ok((key, format!("file:{}", file.display())))
+    }
+
+    /// What signing secrets are encrypted with, made the first time.
+    pub(super) fn encryption_key(&self) -> anyhow::Result<String> {
+        read_or_make(&self.folder.join(ENCRYPTION_KEY), random_hex::<32>)
+    }
+
+    /// The same as a vault.
+    pub(super) fn vault(&self) -> anyhow::Result<Vault> {
+        vault_of(self.encryption_key()?)
+    }
+}
+
+fn vault_of(key: String) -> anyhow::Result<Vault> {
+    Vault::parse(&SecretString::from(key))
+        .context("the demo's encryption key is unusable; `partita demo reset` removes it")
+}
+
+/// A secret in a file of its own, made the first time.
+fn read_or_make(file: &Path, make: impl FnOnce() -> String) -> anyhow::Result<String> {
+    match fs::read_to_string(file) {
+        Ok(secret) => Ok(secret),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = make();
+            write_private(file, secret.as_bytes())?;
+            Ok(secret)
+        }
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", file.display())),
     }
 }
 
@@ -197,7 +221,10 @@ pub fn find_running(data: Option<&Path>) -> anyhow::Result<Option<Running>> {
             return Ok(Some(Running {
                 folder,
                 database_url: SecretString::from(running.database_url),
-                pepper: SecretString::from(running.pepper),
+                secrets: Secrets {
+                    pepper: SecretString::from(running.pepper),
+                    vault: vault_of(running.encryption_key)?,
+                },
             }));
         }
     }
@@ -306,7 +333,11 @@ mod tests {
         fs::create_dir(&folder).expect("ours");
         let find = || find_running(Some(data.path())).expect("readable").is_some();
         let place = Place { folder: folder.clone() };
-        let running = RunningFile { database_url: "postgres://x".to_owned(), pepper: "p".to_owned() };
+        let running = RunningFile {
+            database_url: "postgres://x".to_owned(),
+            pepper: "p".to_owned(),
+            encryption_key: place.encryption_key().expect("made"),
+        };
         place.write_running(&running).expect("written");
         assert!(!find(), "nobody holds the lock");
         let lock = File::create(folder.join(OWNER_LOCK)).expect("ours");

@@ -20,9 +20,9 @@ use super::marketplace::{self, DAYS, Deed, NAME, NEWCOMER, Order, Part, REFERENC
 use super::place::{Marketplace, Place};
 use super::progress::Progress;
 use super::stack::{
-    DATABASE, Ports, SIMULATOR_DATABASE, connect_provider, open_database, start_service, start_simulator,
+    DATABASE, Ports, SIMULATOR_DATABASE, connect_provider, egress, open_database, start_service, start_simulator,
 };
-use crate::app::{App, RESEND_UP_TO};
+use crate::app::{App, RESEND_UP_TO, Secrets};
 use crate::cli::register_endpoint;
 use crate::clock::{Clock, DrivenClock, system_now};
 use crate::id::{PaymentId, SellerId, random_hex};
@@ -71,7 +71,8 @@ async fn with_simulator(
     let db = open_database(server).await?;
     let clock = DrivenClock::new(start);
     let pepper = random_hex::<32>();
-    let app = App::new(db.clone(), Clock::Driven(clock.clone()), SecretString::from(pepper.clone()), RESEND_UP_TO);
+    let secrets = Secrets { pepper: SecretString::from(pepper.clone()), vault: place.vault()? };
+    let app = App::new(db.clone(), Clock::Driven(clock.clone()), secrets, egress(), RESEND_UP_TO);
     let service = start_service(Arc::clone(&app), ports, false)?;
     progress.phase("Opening the shops");
     let told = async {

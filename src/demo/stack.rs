@@ -7,12 +7,13 @@ use anyhow::Context as _;
 use partita_db::Db;
 use partita_postgres::{PrivateServer, Role};
 use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator, SimulatorError, SimulatorOptions};
+use partita_webhooks::sending::EgressPolicy;
 use secrecy::SecretString;
 
 use super::marketplace::{NEWCOMER, REFERENCE};
 use super::place::{Marketplace, Place, PortNumbers, RunningFile};
 use super::{DemoOptions, loopback};
-use crate::app::{App, RESEND_UP_TO};
+use crate::app::{App, RESEND_UP_TO, Secrets};
 use crate::cli::service::{Listeners, Service, ServiceOptions, listen};
 use crate::clock::Clock;
 use crate::config::RateSettings;
@@ -30,6 +31,12 @@ const MAX_CONNECTIONS: usize = 256;
 const DRAIN: Duration = Duration::from_secs(5);
 /// The provider's name in the books.
 const PROVIDER: &str = "stripe";
+
+/// Webhooks may go to this machine, where whoever tries the demo listens, as well as to the public.
+pub(super) fn egress() -> EgressPolicy {
+    let loopback = ["127.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
+    EgressPolicy::new(vec![443], loopback.to_vec())
+}
 
 /// The ports: sockets that listen already, so that nobody can take them between two services.
 #[derive(Debug)]
@@ -171,7 +178,8 @@ impl Stack {
     ) -> anyhow::Result<Self> {
         let simulator = start_simulator(place, server, ports, ClockMode::System).await?;
         let db = open_database(server).await?;
-        let app = App::new(db, Clock::System, SecretString::from(marketplace.pepper.clone()), RESEND_UP_TO);
+        let secrets = Secrets { pepper: SecretString::from(marketplace.pepper.clone()), vault: place.vault()? };
+        let app = App::new(db, Clock::System, secrets, egress(), RESEND_UP_TO);
         connect_provider(&app, place, &simulator).await?;
         let origin = ports.origin()?;
         let service = start_service(Arc::clone(&app), ports, true)?;
@@ -185,6 +193,7 @@ impl Stack {
             running: RunningFile {
                 database_url: server.cluster().url(Role::App, DATABASE),
                 pepper: marketplace.pepper.clone(),
+                encryption_key: place.encryption_key()?,
             },
             app,
             simulator,

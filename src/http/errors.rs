@@ -20,6 +20,7 @@ use crate::refunds::RefundError;
 use crate::sellers::SellerError;
 use crate::top_ups::TopUpError;
 use crate::transfers::TransferError;
+use crate::webhook_endpoints::WebhookError;
 
 fn field(path: &[&str], code: &'static FieldCode, detail: impl Into<String>) -> Problem {
     Problem::invalid_field(path, code, detail)
@@ -108,6 +109,30 @@ impl From<SellerError> for Problem {
             SellerError::Provider(error) => error.into(),
             SellerError::Ledger(error) => error.into(),
             SellerError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::NotFound => Self::not_found("webhook endpoint"),
+            WebhookError::DeliveryNotFound => Self::not_found("delivery"),
+            WebhookError::Destination(ref refused) => {
+                field(&["url"], &problem_types::INVALID_VALUE, refused.to_string())
+            }
+            WebhookError::UnknownEvent { index, .. } => Self::invalid_field(
+                &["events", &index.to_string()],
+                &problem_types::INVALID_VALUE,
+                "must be a type of event, everything of a resource such as payment.*, or *",
+            ),
+            WebhookError::TooManyEndpoints { .. } | WebhookError::TooManySecrets { .. } | WebhookError::NotEnabled => {
+                conflict(sentence(&error))
+            }
+            WebhookError::RangeTooLarge { .. } => field(&["before"], &problem_types::TOO_MUCH, sentence(&error)),
+            WebhookError::RangeEmpty => field(&["before"], &problem_types::OUT_OF_RANGE, "must be later than from"),
+            WebhookError::Vault(_) | WebhookError::Key(_) => Self::internal(&error),
+            WebhookError::Db(error) => error.into(),
         }
     }
 }

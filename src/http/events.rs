@@ -30,9 +30,12 @@ struct DataBody {
     /// The object as it was after the change, in short; read it by its id for the rest.
     #[schema(value_type = Object, example = json!({"object": "payment", "id": "pay_01jd9z8p3hfh7s4k2n0q5r6t7v", "status": "succeeded"}))]
     object: serde_json::Value,
+    /// What the fields that changed were before; null for the first event of an object.
+    #[schema(value_type = Option<Object>, example = json!({"status": "processing"}))]
+    previous: Option<serde_json::Value>,
 }
 
-/// Something that happened.
+/// Something that happened, as it is listed and as it is sent to webhook endpoints.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Event)]
 struct EventBody {
@@ -67,7 +70,7 @@ impl EventBody {
             timestamp: Time(event.occurred_at),
             api_version: API_VERSION,
             sequence: event.sequence,
-            data: DataBody { object: event.payload },
+            data: DataBody { object: event.payload, previous: event.previous },
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod balances;
 pub mod body;
 pub mod commands;
 pub mod cursor;
+pub mod deliveries;
 pub mod docs;
 pub mod edge;
 pub mod errors;
@@ -46,6 +47,7 @@ pub mod server;
 pub mod story;
 pub mod top_ups;
 pub mod transfers;
+pub mod webhook_endpoints;
 pub mod webhooks;
 
 use crate::app::App;

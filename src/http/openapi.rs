@@ -1,13 +1,17 @@
 //! The contract, made from the handlers and their types: `openapi.yaml`.
 
 use utoipa::OpenApi;
-use utoipa::openapi::schema::{ArrayItems, Schema};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, Paths};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{AllOfBuilder, ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{OpenApi as Contract, Ref, RefOr};
+use utoipa::openapi::{ContentBuilder, OpenApi as Contract, Ref, RefOr, Required};
 
 use super::health::API_VERSION;
 use super::problem::{ErrorBody, ProblemBody, ProviderProblem};
 use super::render::shared_refusals;
+use crate::outbox::{EVENT_TYPES, EventType};
 
 const DESCRIPTION: &str = "\
 Partita orchestrates the money of a marketplace: a buyer pays once, several sellers, the platform, the tax office and \
@@ -56,6 +60,7 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Reconciliation", description = "Ledger and provider, compared one to one."),
         (name = "Events", description = "What happened."),
         (name = "Inbox", description = "What the provider told, and what became of it."),
+        (name = "Webhooks out", description = "Your addresses that get events, and what became of each."),
         (name = "Webhooks in", description = "What providers tell us."),
         (name = "Health", description = "Is it alive, is it ready, which version is it.")
     )
@@ -76,7 +81,38 @@ pub(super) fn frame() -> Contract {
     components.security_schemes.insert("api_key".to_owned(), RefOr::T(SecurityScheme::Http(bearer)));
     components.responses.extend(shared_refusals());
     contract.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("api_key", [])]);
+    contract.webhooks = Some(events_told());
     contract
+}
+
+/// What is sent to webhook endpoints: an event of each type.
+fn events_told() -> Paths {
+    let paths = Paths::builder();
+    EVENT_TYPES.iter().fold(paths, |paths, event| paths.path(event.name, told(event))).build()
+}
+
+fn told(event: &EventType) -> PathItem {
+    let of_type = ObjectBuilder::new()
+        .property("type", ObjectBuilder::new().schema_type(Type::String).enum_values(Some([event.name])))
+        .build();
+    let schema = AllOfBuilder::new().item(Ref::from_schema_name("Event")).item(of_type).build();
+    let body = RequestBodyBuilder::new()
+        .description(Some("Signed with Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`"))
+        .content("application/json", ContentBuilder::new().schema(Some(Schema::from(schema))).build())
+        .required(Some(Required::True))
+        .build();
+    let answer = |text: &str| ResponseBuilder::new().description(text).build();
+    let operation = OperationBuilder::new()
+        .operation_id(Some(format!("on_{}", event.name.replace('.', "_"))))
+        .tag("Events")
+        .summary(Some(event.meaning))
+        .request_body(Some(body))
+        .response("2XX", answer("You have it"))
+        .response("410", answer("You want no more, ever: the endpoint is disabled"))
+        .response("default", answer("It is tried again, ten times in all within 76 hours"))
+        .securities(Some(Vec::<SecurityRequirement>::new()))
+        .build();
+    PathItem::new(HttpMethod::Post, operation)
 }
 
 /// The contract with its lists in short: `utoipa` writes the whole object into each `List_..`.
@@ -194,6 +230,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_type_of_event_is_told() {
+        let contract = contract();
+        let webhooks = contract["webhooks"].as_object().expect("webhooks");
+        assert_eq!(webhooks.len(), EVENT_TYPES.len());
+        let told = &webhooks["payment.succeeded"]["post"];
+        let schema = &told["requestBody"]["content"]["application/json"]["schema"]["allOf"];
+        assert_eq!(schema[0]["$ref"], "#/components/schemas/Event");
+        assert_eq!(schema[1]["properties"]["type"]["enum"], serde_json::json!(["payment.succeeded"]));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, approvals, auth, balances, docs, edge, events, fee_policies, health, inbox, ledger, limits,
+    HttpState, approvals, auth, balances, deliveries, docs, edge, events, fee_policies, health, inbox, ledger, limits,
     onboarding_links, openapi, operations, payment_story, payments, payouts, reconciliation, refunds, sellers, top_ups,
-    transfers, webhooks,
+    transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -28,6 +28,8 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(reconciliation::routes()) //     /v1/reconciliation/runs, ../{id}, ../{id}/breaks
         .merge(events::routes()) //             /v1/events
         .merge(inbox::routes()) //              /v1/inbox, ../{id}, ../{id}/replay
+        .merge(webhook_endpoints::routes()) //  /v1/webhook_endpoints, ../{id}, ../{id}/rotate_secret, ../{id}/test
+        .merge(deliveries::routes()) //         /v1/deliveries, ../{id}, ../{id}/resend, /v1/events/replay
 }
 
 /// What needs no API key.

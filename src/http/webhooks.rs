@@ -51,7 +51,7 @@ async fn take(
     let body = read_bytes(&headers, body, LARGEST_BODY).await?;
     let signature = headers.get(SIGNATURE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let delivery = Delivery { provider: &provider, token: &token, signature, body: &body };
-    let received = receive(&state.app.db, delivery, state.app.clock.now()).await;
+    let received = receive(&state.app.db, &state.app.vault, delivery, state.app.clock.now()).await;
     crate::crash::point("after_delivery");
     count(&received);
     match received {

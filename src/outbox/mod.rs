@@ -1,13 +1,23 @@
 //! Changes of state: a row of history and a row of the outbox, in the transaction of the change, with a sequence per
 //! object that has no gaps because the object's own row counts it under its lock.
+//!
+//! From there to the outside: an event of a book that has webhook endpoints is *unannounced* until its deliveries are made,
+//! by whoever takes it away ([`take_unannounced`]) in the transaction of the deliveries.
 
+mod catalogue;
+mod message;
 mod store;
 
 use jiff::Timestamp;
 use partita_db::{DbError, Tx};
 use uuid::Uuid;
 
-pub use store::{Event, StateChange, list_events, timeline};
+pub use catalogue::{EVENT_TYPES, EventType, is_event_type};
+pub use message::{LARGEST_MESSAGE, message};
+pub use store::{
+    Announcement, Event, StateChange, books_with_unannounced, find_events, list_events, list_range, take_unannounced,
+    timeline,
+};
 
 use crate::actor::Actor;
 use crate::id::EventId;
@@ -41,6 +51,24 @@ pub struct Change {
 ///
 /// # Errors
 /// What the database says; a sequence that is taken is a defect and violates `state_history_pkey`.
+///
+/// # Panics
+/// In debug builds, for an event that is not in the catalogue: nobody could subscribe to it.
 pub async fn record(tx: &mut Tx, change: &Change) -> Result<(), DbError> {
-    store::insert(tx, change, EventId::new()).await
+    debug_assert!(is_event_type(change.event), "{} is missing in src/outbox/catalogue.rs", change.event);
+    store::insert(tx, change, EventId::new(), true).await
+}
+
+/// Writes the change's history and event without announcing it: for an event that its maker delivers by itself.
+///
+/// # Errors
+/// As [`record`].
+///
+/// # Panics
+/// As [`record`].
+pub async fn record_unannounced(tx: &mut Tx, change: &Change) -> Result<EventId, DbError> {
+    debug_assert!(is_event_type(change.event), "{} is missing in src/outbox/catalogue.rs", change.event);
+    let id = EventId::new();
+    store::insert(tx, change, id, false).await?;
+    Ok(id)
 }

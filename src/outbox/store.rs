@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use partita_db::{DbError, Tx};
+use partita_db::{BookId, DbError, Tx};
 use uuid::Uuid;
 
 use super::Change;
@@ -42,16 +42,59 @@ pub struct Event {
     pub sequence: i32,
     /// The object after the change.
     pub payload: serde_json::Value,
+    /// What the fields that changed were before; none for the first event of an object.
+    pub previous: Option<serde_json::Value>,
     /// When, by the business clock.
     pub occurred_at: Timestamp,
 }
 
-pub(super) async fn insert(tx: &mut Tx, change: &Change, event: EventId) -> Result<(), DbError> {
+/// An event that has to be told, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event_type: String,
+}
+
+struct EventRow {
+    event_id: Uuid,
+    event_type: String,
+    sequence: i32,
+    payload: serde_json::Value,
+    before: Option<serde_json::Value>,
+    occurred_at: jiff_sqlx::Timestamp,
+}
+
+impl From<EventRow> for Event {
+    fn from(row: EventRow) -> Self {
+        Self {
+            id: row.event_id.into(),
+            event_type: row.event_type,
+            sequence: row.sequence,
+            previous: row.before.map(|before| changed_fields(&before, &row.payload)),
+            payload: row.payload,
+            occurred_at: row.occurred_at.to_jiff(),
+        }
+    }
+}
+
+/// The fields of `before` that are something else now.
+fn changed_fields(before: &serde_json::Value, now: &serde_json::Value) -> serde_json::Value {
+    let fields = before.as_object().into_iter().flatten();
+    let changed = fields.filter(|(name, value)| now.get(name.as_str()) != Some(value));
+    changed.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+pub(super) async fn insert(tx: &mut Tx, change: &Change, event: EventId, announced: bool) -> Result<(), DbError> {
     let book = tx.book_id();
     sqlx::query!(
         "with history as (
              insert into state_history (book_id, object_type, object_id, sequence, from_state, to_state, actor, detail, at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ), fanout as (
+             insert into event_fanout (book_id, event_id)
+             select $1, $10 where $13 and exists (select from webhook_endpoints where book_id = $1 and status = 'enabled')
          )
          insert into outbox (book_id, object_type, object_id, sequence, event_id, event_type, payload, occurred_at)
          values ($1, $2, $3, $4, $10, $11, $12, $9)",
@@ -66,7 +109,8 @@ pub(super) async fn insert(tx: &mut Tx, change: &Change, event: EventId) -> Resu
         change.at.to_sqlx() as _,
         event.uuid(),
         change.event,
-        change.payload
+        change.payload,
+        announced
     )
     .execute(tx.conn())
     .await?;
@@ -116,11 +160,13 @@ pub async fn list_events(
     limit: i64,
 ) -> Result<Vec<Event>, DbError> {
     let book = tx.book_id();
-    let rows = sqlx::query!(
-        r#"select event_id, event_type, sequence, payload, occurred_at as "occurred_at: jiff_sqlx::Timestamp"
-           from outbox
-           where book_id = $1 and ($2::text is null or event_type = $2) and ($3::uuid is null or event_id < $3)
-           order by event_id desc limit $4"#,
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select o.event_id, o.event_type, o.sequence, o.payload, p.payload as "before?", o.occurred_at as "occurred_at: _"
+           from outbox o
+           left join outbox p on p.book_id = o.book_id and p.object_id = o.object_id and p.sequence = o.sequence - 1
+           where o.book_id = $1 and ($2::text is null or o.event_type = $2) and ($3::uuid is null or o.event_id < $3)
+           order by o.event_id desc limit $4"#,
         book.get(),
         event_type,
         before.map(EventId::uuid),
@@ -128,14 +174,111 @@ pub async fn list_events(
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Event {
-            id: row.event_id.into(),
-            event_type: row.event_type,
-            sequence: row.sequence,
-            payload: row.payload,
-            occurred_at: row.occurred_at.to_jiff(),
-        })
-        .collect())
+    Ok(rows.into_iter().map(Event::from).collect())
+}
+
+/// These events, in no order.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_events(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Event>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select o.event_id, o.event_type, o.sequence, o.payload, p.payload as "before?", o.occurred_at as "occurred_at: _"
+           from outbox o
+           left join outbox p on p.book_id = o.book_id and p.object_id = o.object_id and p.sequence = o.sequence - 1
+           where o.book_id = $1 and o.event_id = any($2)"#,
+        book.get(),
+        ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Event::from).collect())
+}
+
+/// Events that occurred from `from` up to but without `before`, oldest first, at most `limit`.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_range(
+    tx: &mut Tx,
+    from: Timestamp,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<Announcement>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query_as!(
+        Announcement,
+        r#"select event_id as "id: _", event_type from outbox
+           where book_id = $1 and occurred_at >= $2 and occurred_at < $3 order by event_id limit $4"#,
+        book.get(),
+        from.to_sqlx() as _,
+        before.to_sqlx() as _,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+/// Books with events whose deliveries are not made yet, at most `limit`. Needs no book.
+///
+/// # Errors
+/// What the database says.
+pub async fn books_with_unannounced(tx: &mut Tx, limit: i64) -> Result<Vec<BookId>, DbError> {
+    // From one book to the next along the index, however many events each has.
+    let books = sqlx::query_scalar!(
+        r#"with recursive found as (
+               (select book_id from event_fanout order by book_id limit 1)
+               union all
+               select (select f.book_id from event_fanout f where f.book_id > found.book_id order by f.book_id limit 1)
+               from found where found.book_id is not null)
+           select book_id as "book_id!: BookId" from found where book_id is not null limit $1"#,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(books)
+}
+
+/// Takes up to `limit` events of the book whose deliveries are not made yet, oldest first; those that another worker holds
+/// are passed over. Their deliveries belong into the same transaction.
+///
+/// # Errors
+/// What the database says.
+pub async fn take_unannounced(tx: &mut Tx, limit: i64) -> Result<Vec<Announcement>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query_as!(
+        Announcement,
+        r#"with taken as (
+               delete from event_fanout where (book_id, event_id) in (
+                   select book_id, event_id from event_fanout where book_id = $1
+                   order by event_id limit $2 for update skip locked)
+               returning event_id)
+           select o.event_id as "id: _", o.event_type from outbox o join taken using (event_id)
+           where o.book_id = $1 order by o.event_id"#,
+        book.get(),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_fields_that_changed_have_a_previous_value() {
+        let before =
+            json!({"object": "payment", "id": "pay_1", "status": "processing", "failure_code": null, "gone": 1});
+        let now = json!({"object": "payment", "id": "pay_1", "status": "failed", "failure_code": "x", "new": 2});
+        let expected = json!({"status": "processing", "failure_code": null, "gone": 1});
+        assert_eq!(changed_fields(&before, &now), expected);
+        assert_eq!(changed_fields(&now, &now), json!({}));
+    }
 }

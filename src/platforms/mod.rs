@@ -88,6 +88,9 @@ pub struct ApiKeyRecord {
     pub revoked: bool,
 }
 
+/// How many secrets are sealed in one transaction.
+const SEALED_AT_ONCE: i64 = 100;
+
 /// Every scope that a key can have.
 pub const SCOPES: &[&str] = &[
     "sellers:read",
@@ -103,6 +106,8 @@ pub const SCOPES: &[&str] = &[
     "events:write",
     "approvals:read",
     "approvals:write",
+    "webhooks:read",
+    "webhooks:write",
 ];
 
 /// Opens a platform with a test and a live book.
@@ -233,13 +238,29 @@ pub async fn open_webhook_endpoint(
         secret,
         created_at: app.clock.now(),
     };
+    let vault = app.vault.clone();
     app.db
         .run_tx("open webhook endpoint", Scope::Routing, move |tx| {
-            let endpoint = endpoint.clone();
-            Box::pin(async move { Ok::<_, PlatformError>(endpoint::insert_endpoint(tx, &endpoint).await?) })
+            let (vault, endpoint) = (vault.clone(), endpoint.clone());
+            Box::pin(async move { Ok::<_, PlatformError>(endpoint::insert_endpoint(tx, &vault, &endpoint).await?) })
         })
         .await?;
     Ok(token)
+}
+
+/// Seals the signing secrets of incoming webhooks that are in clear text or under an older encryption key; returns how
+/// many that were.
+///
+/// # Errors
+/// Without an encryption key, or where an older one is missing.
+pub async fn seal_webhook_secrets(app: &Arc<App>) -> Result<usize, PlatformError> {
+    let vault = app.vault.clone();
+    app.db
+        .run_tx("seal webhook secrets", Scope::Routing, move |tx| {
+            let vault = vault.clone();
+            Box::pin(async move { Ok::<_, PlatformError>(endpoint::seal_secrets(tx, &vault, SEALED_AT_ONCE).await?) })
+        })
+        .await
 }
 
 /// The book of a platform, by the platform's own reference.

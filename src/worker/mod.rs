@@ -12,6 +12,7 @@ mod lane;
 mod operations;
 mod sweep;
 mod transfers;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
+pub use webhooks::deliver_webhooks;
 
 use crate::app::App;
 use crate::due::{self, Claimed};
@@ -33,7 +35,7 @@ const LEASE_SECONDS: i32 = 60;
 const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
-/// Every kind of work, in the order in which a step does them.
+/// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
 const KINDS: [&str; 5] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
@@ -45,7 +47,8 @@ const KINDS: [&str; 5] = [
 /// Runs until cancelled; what is under way is finished.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
-    tokio::join!(futures::future::join_all(lanes), keep_up(Arc::clone(&app), stop));
+    let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
+    tokio::join!(futures::future::join_all(lanes), webhooks, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.
@@ -71,7 +74,7 @@ async fn keep_up(app: Arc<App>, stop: CancellationToken) {
 pub async fn drain(app: &Arc<App>) -> Result<usize, ApplyError> {
     let mut total = 0;
     loop {
-        let done = step(app).await?;
+        let done = step(app).await? + deliver_webhooks(app).await?;
         if done == 0 {
             return Ok(total);
         }

@@ -12,12 +12,11 @@ use partita::verify;
 use partita_db::{Db, DbOptions};
 use partita_postgres::Role;
 use partita_simulator::{Fault, FaultKind};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use sqlx::AssertSqlSafe;
 
-use crate::test_app::{Answer, TestApp, answer, text};
+use crate::test_app::{Answer, TestApp, answer, egress, secrets, text};
 
 /// A line of a seller's goods without tax; minor units.
 pub(crate) fn item(seller: &Value, amount: i64) -> Value {
@@ -191,12 +190,7 @@ impl TestApp {
         let right = self.connection().await;
         let wrong = ProviderConnection { base_url: base_url.to_owned(), ..right.clone() };
         let db = Db::connect(&DbOptions::new(self.database.app_url.clone())).await.expect("connected");
-        let app = App::new(
-            db,
-            Clock::Driven(self.clock.clone()),
-            SecretString::from("a pepper for tests, long enough"),
-            RESEND_UP_TO,
-        );
+        let app = App::new(db, Clock::Driven(self.clock.clone()), secrets(), egress(), RESEND_UP_TO);
         platforms::connect_provider(&app, self.book.id, wrong).await.expect("stored");
         app.provider(self.book.id).await.expect("remembered by this process");
         platforms::connect_provider(&app, self.book.id, right).await.expect("stored");

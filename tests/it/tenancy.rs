@@ -13,8 +13,15 @@ use crate::support::{Tenant, cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
 /// Tables that are read before the book is known: no row-level security, and no payload.
-const ROUTING: &[&str] =
-    &["api_keys", "books", "due", "incoming_webhook_endpoints", "onboarding_tokens", "provider_connections"];
+const ROUTING: &[&str] = &[
+    "api_keys",
+    "books",
+    "due",
+    "event_fanout",
+    "incoming_webhook_endpoints",
+    "onboarding_tokens",
+    "provider_connections",
+];
 
 /// Tables of a book that only grow.
 const APPEND_ONLY: &[&str] = &[
@@ -29,10 +36,14 @@ const APPEND_ONLY: &[&str] = &[
     "reconciliation_breaks",
     "refund_lines",
     "state_history",
+    "webhook_delivery_attempts",
 ];
 
 /// An object of every resource, by the first part of its path.
 async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
+    // Nobody listens there: the attempts are written down all the same.
+    let endpoint = json!({"url": "http://127.0.0.1:9/", "events": ["*"]});
+    t.send("POST", "/v1/webhook_endpoints", None, Some(endpoint)).await.expect(201);
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", "daily").await;
     t.top_up("float", 200_00, "EUR").await;
@@ -57,6 +68,8 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "ledger/accounts",
         "ledger/transactions",
         "reconciliation/runs",
+        "webhook_endpoints",
+        "deliveries",
     ] {
         ids.insert(resource, text(&t.list(&format!("/v1/{resource}")).await[0]["id"]));
     }
@@ -80,14 +93,21 @@ fn routes() -> Vec<(String, String)> {
 /// A body that the route would take from the object's owner.
 fn body_for(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
-        ("GET", _) => None,
+        ("GET" | "DELETE", _) => None,
         ("PATCH", "/v1/fee_policies/{id}") => Some(json!({"percent_bps": 1})),
         ("POST", "/v1/fee_policies/{id}/quote") => Some(json!({"amount": 100, "currency": "EUR"})),
-        ("POST", "/v1/payments/{id}/cancel") => Some(json!({})),
+        ("PATCH", "/v1/webhook_endpoints/{id}") => Some(json!({"status": "disabled"})),
         ("POST", "/v1/operations/{id}/resolution") => Some(json!({"outcome": "failed", "reason": "no trace of it"})),
-        ("POST", "/v1/approvals/{id}/approve" | "/v1/approvals/{id}/reject" | "/v1/inbox/{id}/replay") => {
-            Some(json!({}))
-        }
+        (
+            "POST",
+            "/v1/payments/{id}/cancel"
+            | "/v1/approvals/{id}/approve"
+            | "/v1/approvals/{id}/reject"
+            | "/v1/inbox/{id}/replay"
+            | "/v1/webhook_endpoints/{id}/rotate_secret"
+            | "/v1/webhook_endpoints/{id}/test"
+            | "/v1/deliveries/{id}/resend",
+        ) => Some(json!({})),
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use partita::app::{App, RESEND_UP_TO};
+use partita::app::{App, RESEND_UP_TO, Secrets};
 use partita::clock::{Clock, DrivenClock};
 use partita::config::RateSettings;
 use partita::http::{self, Shared};
@@ -14,11 +14,12 @@ use partita::platforms::{self, Book, ProviderConnection, SCOPES};
 use partita::reconciliation::{self, Run};
 use partita::telemetry::Metrics;
 use partita::{MIGRATOR, rebuild, verify, web, worker};
-use partita_db::{Db, DbOptions, Scope};
+use partita_db::{Db, DbOptions, Scope, Vault};
 use partita_postgres::testing::TestDatabase;
 use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator, SimulatorOptions};
 use partita_webhooks::WebhookSecret;
 use partita_webhooks::endpoint::EndpointKind;
+use partita_webhooks::sending::EgressPolicy;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -104,8 +105,7 @@ impl TestApp {
 
         let db = Db::connect(&DbOptions::new(database.app_url.clone())).await.expect("the application's role");
         let clock = DrivenClock::new(start);
-        let pepper = SecretString::from("a pepper for tests, long enough for them");
-        let app = App::new(db, Clock::Driven(clock.clone()), pepper, RESEND_UP_TO);
+        let app = App::new(db, Clock::Driven(clock.clone()), secrets(), egress(), RESEND_UP_TO);
         let secret_file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(secret_file.path(), SIMULATOR_KEY).expect("written");
 
@@ -298,6 +298,20 @@ impl TestApp {
         self.simulator.shutdown().await;
         self.app.db.close().await;
     }
+}
+
+/// What every process of a test hashes and encrypts with.
+pub(crate) fn secrets() -> Secrets {
+    let key = SecretString::from("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    Secrets {
+        pepper: SecretString::from("a pepper for tests, long enough for them"),
+        vault: Vault::parse(&key).expect("a key"),
+    }
+}
+
+/// Webhooks may go to the one address of this machine where tests listen.
+pub(crate) fn egress() -> EgressPolicy {
+    EgressPolicy::new(vec![443], vec!["127.0.0.1/32".parse().expect("a network")])
 }
 
 async fn serve(app: &Arc<App>, stop: &CancellationToken) -> String {

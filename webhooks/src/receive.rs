@@ -1,7 +1,7 @@
 //! Receiving a delivery: find the endpoint, check the signature, read the envelope, store, and only then answer.
 
 use jiff::Timestamp;
-use partita_db::{BookId, Db, DbError, Scope};
+use partita_db::{BookId, Db, DbError, Scope, Vault};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -83,14 +83,14 @@ impl From<DbError> for ReceiveError {
 }
 
 /// Takes a delivery. When this returns `Ok` the event is committed. `now` is the business clock, against which the age of
-/// the signature is measured.
+/// the signature is measured; `vault` opens the endpoint's secrets.
 ///
 /// The signature scheme is Stripe's, as the providers that we speak with use it.
 ///
 /// # Errors
 /// See [`ReceiveError`]; each variant says how to answer.
-pub async fn receive(db: &Db, delivery: Delivery<'_>, now: Timestamp) -> Result<Received, ReceiveError> {
-    let endpoint = endpoint_of(db, delivery, now).await?;
+pub async fn receive(db: &Db, vault: &Vault, delivery: Delivery<'_>, now: Timestamp) -> Result<Received, ReceiveError> {
+    let endpoint = endpoint_of(db, vault, delivery, now).await?;
     stripe_signature::verify(&endpoint.secrets, delivery.signature, delivery.body, now, stripe_signature::TOLERANCE)
         .map_err(ReceiveError::BadSignature)?;
     if delivery.body.len() > LARGEST_BODY {
@@ -117,16 +117,16 @@ pub async fn receive(db: &Db, delivery: Delivery<'_>, now: Timestamp) -> Result<
     Ok(Received { book: endpoint.book, key, kind, stored })
 }
 
-async fn endpoint_of(db: &Db, delivery: Delivery<'_>, now: Timestamp) -> Result<Endpoint, ReceiveError> {
+async fn endpoint_of(db: &Db, vault: &Vault, delivery: Delivery<'_>, now: Timestamp) -> Result<Endpoint, ReceiveError> {
     // What cannot be a token is not looked up: the database would refuse a NUL byte with an error.
     if !is_name(delivery.token) {
         return Err(ReceiveError::UnknownEndpoint);
     }
-    let token = delivery.token.to_owned();
+    let (token, vault) = (delivery.token.to_owned(), vault.clone());
     let endpoint = db
         .read("find webhook endpoint", Scope::Routing, move |tx| {
-            let token = token.clone();
-            Box::pin(async move { find_endpoint(tx, &token, now).await })
+            let (token, vault) = (token.clone(), vault.clone());
+            Box::pin(async move { find_endpoint(tx, &vault, &token, now).await })
         })
         .await?;
     endpoint.filter(|endpoint| endpoint.provider == delivery.provider).ok_or(ReceiveError::UnknownEndpoint)

@@ -10,8 +10,9 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 3] = ["demo", "commands", "cli"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 14] = [
+const RANKS: [(&str, u8); 15] = [
     ("platforms", 0),
+    ("webhook_endpoints", 1),
     ("sellers", 1),
     ("fees", 1),
     ("payments", 2),

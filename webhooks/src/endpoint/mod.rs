@@ -1,13 +1,14 @@
-//! The addresses that providers send their webhooks to. Each belongs to one book; the token in its path says which.
+//! The addresses that providers send their webhooks to. Each belongs to one book; the token in its path says which. What
+//! they are signed with is encrypted at rest.
 
 mod store;
 
 use jiff::Timestamp;
-use partita_db::{BookId, DbError};
+use partita_db::{BookId, DbError, VaultError};
 
 use crate::secret::{SecretError, WebhookSecret};
 
-pub use store::{disable_endpoint, find_endpoint, insert_endpoint, rotate_secret};
+pub use store::{disable_endpoint, find_endpoint, insert_endpoint, rotate_secret, seal_secrets};
 
 /// Whose events an endpoint gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +114,9 @@ pub enum EndpointError {
     /// There is no such endpoint in the book.
     #[error("no such webhook endpoint")]
     NotFound,
+    /// A secret cannot be encrypted, or does not open.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The database holds a secret that is none.
     #[error("a stored webhook secret is unusable")]
     Secret(#[from] SecretError),

@@ -329,7 +329,7 @@ async fn the_application_can_neither_change_nor_remove_what_was_received() {
         "alter table inbox_events disable trigger all",
         "alter table inbox_events no force row level security",
         "insert into inbox_event_transitions values ('applied', 'received')",
-        "update incoming_webhook_secrets set secret = 'whsec_another'",
+        "update incoming_webhook_secrets set token = 'another'",
         "update incoming_webhook_endpoints set book_id = 2",
         "delete from incoming_webhook_endpoints",
     ] {

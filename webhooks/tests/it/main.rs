@@ -2,5 +2,7 @@
 
 mod inbox;
 mod receive;
+mod sending;
+mod standard_signature;
 mod stripe_signature;
 mod support;

@@ -1,21 +1,34 @@
 //! A delivery from the request to the row.
 
-use crate::support::{TestDb, at, book, number};
+use crate::support::{TestDb, at, book, number, run_sql};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use partita_db::Scope;
+use partita_db::{Scope, Vault};
 use partita_webhooks::endpoint::{
     EndpointError, EndpointKind, EndpointMode, NewEndpoint, disable_endpoint, insert_endpoint, rotate_secret,
+    seal_secrets,
 };
 use partita_webhooks::inbox::{InboxKey, Stored};
 use partita_webhooks::stripe_signature::SignatureError;
 use partita_webhooks::{Delivery, ReceiveError, Received, WebhookSecret, receive};
+use secrecy::SecretString;
 use sha2::Sha256;
 
 const TOKEN: &str = "we_0123456789abcdefghijkl";
 const SECRET: &str = "whsec_platform_secret";
 const BODY: &[u8] =
     br#"{"id":"evt_1","type":"charge.succeeded","livemode":false,"created":1763795990,"api_version":"x"}"#;
+
+const FIRST_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const SECOND_KEY: &str = "2:f0e1d2c3b4a5968778695a4b3c2d1e0f00112233445566778899aabbccddeeff";
+
+fn vault() -> Vault {
+    vault_of(FIRST_KEY)
+}
+
+fn vault_of(keys: &str) -> Vault {
+    Vault::parse(&SecretString::from(keys)).expect("keys")
+}
 
 fn secret(text: &str) -> WebhookSecret {
     WebhookSecret::parse(text).expect("a good secret")
@@ -41,7 +54,7 @@ async fn add_endpoint(test: &TestDb, token: &str, kind: EndpointKind, mode: Endp
     test.db
         .run_tx("endpoint", Scope::Routing, move |tx| {
             let endpoint = endpoint.clone();
-            Box::pin(async move { insert_endpoint(tx, &endpoint).await })
+            Box::pin(async move { insert_endpoint(tx, &vault(), &endpoint).await })
         })
         .await
         .expect("an endpoint can be made");
@@ -54,7 +67,7 @@ async fn with_endpoint() -> TestDb {
 }
 
 async fn deliver(test: &TestDb, token: &str, signature: &str, body: &[u8]) -> Result<Received, ReceiveError> {
-    receive(&test.db, Delivery { provider: "stripe", token, signature, body }, at(0)).await
+    receive(&test.db, &vault(), Delivery { provider: "stripe", token, signature, body }, at(0)).await
 }
 
 async fn rows(test: &TestDb) -> i64 {
@@ -112,7 +125,7 @@ async fn an_endpoint_that_is_not_there_takes_nothing() {
         assert!(matches!(deliver(&test, token, &header, BODY).await, Err(ReceiveError::UnknownEndpoint)), "{token:?}");
     }
     let other = Delivery { provider: "other", token: TOKEN, signature: &header, body: BODY };
-    assert!(matches!(receive(&test.db, other, at(0)).await, Err(ReceiveError::UnknownEndpoint)));
+    assert!(matches!(receive(&test.db, &vault(), other, at(0)).await, Err(ReceiveError::UnknownEndpoint)));
     let disable = |number: i32| {
         test.db.run_tx("disable", Scope::Routing, move |tx| Box::pin(disable_endpoint(tx, book(number), TOKEN, at(0))))
     };
@@ -153,7 +166,7 @@ async fn while_a_secret_is_rotated_both_are_good_until_the_old_one_ends() {
         test.db.run_tx("rotate", Scope::Routing, move |tx| {
             Box::pin(async move {
                 let new = WebhookSecret::parse("whsec_the_new_secret")?;
-                rotate_secret(tx, book(number), TOKEN, &new, at(-10), at(until)).await
+                rotate_secret(tx, &vault(), book(number), TOKEN, &new, at(-10), at(until)).await
             })
         })
     };
@@ -166,10 +179,57 @@ async fn while_a_secret_is_rotated_both_are_good_until_the_old_one_ends() {
         let header = signature(secret, BODY, at(1));
         let db = test.db.clone();
         async move {
-            receive(&db, Delivery { provider: "stripe", token: TOKEN, signature: &header, body: BODY }, at(1)).await
+            receive(&db, &vault(), Delivery { provider: "stripe", token: TOKEN, signature: &header, body: BODY }, at(1))
+                .await
         }
     };
     assert!(matches!(at_the_end(SECRET).await, Err(ReceiveError::BadSignature(SignatureError::Mismatch))));
     assert!(at_the_end("whsec_the_new_secret").await.is_ok());
+    test.close().await;
+}
+
+#[tokio::test]
+async fn secrets_are_encrypted_at_rest_also_those_of_older_releases_and_older_keys() {
+    let test = with_endpoint().await;
+    let clear = "insert into incoming_webhook_secrets (token, secret, created_at)
+                 values ('we_0123456789abcdefghijkl', 'whsec_of_older_release', 'epoch')";
+    assert_eq!(run_sql(&test.db, Scope::Routing, clear).await.expect("as an older release does it"), 1);
+    let in_clear = "select count(*) from incoming_webhook_secrets where secret is not null";
+    let open_under = |version: &str| match version {
+        "1" => {
+            "select count(*) from incoming_webhook_secrets where key_version = 1 and position('whsec_' in encode(sealed, 'escape')) = 0"
+        }
+        _ => "select count(*) from incoming_webhook_secrets where key_version = 2",
+    };
+    assert_eq!(number(&test.db, Scope::Routing, in_clear).await, 1);
+    let accepted = async |keys: &str| {
+        for secret in [SECRET, "whsec_of_older_release"] {
+            let header = signature(secret, BODY, at(0));
+            let delivery = Delivery { provider: "stripe", token: TOKEN, signature: &header, body: BODY };
+            receive(&test.db, &vault_of(keys), delivery, at(0)).await?;
+        }
+        Ok::<_, ReceiveError>(())
+    };
+    let seal = async |keys: &'static str| {
+        let sealed = test.db.run_tx("seal", Scope::Routing, move |tx| {
+            Box::pin(async move { seal_secrets(tx, &vault_of(keys), 10).await })
+        });
+        sealed.await.expect("sealed")
+    };
+    accepted(FIRST_KEY).await.expect("clear text is read until it is sealed");
+    assert_eq!(seal(FIRST_KEY).await, 1);
+    assert_eq!(seal(FIRST_KEY).await, 0);
+    assert_eq!(number(&test.db, Scope::Routing, in_clear).await, 0);
+    assert_eq!(number(&test.db, Scope::Routing, open_under("1")).await, 2);
+    accepted(FIRST_KEY).await.expect("sealed");
+    let both: &'static str = Box::leak(format!("{SECOND_KEY},1:{FIRST_KEY}").into_boxed_str());
+    assert_eq!(seal(both).await, 2);
+    assert_eq!(number(&test.db, Scope::Routing, open_under("2")).await, 2);
+    accepted(SECOND_KEY).await.expect("the old key is not needed any more");
+    assert!(matches!(accepted(FIRST_KEY).await, Err(ReceiveError::Endpoint(EndpointError::Vault(_)))));
+    let moved =
+        "update incoming_webhook_secrets a set sealed = b.sealed from incoming_webhook_secrets b where a.id <> b.id";
+    assert_eq!(run_sql(&test.db, Scope::Routing, moved).await.expect("the rows change places"), 2);
+    assert!(accepted(SECOND_KEY).await.is_err(), "what was moved to another row does not open");
     test.close().await;
 }

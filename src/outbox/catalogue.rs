@@ -1,0 +1,90 @@
+//! Every type of event that can be told. A subscription names one of them; the contract has a page for each.
+
+/// A type of event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EventType {
+    /// `resource.past_tense`.
+    pub name: &'static str,
+    /// What happened.
+    pub meaning: &'static str,
+}
+
+macro_rules! event_types {
+    ($($name:literal: $meaning:literal;)*) => {
+        /// Every type, by resource.
+        pub static EVENT_TYPES: &[EventType] = &[$(EventType { name: $name, meaning: $meaning },)*];
+    };
+}
+
+event_types! {
+    "payment.created": "A payment was asked of the provider.";
+    "payment.processing": "The provider works on a payment.";
+    "payment.requires_action": "The buyer has to do something, such as to confirm at the bank.";
+    "payment.succeeded": "The buyer was charged.";
+    "payment.failed": "A payment was declined or refused; no money moved.";
+    "payment.canceled": "A payment was given up before the buyer was charged.";
+    "payment.funds_available": "The provider made the money of a payment usable.";
+    "refund.created": "A refund was asked of the provider.";
+    "refund.pending": "The provider has the refund and waits, for funds for instance.";
+    "refund.succeeded": "The money is on its way back to the buyer.";
+    "refund.failed": "A refund did not go through; the shares are as before.";
+    "transfer.created": "A transfer of a seller's share was asked of the provider.";
+    "transfer.succeeded": "The share is in the seller's account at the provider.";
+    "transfer.failed": "The provider refused a transfer; no money moved.";
+    "transfer.reversed": "A transfer was taken back, in part or whole.";
+    "reversal.created": "To take a transfer back was asked of the provider.";
+    "reversal.succeeded": "The money left the seller's account at the provider.";
+    "reversal.failed": "The provider refused to take a transfer back.";
+    "top_up.created": "A top-up was asked of the provider.";
+    "top_up.pending": "The money of a top-up is on its way from the bank.";
+    "top_up.succeeded": "A top-up arrived at the provider.";
+    "top_up.failed": "A top-up was refused; no money moved.";
+    "payout.created": "The provider began to pay a seller out.";
+    "payout.in_transit": "A payout is on its way to the seller's bank.";
+    "payout.paid": "A payout reached the seller's bank. The bank may still return it.";
+    "payout.failed": "A payout came back.";
+    "payout.canceled": "A payout was given up before it was sent.";
+    "seller.created": "A seller was made.";
+    "seller.updated": "What the provider says of a seller changed.";
+    "seller.onboarding_completed": "A seller can get money.";
+    "seller.requirements_due": "The provider wants something of a seller.";
+    "seller.failed": "The provider refused to open a seller's account.";
+    "operation.needs_review": "Nobody can tell what became of a command to the provider, or it contradicts what was asked: two people have to decide.";
+    "operation.resolved": "Two people decided what became of a command to the provider.";
+    "approval.requested": "Somebody proposed something that another person has to agree to.";
+    "approval.approved": "A proposal was agreed to, and done.";
+    "approval.rejected": "A proposal was turned down or withdrawn.";
+    "webhook_endpoint.created": "A webhook endpoint was made.";
+    "webhook_endpoint.updated": "A webhook endpoint's address, events or notes were changed.";
+    "webhook_endpoint.enabled": "A webhook endpoint gets events again.";
+    "webhook_endpoint.disabled": "A webhook endpoint gets no more events: it was asked for, or it answered 410, or it failed for 75 hours.";
+    "webhook_endpoint.secret_rotated": "A webhook endpoint got a new secret.";
+    "webhook_endpoint.deleted": "A webhook endpoint was deleted.";
+    "webhook_endpoint.tested": "Somebody asked for a test of a webhook endpoint; only that endpoint gets it.";
+}
+
+/// Whether events of this type are told.
+pub fn is_event_type(name: &str) -> bool {
+    EVENT_TYPES.iter().any(|known| known.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn types_are_a_resource_and_what_happened_each_once() {
+        let mut seen = HashSet::new();
+        for EventType { name, meaning } in EVENT_TYPES {
+            assert!(seen.insert(name), "{name} stands twice");
+            let (resource, happened) = name.split_once('.').expect("a resource and what happened");
+            for part in [resource, happened] {
+                assert!(!part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            }
+            assert!(meaning.ends_with('.'), "{name}");
+        }
+        assert!(is_event_type("payment.succeeded") && !is_event_type("payment.exploded"));
+    }
+}
