@@ -163,6 +163,8 @@ ids! {
     BreakId = "brk";
     /// One HTTP request.
     RequestId = "rqt";
+    /// A run of verify.
+    VerifyRunId = "vrf";
 }
 
 /// A public id of a ledger row, whose own key is a number within a book.

@@ -32,6 +32,12 @@ pub mod names {
     pub const WEBHOOK_DELIVERIES: &str = "partita_webhook_deliveries_total";
     /// How long the endpoint has been due that has been due longest, in seconds.
     pub const WEBHOOK_OLDEST_WAITING: &str = "partita_webhook_oldest_waiting_seconds";
+    /// Runs of verify, by depth (new or complete) and outcome (clean, violated or failed).
+    pub const VERIFY_RUNS: &str = "partita_verify_runs_total";
+    /// Contradictions that the last run over every book found, by kind: integrity, liveness or agreement.
+    pub const VERIFY_FINDINGS: &str = "partita_verify_findings";
+    /// Books in which the movement of money is halted.
+    pub const HALTED_BOOKS: &str = "partita_halted_books";
 }
 
 /// Upper bounds of the buckets of durations, in seconds.
@@ -148,6 +154,9 @@ fn describe() {
         Unit::Seconds,
         "How long the webhook endpoint has been due that has been due longest."
     );
+    metrics::describe_counter!(names::VERIFY_RUNS, Unit::Count, "Runs of verify, by depth and outcome.");
+    metrics::describe_gauge!(names::VERIFY_FINDINGS, Unit::Count, "Contradictions found last, by kind.");
+    metrics::describe_gauge!(names::HALTED_BOOKS, Unit::Count, "Books in which the movement of money is halted.");
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ async fn show(server: &PrivateServer) -> Result<()> {
         .read("report", Scope::Book(book), |tx| {
             Box::pin(async move {
                 let rows = partita_ledger::trial_balance(tx, None, None).await?;
-                Ok((rows, partita_ledger::verify(tx).await?))
+                Ok((rows, partita_ledger::verify(tx).await?.violations))
             })
         })
         .await;
@@ -89,7 +89,11 @@ async fn post(db: &Db, book: BookId, transaction: NewTransaction) -> Result<Post
 async fn migrated(server: &PrivateServer) -> Result<Db> {
     server.cluster().create_database("ledger", Role::Owner).await?;
     let mut owner = PgConnection::connect(&server.cluster().url(Role::Owner, "ledger")).await?;
-    owner.execute(include_str!("../../migrations/0001_ledger.sql")).await?;
+    for migration in
+        [include_str!("../../migrations/0001_ledger.sql"), include_str!("../../migrations/0004_ledger_holds.sql")]
+    {
+        owner.execute(migration).await?;
+    }
     owner.close().await?;
     Ok(Db::connect(&DbOptions::new(server.cluster().url(Role::App, "ledger"))).await?)
 }

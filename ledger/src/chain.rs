@@ -1,22 +1,34 @@
 //! The chain of hashes of a lane, recomputed from its rows.
 //!
-//! `ledger_post` links each call to the lane's head: `sha256(head || lane || first position || recorded_at || number of
-//! transactions || their columns || their postings' columns || the refusals' columns)`. A column is the binary form that
-//! Postgres itself gives an array (`array_send`), so that hashing a call costs a few function calls, whatever its size.
-//! This is the second implementation: `verify` compares the two.
+//! `ledger_post` and the functions of holds link each call to the lane's head: `sha256(head || lane || first position ||
+//! recorded_at || number of transactions || their columns || their postings' columns || the refusals' columns || 'C' and
+//! the captures' columns || 'H' and the holds' columns || 'R' and the releases' columns)`, each part only if the call has
+//! any. A column is the binary form that Postgres itself gives an array (`array_send`), so that hashing a call costs a few
+//! function calls, whatever its size. This is the second implementation: `verify` compares the two.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::chain::column::{Column, oid};
+
+mod column;
+
 /// sha256 of a lane up to a position; zeroes before the first call.
 pub(crate) type Head = [u8; 32];
 
-/// A transaction or a refusal as the chain sees it.
+/// Where a row stands on its lane.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Decision {
+pub(crate) struct Place {
     pub(crate) seq: i64,
     pub(crate) in_call: i16,
     pub(crate) recorded_at: Timestamp,
+}
+
+/// What transactions, refusals and holds have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
     pub(crate) id: i64,
     pub(crate) kind: i16,
     pub(crate) source: i64,
@@ -24,7 +36,7 @@ pub(crate) struct Decision {
     pub(crate) effective_at: Timestamp,
 }
 
-/// What a transaction has beside a [`Decision`].
+/// What a transaction has beside [`Asked`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Posted {
     pub(crate) period: i32,
@@ -36,13 +48,23 @@ pub(crate) struct Posted {
 /// A posting as the chain sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leg {
+    pub(crate) seq: i64,
+    pub(crate) ordinal: i16,
     pub(crate) debit: i64,
     pub(crate) credit: i64,
     pub(crate) amount: i64,
     pub(crate) subject: i64,
 }
 
-/// What a refusal has beside a [`Decision`].
+/// That a transaction captures a hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Captured {
+    pub(crate) seq: i64,
+    pub(crate) hold: i64,
+    pub(crate) amount: i64,
+}
+
+/// What a refusal has beside [`Asked`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused {
     pub(crate) reason: i16,
@@ -51,63 +73,118 @@ pub(crate) struct Refused {
     pub(crate) available: Option<i64>,
 }
 
+/// What a hold has beside [`Asked`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) account: i64,
+    pub(crate) amount: i64,
+    pub(crate) subject: i64,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// A release. Reason, actor and time are those of its whole call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released {
+    pub(crate) reason: i16,
+    pub(crate) hold: i64,
+    pub(crate) actor: i64,
+    pub(crate) amount: i64,
+    pub(crate) effective_at: Timestamp,
+}
+
 /// Walks a lane in order of position and gives its head. Holds the rows of one call at a time.
 pub(crate) struct Chain {
     lane: i16,
     head: Head,
-    call: Option<Call>,
+    call: Call,
     coherent: bool,
+    /// Heads that are asked for, by position, as far as they were passed.
+    asked: BTreeMap<i64, Option<Head>>,
+}
+
+/// Where a walk came to.
+pub(crate) struct Walked {
+    /// The head after the last row; `None` if the rows cannot be those of whole calls.
+    pub(crate) head: Option<Head>,
+    /// The heads at the positions asked for; `None` where no call ends.
+    pub(crate) at: BTreeMap<i64, Option<Head>>,
 }
 
 impl Chain {
-    pub(crate) fn new(lane: i16) -> Self {
-        Self { lane, head: Head::default(), call: None, coherent: true }
+    /// A walk that starts after `seq`, where the lane's head is `head`, and notes the heads at the positions `asked`.
+    pub(crate) fn new(lane: i16, seq: i64, head: Head, asked: impl Iterator<Item = i64>) -> Self {
+        let mut asked: BTreeMap<i64, Option<Head>> = asked.map(|seq| (seq, None)).collect();
+        if let Some(start) = asked.get_mut(&seq) {
+            *start = Some(head);
+        }
+        Self { lane, head, call: Call::new(), coherent: true, asked }
     }
 
     /// Takes the next row of the lane if it is a transaction.
-    pub(crate) fn transaction(&mut self, decision: &Decision, posted: &Posted, legs: &[Leg]) {
-        self.call(decision).transaction(decision, posted, legs);
+    pub(crate) fn transaction(
+        &mut self,
+        place: Place,
+        asked: &Asked,
+        posted: &Posted,
+        legs: &[Leg],
+        captures: &[Captured],
+    ) {
+        self.enter(place);
+        self.call.transaction(place, asked, posted, legs, captures);
     }
 
     /// Takes the next row of the lane if it is a refusal.
-    pub(crate) fn refusal(&mut self, decision: &Decision, refused: &Refused) {
-        self.call(decision).refusal(decision, refused);
+    pub(crate) fn refusal(&mut self, place: Place, asked: &Asked, refused: &Refused) {
+        self.enter(place);
+        self.call.refused.push(place, asked, refused);
     }
 
-    /// The head after the last row; `None` if the rows cannot be those of whole calls.
-    pub(crate) fn finish(mut self) -> Option<Head> {
+    /// Takes the next row of the lane if it is a hold.
+    pub(crate) fn hold(&mut self, place: Place, asked: &Asked, held: &Held) {
+        self.enter(place);
+        self.call.held.push(place, asked, held);
+    }
+
+    /// Takes the next row of the lane if it is a release.
+    pub(crate) fn release(&mut self, place: Place, released: &Released) {
+        self.enter(place);
+        self.coherent &= self.call.released.push(place, released);
+    }
+
+    pub(crate) fn finish(mut self) -> Walked {
         self.link();
-        self.coherent.then_some(self.head)
+        Walked { head: self.coherent.then_some(self.head), at: self.asked }
     }
 
-    /// The call that a row belongs to. Ordinal and time of every row are determined by the first one's.
-    fn call(&mut self, decision: &Decision) -> &mut Call {
-        if decision.in_call == 0 {
+    /// Opens the call that a row belongs to. Ordinal and time of every row are determined by the first one's.
+    fn enter(&mut self, place: Place) {
+        if place.in_call == 0 || self.call.first.is_none() {
             self.link();
+            self.call.first = Some(place);
         }
-        let call = self.call.get_or_insert_with(|| Call::new(decision));
-        let in_order = call.first_seq.checked_add(i64::from(decision.in_call)) == Some(decision.seq);
-        self.coherent &= in_order && call.recorded_at == decision.recorded_at;
-        call
+        let first = self.call.first.unwrap_or(place);
+        let in_order = first.seq.checked_add(i64::from(place.in_call)) == Some(place.seq);
+        self.coherent &= in_order && first.recorded_at == place.recorded_at;
+        self.call.last_seq = place.seq;
     }
 
     fn link(&mut self) {
-        if let Some(call) = self.call.take() {
-            self.head = call.hash(self.head, self.lane);
+        if let Some(first) = self.call.first.take() {
+            self.head = self.call.hash(self.head, self.lane, first);
+            if let Some(asked) = self.asked.get_mut(&self.call.last_seq) {
+                *asked = Some(self.head);
+            }
+            self.call.clear();
         }
     }
 }
 
-/// The rows of one call of `ledger_post`, by column.
+/// The rows of one call, by column.
 #[derive(Debug)]
 struct Call {
-    first_seq: i64,
-    recorded_at: Timestamp,
-    id: Column,
-    kind: Column,
-    source: Column,
-    actor: Column,
-    effective_at: Column,
+    first: Option<Place>,
+    last_seq: i64,
+    asked: AskedColumns,
     period: Column,
     passes_floor: Column,
     reverses: Column,
@@ -116,33 +193,18 @@ struct Call {
     credit: Column,
     amount: Column,
     subject: Column,
+    captured: [Column; 3],
     refused: Refusals,
-}
-
-#[derive(Debug)]
-struct Refusals {
-    in_call: Column,
-    id: Column,
-    kind: Column,
-    source: Column,
-    actor: Column,
-    effective_at: Column,
-    reason: Column,
-    reference: Column,
-    needed: Column,
-    available: Column,
+    held: Holds,
+    released: Releases,
 }
 
 impl Call {
-    fn new(first: &Decision) -> Self {
+    fn new() -> Self {
         Self {
-            first_seq: first.seq,
-            recorded_at: first.recorded_at,
-            id: Column::new(oid::INT8),
-            kind: Column::new(oid::INT2),
-            source: Column::new(oid::INT8),
-            actor: Column::new(oid::INT8),
-            effective_at: Column::new(oid::TIMESTAMPTZ),
+            first: None,
+            last_seq: 0,
+            asked: AskedColumns::new(),
             period: Column::new(oid::INT4),
             passes_floor: Column::new(oid::BOOL),
             reverses: Column::new(oid::INT8),
@@ -151,27 +213,15 @@ impl Call {
             credit: Column::new(oid::INT8),
             amount: Column::new(oid::INT8),
             subject: Column::new(oid::INT8),
-            refused: Refusals {
-                in_call: Column::new(oid::INT2),
-                id: Column::new(oid::INT8),
-                kind: Column::new(oid::INT2),
-                source: Column::new(oid::INT8),
-                actor: Column::new(oid::INT8),
-                effective_at: Column::new(oid::TIMESTAMPTZ),
-                reason: Column::new(oid::INT2),
-                reference: Column::new(oid::INT8),
-                needed: Column::new(oid::INT8),
-                available: Column::new(oid::INT8),
-            },
+            captured: [Column::new(oid::INT2), Column::new(oid::INT8), Column::new(oid::INT8)],
+            refused: Refusals::new(),
+            held: Holds::new(),
+            released: Releases::new(),
         }
     }
 
-    fn transaction(&mut self, decision: &Decision, posted: &Posted, legs: &[Leg]) {
-        self.id.push(&decision.id.to_be_bytes());
-        self.kind.push(&decision.kind.to_be_bytes());
-        self.source.push(&decision.source.to_be_bytes());
-        self.actor.push(&decision.actor.to_be_bytes());
-        self.effective_at.push(&postgres_time(decision.effective_at));
+    fn transaction(&mut self, place: Place, asked: &Asked, posted: &Posted, legs: &[Leg], captures: &[Captured]) {
+        self.asked.push(asked);
         self.period.push(&posted.period.to_be_bytes());
         self.passes_floor.push(&[u8::from(posted.passes_floor)]);
         self.reverses.push_optional(posted.reverses);
@@ -182,113 +232,205 @@ impl Call {
             self.amount.push(&leg.amount.to_be_bytes());
             self.subject.push(&leg.subject.to_be_bytes());
         }
+        let [in_call, hold, amount] = &mut self.captured;
+        for capture in captures {
+            in_call.push(&place.in_call.to_be_bytes());
+            hold.push(&capture.hold.to_be_bytes());
+            amount.push(&capture.amount.to_be_bytes());
+        }
     }
 
-    fn refusal(&mut self, decision: &Decision, refused: &Refused) {
-        let columns = &mut self.refused;
-        columns.in_call.push(&decision.in_call.to_be_bytes());
-        columns.id.push(&decision.id.to_be_bytes());
-        columns.kind.push(&decision.kind.to_be_bytes());
-        columns.source.push(&decision.source.to_be_bytes());
-        columns.actor.push(&decision.actor.to_be_bytes());
-        columns.effective_at.push(&postgres_time(decision.effective_at));
-        columns.reason.push(&refused.reason.to_be_bytes());
-        columns.reference.push_optional(refused.reference);
-        columns.needed.push_optional(refused.needed);
-        columns.available.push_optional(refused.available);
+    fn clear(&mut self) {
+        self.asked.clear();
+        let transactions = [&mut self.period, &mut self.passes_floor, &mut self.reverses, &mut self.postings];
+        transactions.into_iter().for_each(Column::clear);
+        let legs = [&mut self.debit, &mut self.credit, &mut self.amount, &mut self.subject];
+        legs.into_iter().for_each(Column::clear);
+        self.captured.iter_mut().for_each(Column::clear);
+        self.refused.clear();
+        self.held.clear();
+        self.released.clear();
     }
 
-    /// The columns of the transactions and their postings; that of the originals only if there are any.
-    fn transactions(&self) -> Vec<&Column> {
-        let mut columns = vec![&self.id, &self.kind, &self.source, &self.actor, &self.effective_at];
-        columns.extend([&self.period, &self.passes_floor]);
-        columns.extend(Some(&self.reverses).filter(|column| column.has_values));
-        columns.extend([&self.postings, &self.debit, &self.credit, &self.amount, &self.subject]);
-        columns
-    }
-
-    fn hash(&self, head: Head, lane: i16) -> Head {
+    fn hash(&self, head: Head, lane: i16, first: Place) -> Head {
         let mut hash = Sha256::new();
         hash.update(head);
         hash.update(lane.to_be_bytes());
-        hash.update(self.first_seq.to_be_bytes());
-        hash.update(postgres_time(self.recorded_at));
-        hash.update(self.id.count.to_be_bytes());
-        if self.id.count > 0 {
-            update_all(&mut hash, &self.transactions());
+        hash.update(first.seq.to_be_bytes());
+        hash.update(postgres_time(first.recorded_at));
+        hash.update(self.period.count().to_be_bytes());
+        if self.period.count() > 0 {
+            self.asked.update(&mut hash);
+            self.period.update(&mut hash);
+            self.passes_floor.update(&mut hash);
+            if self.reverses.has_values() {
+                self.reverses.update(&mut hash);
+            }
+            for column in [&self.postings, &self.debit, &self.credit, &self.amount, &self.subject] {
+                column.update(&mut hash);
+            }
         }
-        if self.refused.id.count > 0 {
-            update_all(&mut hash, &self.refused.columns());
+        self.refused.update(&mut hash);
+        if self.captured[0].count() > 0 {
+            hash.update(b"C");
+            self.captured.iter().for_each(|column| column.update(&mut hash));
         }
+        self.held.update(&mut hash);
+        self.released.update(&mut hash);
         hash.finalize().into()
     }
 }
 
-impl Refusals {
-    fn columns(&self) -> [&Column; 10] {
-        let Self { in_call, id, kind, source, actor, effective_at, reason, reference, needed, available } = self;
-        [in_call, id, kind, source, actor, effective_at, reason, reference, needed, available]
-    }
-}
-
-fn update_all(hash: &mut Sha256, columns: &[&Column]) {
-    for column in columns {
-        column.update(hash);
-    }
-}
-
-/// Types by their number in Postgres' catalogue, which stands in an array's binary form.
-mod oid {
-    pub(super) const BOOL: i32 = 16;
-    pub(super) const INT8: i32 = 20;
-    pub(super) const INT2: i32 = 21;
-    pub(super) const INT4: i32 = 23;
-    pub(super) const TIMESTAMPTZ: i32 = 1184;
-}
-
-/// An array in the binary form of Postgres' `array_send`.
 #[derive(Debug)]
-struct Column {
-    oid: i32,
-    count: i32,
-    has_nulls: bool,
-    has_values: bool,
-    elements: Vec<u8>,
-}
+struct AskedColumns([Column; 5]);
 
-impl Column {
-    fn new(oid: i32) -> Self {
-        Self { oid, count: 0, has_nulls: false, has_values: false, elements: Vec::new() }
+impl AskedColumns {
+    fn new() -> Self {
+        Self([oid::INT8, oid::INT2, oid::INT8, oid::INT8, oid::TIMESTAMPTZ].map(Column::new))
     }
 
-    fn push(&mut self, element: &[u8]) {
-        let length = i32::try_from(element.len()).expect("an element has at most eight bytes");
-        self.count = self.count.saturating_add(1);
-        self.has_values = true;
-        self.elements.extend_from_slice(&length.to_be_bytes());
-        self.elements.extend_from_slice(element);
+    fn push(&mut self, asked: &Asked) {
+        let [id, kind, source, actor, effective_at] = &mut self.0;
+        id.push(&asked.id.to_be_bytes());
+        kind.push(&asked.kind.to_be_bytes());
+        source.push(&asked.source.to_be_bytes());
+        actor.push(&asked.actor.to_be_bytes());
+        effective_at.push(&postgres_time(asked.effective_at));
     }
 
-    fn push_optional(&mut self, element: Option<i64>) {
-        if let Some(element) = element {
-            return self.push(&element.to_be_bytes());
-        }
-        self.count = self.count.saturating_add(1);
-        self.has_nulls = true;
-        self.elements.extend_from_slice(&(-1_i32).to_be_bytes());
+    fn clear(&mut self) {
+        self.0.iter_mut().for_each(Column::clear);
     }
 
     fn update(&self, hash: &mut Sha256) {
-        let (dimensions, lower_bound) = (1_i32, 1_i32);
-        for word in [dimensions, i32::from(self.has_nulls), self.oid, self.count, lower_bound] {
-            hash.update(word.to_be_bytes());
+        self.0.iter().for_each(|column| column.update(hash));
+    }
+}
+
+#[derive(Debug)]
+struct Refusals {
+    in_call: Column,
+    asked: AskedColumns,
+    rest: [Column; 4],
+}
+
+impl Refusals {
+    fn new() -> Self {
+        let rest = [oid::INT2, oid::INT8, oid::INT8, oid::INT8].map(Column::new);
+        Self { in_call: Column::new(oid::INT2), asked: AskedColumns::new(), rest }
+    }
+
+    fn push(&mut self, place: Place, asked: &Asked, refused: &Refused) {
+        self.in_call.push(&place.in_call.to_be_bytes());
+        self.asked.push(asked);
+        let [reason, reference, needed, available] = &mut self.rest;
+        reason.push(&refused.reason.to_be_bytes());
+        reference.push_optional(refused.reference);
+        needed.push_optional(refused.needed);
+        available.push_optional(refused.available);
+    }
+
+    fn clear(&mut self) {
+        self.in_call.clear();
+        self.asked.clear();
+        self.rest.iter_mut().for_each(Column::clear);
+    }
+
+    fn update(&self, hash: &mut Sha256) {
+        if self.in_call.count() > 0 {
+            self.in_call.update(hash);
+            self.asked.update(hash);
+            self.rest.iter().for_each(|column| column.update(hash));
         }
-        hash.update(&self.elements);
+    }
+}
+
+#[derive(Debug)]
+struct Holds {
+    in_call: Column,
+    asked: AskedColumns,
+    rest: [Column; 4],
+}
+
+impl Holds {
+    fn new() -> Self {
+        let rest = [oid::INT8, oid::INT8, oid::INT8, oid::TIMESTAMPTZ].map(Column::new);
+        Self { in_call: Column::new(oid::INT2), asked: AskedColumns::new(), rest }
+    }
+
+    fn push(&mut self, place: Place, asked: &Asked, held: &Held) {
+        self.in_call.push(&place.in_call.to_be_bytes());
+        self.asked.push(asked);
+        let [account, amount, subject, expires_at] = &mut self.rest;
+        account.push(&held.account.to_be_bytes());
+        amount.push(&held.amount.to_be_bytes());
+        subject.push(&held.subject.to_be_bytes());
+        match held.expires_at {
+            Some(time) => expires_at.push(&postgres_time(time)),
+            None => expires_at.push_optional(None),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.in_call.clear();
+        self.asked.clear();
+        self.rest.iter_mut().for_each(Column::clear);
+    }
+
+    fn update(&self, hash: &mut Sha256) {
+        if self.in_call.count() > 0 {
+            hash.update(b"H");
+            self.in_call.update(hash);
+            self.asked.update(hash);
+            self.rest.iter().for_each(|column| column.update(hash));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Releases {
+    in_call: Column,
+    hold: Column,
+    amount: Column,
+    /// Reason, actor and time of the call.
+    of_call: Option<(i16, i64, Timestamp)>,
+}
+
+impl Releases {
+    fn new() -> Self {
+        let (hold, amount) = (Column::new(oid::INT8), Column::new(oid::INT8));
+        Self { in_call: Column::new(oid::INT2), hold, amount, of_call: None }
+    }
+
+    /// Whether the row may belong to the same call as those before.
+    fn push(&mut self, place: Place, released: &Released) -> bool {
+        self.in_call.push(&place.in_call.to_be_bytes());
+        self.hold.push(&released.hold.to_be_bytes());
+        self.amount.push(&released.amount.to_be_bytes());
+        let of_call = (released.reason, released.actor, released.effective_at);
+        *self.of_call.get_or_insert(of_call) == of_call
+    }
+
+    fn clear(&mut self) {
+        [&mut self.in_call, &mut self.hold, &mut self.amount].into_iter().for_each(Column::clear);
+        self.of_call = None;
+    }
+
+    fn update(&self, hash: &mut Sha256) {
+        if let Some((reason, actor, effective_at)) = self.of_call {
+            hash.update(b"R");
+            self.in_call.update(hash);
+            self.hold.update(hash);
+            hash.update(reason.to_be_bytes());
+            hash.update(actor.to_be_bytes());
+            hash.update(postgres_time(effective_at));
+            self.amount.update(hash);
+        }
     }
 }
 
 /// Microseconds since the start of the year 2000 in UTC, as Postgres keeps a time.
-fn postgres_time(time: Timestamp) -> [u8; 8] {
+pub(crate) fn postgres_time(time: Timestamp) -> [u8; 8] {
     const START_OF_2000_US: i64 = 946_684_800_000_000;
     (time.as_microsecond() - START_OF_2000_US).to_be_bytes()
 }

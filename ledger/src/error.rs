@@ -44,8 +44,18 @@ pub enum LedgerError {
         /// Its id.
         id: i64,
     },
-    /// An id was given to a second transaction.
-    #[error("a transaction id was used before")]
+    /// The anchor belongs to another book. Nothing was asked; the transaction lives.
+    #[error("the anchor belongs to book {book}")]
+    OtherBook {
+        /// The anchor's book.
+        book: BookId,
+    },
+    /// What was queued for [`Ledger::post`](crate::Ledger::post) ended without an answer, as the program is stopping: it
+    /// may be posted or not. Bring it again from the same source.
+    #[error("the outcome of a queued posting was not heard")]
+    NotHeard,
+    /// An id was given to a second transaction, or to a second hold.
+    #[error("an id was used before")]
     DuplicateId,
     /// More transactions than one call takes. Nothing was asked; the transaction lives.
     #[error("one call takes at most {max} transactions")]
@@ -61,7 +71,7 @@ pub enum LedgerError {
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
-            Some("ledger_transactions_id_once") => Self::DuplicateId,
+            Some("ledger_transactions_id_once" | "ledger_holds_id_once") => Self::DuplicateId,
             _ => Self::Db(error.into()),
         }
     }

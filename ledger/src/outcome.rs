@@ -38,14 +38,14 @@ impl PostOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostRefusal {
-    /// It respects floors, and its net effect would take this account below its floor.
-    #[error("{account} has {available} above its floor, {needed} are needed")]
+    /// It respects floors, and its net effect would take this account below its floor and what is held on it.
+    #[error("{account} has {available} above its floor and holds, {needed} are needed")]
     InsufficientFunds {
         /// The first such account in order of key.
         account: AccountKey,
         /// Minor units that the transaction takes, net.
         needed: i64,
-        /// Minor units above the floor; negative if the account is below it already.
+        /// Minor units above the floor and what is held; negative if the account is below already.
         available: i64,
     },
     /// An account is not open.
@@ -72,6 +72,28 @@ pub enum PostRefusal {
     AlreadyReversed {
         /// Id of the reversing transaction.
         by: i64,
+    },
+    /// There is no such hold.
+    #[error("there is no hold {hold}")]
+    UnknownHold {
+        /// Id of the hold that was to be captured.
+        hold: i64,
+    },
+    /// The hold has less left than the transaction takes from its account.
+    #[error("hold {hold} has {remaining} left, {needed} are needed")]
+    HoldTooSmall {
+        /// Id of the hold.
+        hold: i64,
+        /// Minor units that the transaction takes from the held account, net.
+        needed: i64,
+        /// Minor units that the hold has left; zero if it is closed.
+        remaining: i64,
+    },
+    /// The transaction takes nothing, net, from the account of the hold that it should capture.
+    #[error("the transaction takes nothing from the account of hold {hold}")]
+    NothingCaptured {
+        /// Id of the hold.
+        hold: i64,
     },
     /// No book would take it. Not stored.
     #[error("malformed: {0}")]

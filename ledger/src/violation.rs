@@ -17,8 +17,8 @@ pub enum Violation {
         /// The last position of the lane.
         seq: i64,
     },
-    /// A position that should hold a transaction or a refusal holds none, two, or one beyond the lane's last.
-    #[error("position {position} should hold exactly one transaction or refusal")]
+    /// A position should hold one transaction, refusal, hold or release and holds none, two, or one beyond the lane's last.
+    #[error("position {position} should hold exactly one transaction, refusal, hold or release")]
     SequenceBroken {
         /// The position.
         position: Position,
@@ -114,6 +114,76 @@ pub enum Violation {
     PeriodTooEarly {
         /// Its id.
         id: i64,
+    },
+    /// What a hold has left is not its amount less its captures and its release.
+    #[error("hold {hold} says that {remaining} are left, its captures and release leave {expected}")]
+    HoldDiffers {
+        /// Id of the hold.
+        hold: i64,
+        /// Minor units as stored.
+        remaining: i64,
+        /// Minor units, recomputed.
+        expected: i128,
+    },
+    /// What is held on an account is not what its open holds have left.
+    #[error("account {account}: {held} are held, its holds have {expected} left")]
+    HeldDiffers {
+        /// The raw key.
+        account: i64,
+        /// Minor units as stored.
+        held: i128,
+        /// Minor units, recomputed.
+        expected: i128,
+    },
+    /// A capture is not what its transaction takes from the account of its hold, or a hold or transaction is not there.
+    #[error("the capture or release at {position} does not fit its hold or its transaction")]
+    CaptureDiffers {
+        /// Its position.
+        position: Position,
+    },
+    /// Two holds of one id or of one kind and source, or two releases of one hold.
+    #[error("hold {hold} shares its id or its source with another, or is released twice")]
+    HoldNotUnique {
+        /// Its id.
+        hold: i64,
+    },
+    /// A lane ends before the position up to which it was verified.
+    #[error("lane {lane} ends at {seq} and was verified up to {verified}")]
+    LaneBehind {
+        /// The lane.
+        lane: i16,
+        /// Its last position.
+        seq: i64,
+        /// Up to where it was verified.
+        verified: i64,
+    },
+    /// A stored anchor does not fit its digest, the anchor before or the exported one, or is missing.
+    #[error("anchor {number} is missing, or differs from its digest, the one before or the exported one")]
+    AnchorDiffers {
+        /// Its number.
+        number: i64,
+    },
+    /// The rows of a lane do not give the head that an anchor names.
+    #[error("lane {lane}: the rows up to {seq} do not give the head in anchor {number}")]
+    AnchoredHeadDiffers {
+        /// The anchor.
+        number: i64,
+        /// The lane.
+        lane: i16,
+        /// The anchored position.
+        seq: i64,
+    },
+    /// A lane is shorter than when it was anchored.
+    #[error("lane {lane} ends at {found}, anchor {number} saw it at {seq}")]
+    AnchoredLaneShort {
+        /// The anchor.
+        number: i64,
+        /// The lane.
+        lane: i16,
+        /// The anchored position.
+        seq: i64,
+        /// Where it ends.
+        found: i64,
     },
     /// Two transactions of one id, of one kind and source, or two reversals of one original.
     #[error("transaction {id} shares its id, its source or its original with another")]

@@ -10,6 +10,7 @@ mod connection;
 mod demo;
 mod inbox;
 mod keys;
+mod ledger;
 mod migrate;
 pub(crate) mod output;
 mod platforms;
@@ -68,6 +69,9 @@ enum Command {
     Verify(verify::Args),
     /// Make the ledger anew from the stored facts and compare; exit code 3 if they differ
     Rebuild(rebuild::Args),
+    /// Anchor the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Compare the ledger with the provider
     #[command(subcommand)]
     Reconcile(reconcile::Command),
@@ -132,6 +136,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Verify(args) => verify::run(args).await,
         Command::Rebuild(args) => rebuild::run(args).await,
+        Command::Ledger(command) => ledger::run(command).await,
         Command::Reconcile(command) => reconcile::run(command).await,
         Command::Inbox(command) => inbox::run(command).await,
         Command::Platforms(command) => platforms::run(command).await,

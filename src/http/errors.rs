@@ -22,6 +22,9 @@ use crate::top_ups::TopUpError;
 use crate::transfers::TransferError;
 use crate::webhook_endpoints::WebhookError;
 
+/// When to ask again in a halted book: a person has to look first.
+const HALTED_RETRY: std::time::Duration = std::time::Duration::from_mins(5);
+
 fn field(path: &[&str], code: &'static FieldCode, detail: impl Into<String>) -> Problem {
     Problem::invalid_field(path, code, detail)
 }
@@ -157,6 +160,7 @@ impl From<ClaimError> for Problem {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Reused => idempotency::reused(),
+            ClaimError::Halted => Self::new(&problem_types::MONEY_MOVEMENT_HALTED).retry_after(HALTED_RETRY),
             ClaimError::Db(error) => error.into(),
         }
     }

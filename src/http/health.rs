@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use partita_db::{Db, DbError, Scope};
+use partita_db::{Db, Scope};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 use super::HttpState;
 use super::problem::Problem;
 use super::problem_types;
+use crate::verify;
 
 /// The dated version of the interface that this release speaks.
 pub const API_VERSION: &str = "2026-11-22";
@@ -38,6 +39,7 @@ pub struct Readiness {
 struct Seen {
     at: Instant,
     database: bool,
+    halted: i64,
 }
 
 impl Readiness {
@@ -57,10 +59,16 @@ impl Readiness {
             return seen.database;
         }
         // The read runs in a task of its own, so giving up the wait leaves no connection half-way.
-        let asked = db.read("readiness", Scope::Routing, |_| Box::pin(async { Ok::<_, DbError>(()) }));
-        let database = matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(())));
-        *self.seen.lock().expect("no code panics while holding it") = Some(Seen { at: Instant::now(), database });
-        database
+        let asked = db.read("readiness", Scope::Routing, |tx| Box::pin(async move { verify::count_halted(tx).await }));
+        let halted = tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
+        let seen = Seen { at: Instant::now(), database: halted.is_some(), halted: halted.unwrap_or(0) };
+        *self.seen.lock().expect("no code panics while holding it") = Some(seen);
+        seen.database
+    }
+
+    /// In how many books the movement of money was halted when the database was last asked.
+    fn halted_books(&self) -> i64 {
+        self.seen.lock().expect("no code panics while holding it").map_or(0, |seen| seen.halted)
     }
 }
 
@@ -84,6 +92,9 @@ async fn livez() -> &'static str {
 }
 
 /// Whether the service wants requests: its database answers and it is not stopping.
+///
+/// The text says, too, in how many books the movement of money is halted. Those are read and reconciled as ever, so the
+/// service stays ready.
 #[utoipa::path(
     get, path = "/readyz", tag = "Health", operation_id = "get_readyz", security(()),
     responses(
@@ -91,11 +102,15 @@ async fn livez() -> &'static str {
         (status = 503, description = "It does not: `temporarily_unavailable`"),
     ),
 )]
-async fn readyz(State(state): State<HttpState>) -> Result<&'static str, Problem> {
+async fn readyz(State(state): State<HttpState>) -> Result<String, Problem> {
     if state.readiness.is_stopping() || !state.readiness.has_database(&state.app.db).await {
         return Err(Problem::new(&problem_types::TEMPORARILY_UNAVAILABLE));
     }
-    Ok("ok\n")
+    Ok(match state.readiness.halted_books() {
+        0 => "ok\n".to_owned(),
+        1 => "ok\nthe movement of money is halted in 1 book\n".to_owned(),
+        count => format!("ok\nthe movement of money is halted in {count} books\n"),
+    })
 }
 
 /// What runs here.

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 pub use store::finish;
 
+use crate::verify;
+
 /// A key with the fingerprint of the request that carries it.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -56,9 +58,28 @@ pub enum ClaimError {
     /// It was used with another request.
     #[error("the idempotency key was used with another request")]
     Reused,
+    /// It is for a movement of money, and the book is halted.
+    #[error("the movement of money is halted in this book")]
+    Halted,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// As [`claim`], for a request that starts a movement of money: refused in a halted book, unless it is a repetition.
+///
+/// # Errors
+/// [`ClaimError`].
+pub async fn claim_movement<T: From<Uuid>>(
+    tx: &mut Tx,
+    request: &Request,
+    now: jiff::Timestamp,
+) -> Result<Option<Begun<T>>, ClaimError> {
+    let earlier = claim(tx, request, now).await?;
+    if earlier.is_none() && verify::is_halted(tx).await? {
+        return Err(ClaimError::Halted);
+    }
+    Ok(earlier)
 }
 
 /// Claims the key, waiting for a transaction that claims it at the same time. None: the key is ours now, and the request

@@ -158,7 +158,7 @@ pub async fn create(
             let (app, input, provider, request) =
                 (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
             Box::pin(async move {
-                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                if let Some(earlier) = idempotency::claim_movement(tx, &request, now).await? {
                     return Ok(earlier);
                 }
                 let payment =

@@ -37,9 +37,13 @@ use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::payments::{self, Funds, Payment};
 use crate::sellers::{self, Seller};
+use crate::verify;
 
 /// The kind of `due` rows that name payments whose transfers may have to change.
 pub const DUE_KIND: &str = "rebalance";
+
+/// How soon a payment is looked at again while its book is halted.
+const HALTED_MINUTES: i64 = 1;
 
 /// How long a share waits that could not be transferred yet: the seller is short or not onboarded.
 const WAIT_HOURS: i64 = 24;
@@ -157,6 +161,9 @@ pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result
         .run_tx("rebalance transfers", Scope::Book(book), move |tx| {
             let (app, provider) = (Arc::clone(&app_in), Arc::clone(&provider));
             Box::pin(async move {
+                if verify::is_halted(tx).await? {
+                    return Ok(Some(now + SignedDuration::from_mins(HALTED_MINUTES)));
+                }
                 let mut journal = Journal::new(&app.keys);
                 let again = rebalance_in(tx, &*provider, payment_key, &mut journal, now).await?;
                 journal.post(tx).await?;

@@ -1,20 +1,75 @@
-//! `verify`: recomputes every integrity invariant of a book from its rows. It changes nothing and repairs nothing.
+//! `verify`, always on: recomputes the invariants of a book from its rows. It repairs nothing.
+//!
+//! - [`run`] recomputes everything and only tells.
+//! - [`check`] does the same, or only what is new ([`Depth::New`], every minute by the worker), stores what it found with
+//!   the position it is valid for, tells of what was not broken before by the event `verify.violation`, and *halts* the
+//!   book if an integrity invariant is broken.
+//! - In a halted book nothing that moves money is started ([`is_halted`]): no payment, refund, top-up or transfer, and no
+//!   command that was planned is sent for the first time. Reading, events, the resolution of doubt and reconciliation go on.
+//! - A person takes the book out again ([`clear_halt`]), after a complete run that found nothing.
+//!
+//! Liveness and agreement only alarm: an outage must not halt the work that ends it.
 
+mod invariants;
 mod store;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use partita_db::{BookId, DbError, Scope};
-use partita_ledger::{LedgerError, current_position};
+use jiff::Timestamp;
+use partita_db::{BookId, DbError, Scope, Tx};
+use partita_ledger::{LedgerError, Verification, Violation};
+use serde::Serialize;
 
+pub use store::{Halt, count_halted, find_halt};
+
+use crate::actor::Actor;
 use crate::app::App;
+use crate::id::VerifyRunId;
+use crate::outbox::{self, Change};
+
+/// What a broken invariant means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Rows contradict each other: what the books say cannot be trusted. Halts.
+    Integrity,
+    /// Something does not go on. Alarms.
+    Liveness,
+    /// Two records of one thing differ, or a limit was passed. Alarms.
+    Agreement,
+}
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What came after the last verified position, and the balances it touches.
+    New,
+    /// Everything.
+    Complete,
+}
+
+impl Depth {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Complete => "complete",
+        }
+    }
+}
 
 /// A row that contradicts another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which invariant is broken; see docs/reliability.md.
+    /// The invariant's code in docs/reliability.md.
+    pub code: &'static str,
+    /// Which invariant is broken.
     pub invariant: &'static str,
-    /// What was found, in words.
+    /// What that means.
+    pub kind: Kind,
+    /// What should hold, in a sentence.
+    pub sentence: &'static str,
+    /// What was found, in words, with the offender's id.
     pub detail: String,
 }
 
@@ -25,12 +80,35 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The ledger's position that the report is valid for.
     pub position: String,
+    /// Decisions of the ledger that were read.
+    pub decisions: u64,
+    /// Postings that were read.
+    pub postings: u64,
+    /// When it began, by the database's clock.
+    pub started_at: Timestamp,
+    ledger: Verification,
 }
 
 impl Report {
     /// Whether nothing is broken.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// Whether the books cannot be trusted.
+    pub fn breaks_integrity(&self) -> bool {
+        self.findings.iter().any(|finding| finding.kind == Kind::Integrity)
+    }
+
+    /// What is broken, by invariant.
+    fn by_invariant(&self) -> serde_json::Value {
+        let mut found: BTreeMap<(&str, &str), (Kind, Vec<&str>)> = BTreeMap::new();
+        for finding in &self.findings {
+            let of = found.entry((finding.code, finding.invariant)).or_insert((finding.kind, Vec::new()));
+            of.1.push(&finding.detail);
+        }
+        let entry = |((code, invariant), (kind, offenders)): (_, (Kind, Vec<&str>))| serde_json::json!({ "code": code, "invariant": invariant, "kind": kind, "offenders": offenders });
+        found.into_iter().map(entry).collect()
     }
 }
 
@@ -43,27 +121,218 @@ pub enum VerifyError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The book is not halted.
+    #[error("the book is not halted")]
+    NotHalted,
+    /// A complete run still finds something.
+    #[error("a complete run still finds {findings} contradictions: the halt stays")]
+    NotClean {
+        /// How many.
+        findings: usize,
+    },
 }
 
-/// Verifies a book: one snapshot, everything recomputed.
+/// Verifies a book: one snapshot, everything recomputed, nothing written.
 ///
 /// # Errors
 /// [`VerifyError`] when it could not be finished; that says nothing about the books.
 pub async fn run(app: &Arc<App>, book: BookId) -> Result<Report, VerifyError> {
+    read(app, book, Depth::Complete).await
+}
+
+async fn read(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report, VerifyError> {
+    let now = app.clock.now();
     app.db
-        .read("verify", Scope::Book(book), |tx| {
+        .read("verify", Scope::Book(book), move |tx| {
             Box::pin(async move {
-                let position = current_position(tx).await?.to_string();
-                let violations = partita_ledger::verify(tx).await?;
-                let mut findings: Vec<Finding> = violations
-                    .into_iter()
-                    .map(|violation| Finding { invariant: "ledger", detail: violation.to_string() })
-                    .collect();
-                for check in store::CHECKS {
-                    findings.extend(store::run_check(tx, check).await?);
-                }
-                Ok(Report { findings, position })
+                let started_at = store::now(tx).await?;
+                let ledger = match depth {
+                    Depth::New => partita_ledger::verify_new(tx).await?,
+                    Depth::Complete => partita_ledger::verify(tx).await?,
+                };
+                let mut findings: Vec<Finding> = ledger.violations.iter().map(of_ledger).collect();
+                findings.extend(invariants::run(tx, depth, now).await?);
+                Ok(Report {
+                    findings,
+                    position: ledger.position().to_string(),
+                    decisions: ledger.decisions,
+                    postings: ledger.postings,
+                    started_at,
+                    ledger,
+                })
             })
         })
         .await
+}
+
+/// What a contradiction of the ledger means to the service.
+pub fn of_ledger(violation: &Violation) -> Finding {
+    let (code, kind, sentence) = match violation {
+        Violation::PostingMalformed { .. } | Violation::PostingsDiffer { .. } | Violation::OrphanPostings { .. } => {
+            ("I1", Kind::Integrity, "Each transaction is whole and balances in each currency.")
+        }
+        Violation::FloorPassed { .. } => {
+            ("I2", Kind::Agreement, "No transaction that respects floors left an account below its floor.")
+        }
+        Violation::NotUnique { .. } | Violation::HoldNotUnique { .. } => {
+            ("unique", Kind::Integrity, "Ids, sources and reversals of the ledger stand once.")
+        }
+        Violation::AccountMissing { .. }
+        | Violation::BalanceDiffers { .. }
+        | Violation::BalanceShape { .. }
+        | Violation::DayDiffers { .. }
+        | Violation::DaysAhead { .. }
+        | Violation::HoldDiffers { .. }
+        | Violation::HeldDiffers { .. }
+        | Violation::CaptureDiffers { .. } => {
+            ("I2", Kind::Integrity, "Each stored balance, day sum and hold is what its rows come to.")
+        }
+        Violation::HeadDiffers { .. }
+        | Violation::SequenceBroken { .. }
+        | Violation::LaneBehind { .. }
+        | Violation::AnchorDiffers { .. }
+        | Violation::AnchoredHeadDiffers { .. }
+        | Violation::AnchoredLaneShort { .. }
+        | Violation::ReversalDiffers { .. }
+        | Violation::PeriodTooEarly { .. } => {
+            ("I6", Kind::Integrity, "The past is as it was written: chain, positions, anchors, reversals, periods.")
+        }
+    };
+    Finding { code, invariant: "ledger", kind, sentence, detail: violation.to_string() }
+}
+
+/// Verifies a book and acts on what it finds: stores the run, notes up to where the ledger is verified, tells of what was
+/// not broken before, and halts the book if its integrity is broken.
+///
+/// # Errors
+/// As [`run`].
+pub async fn check(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report, VerifyError> {
+    Ok(check_as(app, book, depth).await?.1)
+}
+
+async fn check_as(app: &Arc<App>, book: BookId, depth: Depth) -> Result<(VerifyRunId, Report), VerifyError> {
+    let report = read(app, book, depth).await?;
+    let id = VerifyRunId::new();
+    let (stored, now) = (Arc::new(report.clone()), app.clock.now());
+    let halted = app
+        .db
+        .run_tx("store verify run", Scope::Book(book), move |tx| {
+            let report = Arc::clone(&stored);
+            Box::pin(async move { take(tx, id, depth, &report, now).await })
+        })
+        .await?;
+    for finding in &report.findings {
+        tracing::error!(
+            book = book.get(), code = finding.code, kind = ?finding.kind, invariant = finding.invariant,
+            detail = finding.detail, "an invariant is broken"
+        );
+    }
+    if halted {
+        tracing::error!(book = book.get(), run = %id, "the movement of money is halted until a person clears it");
+    }
+    Ok((id, report))
+}
+
+/// Whether this run halted the book.
+async fn take(
+    tx: &mut Tx,
+    id: VerifyRunId,
+    depth: Depth,
+    report: &Report,
+    now: Timestamp,
+) -> Result<bool, VerifyError> {
+    let findings = report.by_invariant();
+    // Not every minute anew while the same things are broken.
+    let known = store::last_findings(tx).await?.map(|last| invariants_of(&last)).unwrap_or_default();
+    let is_news = !invariants_of(&findings).is_subset(&known);
+    store::insert_run(tx, id, depth, report, &findings).await?;
+    partita_ledger::record_verified(tx, &report.ledger).await?;
+    let halted = report.breaks_integrity() && store::insert_halt(tx, id).await?;
+    if is_news || halted {
+        let payload = serde_json::json!({
+            "id": id.to_string(), "object": "verify_run", "position": report.position, "findings": findings,
+            "halted": report.breaks_integrity(),
+        });
+        outbox::record(tx, &violated(id, payload, now)).await?;
+    }
+    Ok(halted)
+}
+
+/// Which invariants a stored run found broken.
+fn invariants_of(findings: &serde_json::Value) -> BTreeSet<String> {
+    let name = |finding: &serde_json::Value| format!("{} {}", finding["code"], finding["invariant"]);
+    findings.as_array().into_iter().flatten().map(name).collect()
+}
+
+fn violated(run: VerifyRunId, payload: serde_json::Value, at: Timestamp) -> Change {
+    Change {
+        object_type: "verify_run",
+        object_id: run.uuid(),
+        sequence: 1,
+        from: None,
+        to: "violated",
+        event: "verify.violation",
+        payload,
+        actor: Actor::System,
+        detail: None,
+        at,
+    }
+}
+
+/// The second and last event of a run that halted its book; the first told of the violation.
+fn cleared(run: VerifyRunId, payload: serde_json::Value, detail: String, at: Timestamp) -> Change {
+    Change {
+        sequence: 2,
+        from: Some("violated"),
+        to: "cleared",
+        event: "verify.cleared",
+        detail: Some(detail),
+        ..violated(run, payload, at)
+    }
+}
+
+/// Whether nothing that moves money may be started in the transaction's book: the gate. What was sent before may be
+/// resolved, and what the provider tells is taken.
+///
+/// # Errors
+/// What the database says.
+pub async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
+    let book = tx.book_id();
+    Ok(find_halt(tx, book).await?.is_some())
+}
+
+/// Takes a book out of its halt, if a complete run finds nothing any more; who did it and why is kept.
+///
+/// # Errors
+/// [`VerifyError::NotHalted`], [`VerifyError::NotClean`], and as [`run`].
+pub async fn clear_halt(app: &Arc<App>, book: BookId, actor: &str, reason: &str) -> Result<Report, VerifyError> {
+    let halt = app
+        .db
+        .read("halt", Scope::Book(book), move |tx| Box::pin(async move { find_halt(tx, book).await }))
+        .await?
+        .ok_or(VerifyError::NotHalted)?;
+    let (run, report) = check_as(app, book, Depth::Complete).await?;
+    if !report.is_clean() {
+        return Err(VerifyError::NotClean { findings: report.findings.len() });
+    }
+    let (actor, reason, now) = (actor.to_owned(), reason.to_owned(), app.clock.now());
+    let is_cleared = app
+        .db
+        .run_tx("clear halt", Scope::Book(book), move |tx| {
+            let (actor, reason) = (actor.clone(), reason.clone());
+            Box::pin(async move {
+                if !store::clear_halt(tx, halt, run.uuid(), &actor, &reason).await? {
+                    return Ok(false);
+                }
+                let payload = serde_json::json!({
+                    "id": halt.run.to_string(), "object": "verify_run", "cleared_by": actor, "reason": reason,
+                    "clean_run": run.to_string(),
+                });
+                let detail = format!("{actor}: {reason}");
+                outbox::record(tx, &cleared(halt.run, payload, detail, now)).await?;
+                Ok::<_, DbError>(true)
+            })
+        })
+        .await?;
+    if is_cleared { Ok(report) } else { Err(VerifyError::NotHalted) }
 }

@@ -12,6 +12,7 @@ mod lane;
 mod operations;
 mod sweep;
 mod transfers;
+mod verify;
 mod webhooks;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
+pub use verify::{anchor_books, verify_new};
 pub use webhooks::deliver_webhooks;
 
 use crate::app::App;
@@ -31,6 +33,8 @@ use crate::due::{self, Claimed};
 use crate::events::ApplyError;
 
 const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
+/// Minutes between two anchors.
+const ANCHOR_MINUTES: u32 = 60;
 const LEASE_SECONDS: i32 = 60;
 const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
@@ -54,7 +58,17 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 /// What is done every minute, not when something is due.
 async fn keep_up(app: Arc<App>, stop: CancellationToken) {
     let mut minute = tokio::time::interval(UPKEEP_INTERVAL);
+    let mut minutes = 0_u32;
     while stop.run_until_cancelled(minute.tick()).await.is_some() {
+        if let Err(error) = verify_new(&app).await {
+            tracing::error!(%error, "the books could not be verified");
+        }
+        if minutes.is_multiple_of(ANCHOR_MINUTES)
+            && let Err(error) = anchor_books(&app).await
+        {
+            tracing::error!(%error, "the ledger could not be anchored");
+        }
+        minutes = minutes.wrapping_add(1);
         if let Err(error) = roll_day_balances(&app).await {
             tracing::error!(%error, "sums by day could not be kept up; balances stay exact, past ones read slower");
         }

@@ -9,22 +9,33 @@ use crate::app::App;
 use crate::due::Due;
 use crate::events::{self, ApplyError};
 use crate::operations::{self, OperationState};
+use crate::verify;
 
 /// How soon a command is looked at again whose lease another process holds.
 const HELD_ELSEWHERE_SECONDS: i64 = 5;
+/// How soon a command that was never sent is looked at again while its book is halted.
+const HALTED_SECONDS: i64 = 60;
 
 pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
     let (key, now) = (due.id, app.clock.now());
-    let (claimed, found) = app
+    let taken = app
         .db
         .run_tx("claim operation", Scope::Book(due.book), move |tx| {
             Box::pin(async move {
-                let claimed = operations::claim(tx, key, now).await?;
                 let found = operations::find_for_update(tx, key).await?;
-                Ok::<_, ApplyError>((claimed, found))
+                // What was never sent starts a movement of money; what was has to be brought to its end.
+                let unsent = found.as_ref().is_some_and(|operation| operation.state == OperationState::Planned);
+                if unsent && verify::is_halted(tx).await? {
+                    return Ok(None);
+                }
+                let claimed = operations::claim(tx, key, now).await?;
+                Ok::<_, ApplyError>(Some((claimed, found)))
             })
         })
         .await?;
+    let Some((claimed, found)) = taken else {
+        return Ok(Next::At(now + jiff::SignedDuration::from_secs(HALTED_SECONDS)));
+    };
     if let Some(operation) = claimed {
         crate::crash::point("after_claim");
         events::submit(app, operation).await?;

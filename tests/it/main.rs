@@ -19,6 +19,7 @@ mod storm;
 mod support;
 mod tenancy;
 mod test_app;
+mod verify;
 mod webhook_endpoints;
 mod webhooks;
 mod worked_cart;

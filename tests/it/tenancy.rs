@@ -18,6 +18,7 @@ const ROUTING: &[&str] = &[
     "books",
     "due",
     "event_fanout",
+    "halted_books",
     "incoming_webhook_endpoints",
     "onboarding_tokens",
     "provider_connections",

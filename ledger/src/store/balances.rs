@@ -135,7 +135,7 @@ async fn sums(
     past_sums(tx, keys, as_of, &position).await
 }
 
-async fn current_sums(tx: &mut Tx, keys: Option<&[i64]>) -> Result<Sums, LedgerError> {
+pub(super) async fn current_sums(tx: &mut Tx, keys: Option<&[i64]>) -> Result<Sums, LedgerError> {
     let book = book_of(tx)?;
     let rows = sqlx::query!(
         "select account, debits, credits
@@ -157,7 +157,7 @@ async fn current_sums(tx: &mut Tx, keys: Option<&[i64]>) -> Result<Sums, LedgerE
 
 /// Days that lie wholly before both cuts come from their sums. Postings are read only where a day is cut, and after the
 /// position up to which days are kept.
-async fn past_sums(
+pub(super) async fn past_sums(
     tx: &mut Tx,
     keys: Option<&[i64]>,
     as_of: Option<Timestamp>,
@@ -200,16 +200,22 @@ async fn past_sums(
            ), tail as (
                select e.account, e.debit, e.credit
                from scan s
-               join ledger_postings p
-                 on p.book_id = $1 and p.lane = s.lane and p.seq between s.since and s.until
-               join ledger_transactions t
-                 on t.book_id = $1 and t.lane = p.lane and t.seq = p.seq and t.effective_at <= s.instant
+               -- The offset keeps the planner from joining with all of the book's rows: each lane is one index range.
+               cross join lateral (
+                   select p.lane, p.seq, p.debit_account, p.credit_account, p.amount, t.effective_at
+                   from ledger_postings p
+                   join ledger_transactions t on t.book_id = $1 and t.lane = p.lane and t.seq = p.seq
+                   where p.book_id = $1 and p.lane = s.lane and p.seq between s.since and s.until
+                     and t.lane = s.lane and t.seq between s.since and s.until
+                     and t.effective_at <= s.instant
+                   offset 0
+               ) p
                cross join lateral (
                    values (p.debit_account, p.amount, 0), (p.credit_account, 0, p.amount)
                ) e (account, debit, credit)
                left join days d
                  on d.account = e.account
-                and d.day = (t.effective_at at time zone 'UTC')::date
+                and d.day = (p.effective_at at time zone 'UTC')::date
                 and d.lane = p.lane
                 and not d.whole
                where ($2::bigint[] is null or e.account = any ($2))

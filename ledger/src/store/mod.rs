@@ -1,9 +1,11 @@
 //! All SQL of the ledger. Every statement names the book, beside the policy that enforces it.
 
 pub(crate) mod accounts;
+pub(crate) mod anchors;
 pub(crate) mod balances;
 pub(crate) mod days;
 pub(crate) mod history;
+pub(crate) mod holds;
 pub(crate) mod posting;
 pub(crate) mod verify;
 

@@ -8,6 +8,7 @@ use sqlx::postgres::PgRow;
 
 use crate::{
     error::LedgerError,
+    hold::NewCapture,
     outcome::{PostOutcome, PostRefusal},
     position::Position,
     store::{account_key, book_of},
@@ -28,7 +29,23 @@ const MAX_TRANSACTIONS: usize = 10_000;
 /// sources meanwhile ([`Db::run_tx`](partita_db::Db::run_tx) runs again and finds it); [`LedgerError::BookNotOpen`],
 /// [`LedgerError::DuplicateId`], [`LedgerError::TooManyTransactions`], [`LedgerError::NoBook`].
 pub async fn post(tx: &mut Tx, transactions: &[NewTransaction]) -> Result<Vec<PostOutcome>, LedgerError> {
-    let items: Vec<Item<'_>> = transactions.iter().map(|transaction| Item { transaction, reverses: None }).collect();
+    let item = |transaction| Item { transaction, reverses: None, captures: None };
+    let items: Vec<Item<'_>> = transactions.iter().map(item).collect();
+    post_items(tx, &items).await
+}
+
+/// Posts a slice of transactions that each capture a hold, in part or whole; otherwise as [`post`].
+///
+/// What a transaction takes from the held account, net, leaves the hold. A floor never refuses it: what is held was
+/// counted against the floor already.
+///
+/// # Errors
+/// As [`post`].
+pub async fn capture(tx: &mut Tx, captures: &[NewCapture]) -> Result<Vec<PostOutcome>, LedgerError> {
+    let items: Vec<Item<'_>> = captures
+        .iter()
+        .map(|NewCapture { hold, transaction }| Item { transaction, reverses: None, captures: Some(*hold) })
+        .collect();
     post_items(tx, &items).await
 }
 
@@ -61,13 +78,15 @@ pub async fn reverse(tx: &mut Tx, reversal: NewReversal) -> Result<PostOutcome, 
         .collect::<Result<Vec<_>, _>>()?;
     let NewReversal { original, id, kind, source, actor, effective_at, floors } = reversal;
     let transaction = NewTransaction { id, kind, source, actor, effective_at, floors, postings };
-    let outcomes = post_items(tx, &[Item { transaction: &transaction, reverses: Some(original) }]).await?;
+    let item = Item { transaction: &transaction, reverses: Some(original), captures: None };
+    let outcomes = post_items(tx, &[item]).await?;
     outcomes.into_iter().next().ok_or(LedgerError::Unreadable("the outcome of a posting"))
 }
 
 struct Item<'a> {
     transaction: &'a NewTransaction,
     reverses: Option<i64>,
+    captures: Option<i64>,
 }
 
 /// Posts what is well formed; what is not never reaches the database.
@@ -109,6 +128,7 @@ struct Arrays {
     effective_at: Vec<Timestamp>,
     passes_floor: Vec<bool>,
     reverses: Vec<Option<i64>>,
+    captures: Vec<Option<i64>>,
     postings: Vec<i16>,
     item: Vec<i32>,
     ordinal: Vec<i16>,
@@ -130,6 +150,7 @@ impl Arrays {
             effective_at: Vec::with_capacity(transactions),
             passes_floor: Vec::with_capacity(transactions),
             reverses: Vec::with_capacity(transactions),
+            captures: Vec::with_capacity(transactions),
             postings: Vec::with_capacity(transactions),
             item: Vec::with_capacity(postings),
             ordinal: Vec::with_capacity(postings),
@@ -150,6 +171,7 @@ impl Arrays {
         self.effective_at.push(transaction.effective_at.to_sqlx());
         self.passes_floor.push(transaction.floors == Floors::Pass);
         self.reverses.push(item.reverses);
+        self.captures.push(item.captures);
         self.postings.push(count.map_err(|_| LedgerError::Unreadable("the number of postings"))?);
         let place = i32::try_from(self.id.len()).map_err(|_| LedgerError::Unreadable("the number of transactions"))?;
         for (posting, ordinal) in transaction.postings.iter().zip(1_i16..) {
@@ -164,10 +186,11 @@ impl Arrays {
     }
 
     async fn call(self, tx: &mut Tx, book: BookId, careful: bool) -> Result<PgRow, LedgerError> {
-        let reverses = self.reverses.iter().any(Option::is_some).then_some(self.reverses);
+        let given = |column: Vec<Option<i64>>| column.iter().any(Option::is_some).then_some(column);
+        let (reverses, captures) = (given(self.reverses), given(self.captures));
         sqlx::query(
             "select o_lane, o_seq, o_outcome, o_seqs, o_lanes, o_reference, o_needed, o_available
-             from ledger_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             from ledger_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(book.get())
         .bind(self.id)
@@ -185,6 +208,7 @@ impl Arrays {
         .bind(self.amount)
         .bind(self.subject)
         .bind(careful)
+        .bind(captures)
         .fetch_one(tx.conn())
         .await
         .map_err(|error| {
@@ -266,6 +290,13 @@ impl Special {
             4 => PostRefusal::SourceConflict { existing: reference },
             5 => PostRefusal::Overflow { account: account_key(reference)? },
             6 => PostRefusal::AlreadyReversed { by: reference },
+            7 => PostRefusal::UnknownHold { hold: reference },
+            8 => PostRefusal::HoldTooSmall {
+                hold: reference,
+                needed: self.needed[i].ok_or(UNREADABLE)?,
+                remaining: self.available[i].ok_or(UNREADABLE)?,
+            },
+            9 => PostRefusal::NothingCaptured { hold: reference },
             _ => return Err(UNREADABLE),
         };
         Ok(PostOutcome::Refused(refusal))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use partita_ledger::{NewPosting, NewTransaction, PostOutcome, PostRefusal};
+use partita_ledger::{HoldOutcome, NewCapture, NewPosting, NewTransaction, PostOutcome, PostRefusal, VoidOutcome};
 use partita_postgres::Role;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
@@ -47,6 +47,88 @@ async fn clients_that_drain_a_seller_stop_exactly_at_the_floor() {
     let taken: i64 = taken.into_iter().map(|taken| taken.expect("a client ends well")).sum();
     assert_eq!(taken, FUNDS);
     assert_eq!(ledger.balance(book, shop.seller).await, 0);
+    assert_eq!(ledger.verify(book).await, []);
+}
+
+/// Clients that hold, capture, void and take directly, all at once, stop exactly at the floor.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_drain_a_seller_with_holds_stop_exactly_at_the_floor() {
+    const FUNDS: i64 = 600;
+    let ledger = Arc::new(TestLedger::start().await);
+    let (book, shop) = ledger.shop().await;
+    ledger.post_one(book, ledger.transfer(shop.provider, shop.seller, FUNDS)).await;
+    let drain = |client: u64| {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move {
+            let mut random = StdRng::seed_from_u64(client);
+            let mut taken = 0;
+            for bite in [23, 7, 1] {
+                loop {
+                    let take = ledger.transfer(shop.seller, shop.provider, bite);
+                    if random.random_bool(0.5) {
+                        match ledger.post_one(book, take).await {
+                            PostOutcome::Posted { .. } => taken += bite,
+                            PostOutcome::Refused(PostRefusal::InsufficientFunds { available, .. })
+                                if (0..bite).contains(&available) =>
+                            {
+                                break;
+                            }
+                            other => panic!("{other:?}"),
+                        }
+                        continue;
+                    }
+                    let hold = ledger.new_hold(shop.seller, bite);
+                    if !matches!(ledger.hold_one(book, hold.clone()).await, HoldOutcome::Placed { .. }) {
+                        break;
+                    }
+                    if random.random_bool(0.3) {
+                        let voided = ledger.void(book, hold.id).await;
+                        assert!(matches!(voided, VoidOutcome::Voided { amount, .. } if amount == bite));
+                        continue;
+                    }
+                    let capture = NewCapture { hold: hold.id, transaction: take };
+                    let outcomes = ledger.capture(book, vec![capture]).await.expect("a call of capture");
+                    assert!(matches!(outcomes[..], [PostOutcome::Posted { .. }]), "never refused: {outcomes:?}");
+                    taken += bite;
+                }
+            }
+            taken
+        })
+    };
+    let taken = join_all((0..CLIENTS).map(drain)).await;
+    let taken: i64 = taken.into_iter().map(|taken| taken.expect("a client ends well")).sum();
+    let left = FUNDS - taken;
+    // Whoever met another's hold gave up; what is left is free again.
+    for _ in 0..left {
+        let last = ledger.post_one(book, ledger.transfer(shop.seller, shop.provider, 1)).await;
+        assert!(matches!(last, PostOutcome::Posted { .. }), "{last:?}");
+    }
+    assert_eq!(ledger.balance(book, shop.seller).await, 0);
+    assert_eq!(ledger.verify(book).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_many_capture_at_once_gives_what_it_has() {
+    let ledger = TestLedger::start().await;
+    let (book, shop) = ledger.shop().await;
+    for _ in 0..10 {
+        ledger.post_one(book, ledger.transfer(shop.provider, shop.seller, 10)).await;
+        let hold = ledger.new_hold(shop.seller, 10);
+        let placed = join_all((0..CLIENTS).map(|_| ledger.hold_one(book, hold.clone()))).await;
+        let first = placed.iter().filter(|o| matches!(o, HoldOutcome::Placed { .. })).count();
+        let replayed = placed.iter().filter(|o| matches!(o, HoldOutcome::Replayed { .. })).count();
+        assert_eq!((first, replayed), (1, 7), "{placed:?}");
+        let bites = join_all((0..CLIENTS).map(|_| async {
+            let transaction = ledger.transfer(shop.seller, shop.provider, 3);
+            ledger.capture(book, vec![NewCapture { hold: hold.id, transaction }]).await.expect("a call of capture")[0]
+        }));
+        let (bites, voided) = futures::join!(bites, ledger.void(book, hold.id));
+        let captured = 3 * bites.iter().filter(|o| matches!(o, PostOutcome::Posted { .. })).count();
+        let VoidOutcome::Voided { amount, .. } = voided else { panic!("one is always left: {voided:?}") };
+        assert_eq!(usize::try_from(amount).expect("an amount") + captured, 10);
+        let rest = ledger.post_one(book, ledger.transfer(shop.seller, shop.provider, amount)).await;
+        assert!(matches!(rest, PostOutcome::Posted { .. }));
+    }
     assert_eq!(ledger.verify(book).await, []);
 }
 

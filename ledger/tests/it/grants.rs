@@ -1,5 +1,6 @@
 //! What the application's role cannot do, and what not even the owner can.
 
+use partita_ledger::NewCapture;
 use partita_postgres::Role;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -37,6 +38,11 @@ async fn the_application_cannot_change_remove_or_redefine_anything() {
         "ledger_transactions",
         "ledger_postings",
         "ledger_refusals",
+        "ledger_holds",
+        "ledger_hold_captures",
+        "ledger_hold_releases",
+        "ledger_anchors",
+        "ledger_verified_positions",
     ];
     for table in tables {
         refused.push(format!("update {table} set book_id = book_id"));
@@ -55,6 +61,11 @@ async fn the_application_cannot_change_remove_or_redefine_anything() {
             "update ledger_accounts set floor = -1",
             "update ledger_balances set floor = -1",
             "update ledger_lanes set open_period = 0",
+            "update ledger_holds set amount = 1",
+            "update ledger_holds set expires_at = null",
+            "update ledger_hold_releases set amount = 1",
+            "update ledger_anchors set digest = previous",
+            "drop function ledger_place_holds",
             "drop function ledger_post",
             "create or replace function ledger_refuse_change() returns trigger language plpgsql as 'begin return new; end'",
             "create table mine (i int)",
@@ -77,8 +88,22 @@ async fn not_even_the_owner_changes_what_was_posted() {
     let (book, shop) = ledger.shop().await;
     ledger.post_one(book, ledger.transfer(shop.provider, shop.seller, 100)).await;
     ledger.post_one(book, ledger.transfer(shop.seller, shop.provider, 101)).await;
+    ledger.anchor(book).await;
+    let hold = ledger.new_hold(shop.seller, 10);
+    ledger.hold_one(book, hold.clone()).await;
+    let transaction = ledger.transfer(shop.seller, shop.provider, 5);
+    ledger.capture(book, vec![NewCapture { hold: hold.id, transaction }]).await.expect("captured");
+    ledger.void(book, hold.id).await;
     let mut owner = ledger.connect(Role::Owner).await;
-    for table in ["ledger_transactions", "ledger_postings", "ledger_refusals", "ledger_accounts"] {
+    for table in [
+        "ledger_transactions",
+        "ledger_postings",
+        "ledger_refusals",
+        "ledger_accounts",
+        "ledger_hold_captures",
+        "ledger_hold_releases",
+        "ledger_anchors",
+    ] {
         for sql in [
             format!("update {table} set book_id = book_id"),
             format!("delete from {table}"),
@@ -87,6 +112,16 @@ async fn not_even_the_owner_changes_what_was_posted() {
             assert_eq!(attempt(&mut owner, book.get(), &sql).await, APPEND_ONLY, "{sql}");
         }
     }
+    for sql in [
+        "update ledger_holds set amount = amount + 1",
+        "update ledger_holds set expires_at = now()",
+        "update ledger_holds set account = account + 1",
+        "delete from ledger_holds",
+        "truncate ledger_holds",
+    ] {
+        assert_eq!(attempt(&mut owner, book.get(), sql).await, APPEND_ONLY, "{sql}");
+    }
+    assert_eq!(attempt(&mut owner, book.get(), "update ledger_holds set in_use = true").await, "");
 }
 
 #[tokio::test]
@@ -95,10 +130,19 @@ async fn another_book_is_out_of_reach() {
     let (book, shop) = ledger.shop().await;
     let (other, _) = ledger.shop().await;
     ledger.post_one(book, ledger.transfer(shop.provider, shop.seller, 100)).await;
+    ledger.hold_one(book, ledger.new_hold(shop.seller, 10)).await;
+    ledger.anchor(book).await;
     for role in [Role::App, Role::Owner] {
         let mut connection = ledger.connect(role).await;
-        for table in ["ledger_transactions", "ledger_postings", "ledger_balances", "ledger_accounts", "ledger_entries"]
-        {
+        for table in [
+            "ledger_transactions",
+            "ledger_postings",
+            "ledger_balances",
+            "ledger_accounts",
+            "ledger_entries",
+            "ledger_holds",
+            "ledger_anchors",
+        ] {
             let mut tx = connection.begin().await.expect("a transaction");
             tx.execute(AssertSqlSafe(format!("set local partita.book = '{other}'"))).await.expect("a setting");
             let count = format!("select count(*) from {table} where book_id = {book}");
@@ -127,6 +171,8 @@ async fn a_row_that_breaks_the_shape_cannot_be_written() {
     let ledger = TestLedger::start().await;
     let (book, shop) = ledger.shop().await;
     let (other, foreign) = ledger.shop().await;
+    ledger.post_one(book, ledger.transfer(shop.provider, shop.seller, 100)).await;
+    ledger.hold_one(book, ledger.new_hold(shop.seller, 10)).await;
     let mut app = ledger.connect(Role::App).await;
     let (a, b) = (shop.provider.get(), shop.seller.get());
     let dollars = crate::support::key(book, "USD", 9).get();
@@ -144,6 +190,9 @@ async fn a_row_that_breaks_the_shape_cannot_be_written() {
         posting(c, d, 5),
         format!("update ledger_balances set checked_balance = -1 where account = {b}"),
         format!("update ledger_balances set debits = -1 where account = {b}"),
+        format!("update ledger_balances set held = -1 where account = {b}"),
+        "update ledger_holds set remaining = remaining + 1".to_owned(),
+        "update ledger_holds set remaining = -1".to_owned(),
         "update ledger_lanes set head = 'x'".to_owned(),
     ] {
         assert_eq!(attempt(&mut app, book.get(), &sql).await, "23514", "{sql}");

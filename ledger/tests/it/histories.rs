@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use partita_db::BookId;
 use partita_ledger::{
-    AccountClass, AccountKey, Floors, NewAccount, NewPosting, NewReversal, NewTransaction, NormalSide, PositionVector,
+    AccountClass, AccountKey, Floors, HoldEnd, NewAccount, NewCapture, NewHold, NewPosting, NewReversal,
+    NewTransaction, NormalSide, PositionVector, VoidOutcome,
 };
 use proptest::{prelude::*, sample::Index, test_runner::TestRunner};
 
 use crate::{
-    model::{Expected, Model},
+    model::{Expected, ExpectedHold, Model, ModelHold},
     support::{TestLedger, account, key, noon},
 };
 
@@ -44,6 +45,37 @@ enum Step {
     },
     /// Takes this many positions of each lane into the day sums.
     Roll(u32),
+    Hold(Vec<HoldDraft>),
+    Capture(Vec<CaptureDraft>),
+    Void(Index),
+    UseHold(Index, bool),
+    /// Expires what is due at this hour.
+    Expire(i64),
+    /// Verifies what is new, from the last position that was verified.
+    VerifyNew,
+}
+
+/// A hold before the book is known.
+#[derive(Clone, Debug)]
+struct HoldDraft {
+    source: i64,
+    currency: usize,
+    account: usize,
+    amount: i64,
+    expires: Option<i64>,
+    in_use: bool,
+}
+
+/// A capture before the hold is known.
+#[derive(Clone, Debug)]
+struct CaptureDraft {
+    hold: Index,
+    source: i64,
+    counter: usize,
+    amount: i64,
+    forwards: bool,
+    floors: Floors,
+    more: Vec<Leg>,
 }
 
 const CURRENCIES: [&str; 2] = ["EUR", "JPY"];
@@ -98,6 +130,40 @@ fn drafts() -> impl Strategy<Value = Draft> {
         .prop_map(|(kind, source, hours, floors, legs)| Draft { kind, source, hours, floors, legs })
 }
 
+fn hold_drafts() -> impl Strategy<Value = HoldDraft> {
+    let source = prop_oneof![1 => 1_i64..4, 4 => 4_i64..1_000_000];
+    let amount = prop_oneof![30 => 1_i64..40, 1 => (i64::MAX / 5)..=i64::MAX];
+    // Mostly floored accounts.
+    let account = prop_oneof![5 => Just(1), 3 => Just(2), 3 => Just(3), 2 => Just(7), 1 => 0..=OPEN];
+    let expires = prop::option::of(0_i64..72);
+    (source, 0..CURRENCIES.len(), account, amount, expires, prop::bool::weighted(0.2)).prop_map(
+        |(source, currency, account, amount, expires, in_use)| HoldDraft {
+            source,
+            currency,
+            account,
+            amount,
+            expires,
+            in_use,
+        },
+    )
+}
+
+fn capture_drafts() -> impl Strategy<Value = CaptureDraft> {
+    let source = prop_oneof![1 => 1_i64..4, 4 => 4_i64..1_000_000];
+    let more = prop::collection::vec(legs(), 0..2);
+    (any::<Index>(), source, 0..OPEN, 1_i64..40, prop::bool::weighted(0.9), floors(), more).prop_map(
+        |(hold, source, counter, amount, forwards, floors, more)| CaptureDraft {
+            hold,
+            source,
+            counter,
+            amount,
+            forwards,
+            floors,
+            more,
+        },
+    )
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => prop::collection::vec(drafts(), 1..8).prop_map(Step::Post),
@@ -105,8 +171,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<Index>(), 1_i64..4, 0_i64..72, floors())
             .prop_map(|(original, source, hours, floors)| Step::Reverse { original, source, hours, floors }),
         1 => (1_u32..6).prop_map(Step::Roll),
+        3 => prop::collection::vec(hold_drafts(), 1..5).prop_map(Step::Hold),
+        3 => prop::collection::vec(capture_drafts(), 1..4).prop_map(Step::Capture),
+        1 => any::<Index>().prop_map(Step::Void),
+        1 => (any::<Index>(), any::<bool>()).prop_map(|(hold, in_use)| Step::UseHold(hold, in_use)),
+        1 => (0_i64..80).prop_map(Step::Expire),
+        1 => Just(Step::VerifyNew),
     ];
-    prop::collection::vec(step, 1..12)
+    prop::collection::vec(step, 1..16)
 }
 
 fn after(hours: i64) -> Timestamp {
@@ -131,6 +203,24 @@ impl Draft {
             effective_at: after(self.hours),
             floors: self.floors,
             postings: self.legs.iter().map(posting).collect(),
+        }
+    }
+}
+
+impl HoldDraft {
+    fn in_book(&self, book: BookId, id: i64) -> NewHold {
+        let number = u64::try_from(self.account).expect("a small number");
+        NewHold {
+            id,
+            kind: 9,
+            source: self.source,
+            actor: 7,
+            effective_at: after(1),
+            account: key(book, CURRENCIES[self.currency], number),
+            amount: self.amount,
+            subject: 5,
+            expires_at: self.expires.map(after),
+            in_use: self.in_use,
         }
     }
 }
@@ -183,7 +273,113 @@ impl<'a> Run<'a> {
                     self.ledger.run(self.book, move |tx| Box::pin(partita_ledger::roll_day_balances(tx, limit)));
                 rolled.await.expect("day sums roll");
             }
-            Step::Replay(_) | Step::Reverse { .. } => {}
+            Step::Hold(drafts) => {
+                let slice: Vec<_> = drafts.iter().map(|draft| draft.in_book(self.book, self.id())).collect();
+                self.hold(slice, one_by_one).await;
+            }
+            Step::Capture(drafts) if !self.model.holds.is_empty() => {
+                let slice: Vec<_> = drafts.iter().map(|draft| self.capture_of(draft)).collect();
+                self.capture(slice, one_by_one).await;
+            }
+            Step::Void(index) if !self.model.holds.is_empty() => {
+                self.void(index.index(self.model.holds.len())).await;
+            }
+            Step::UseHold(index, in_use) if !self.model.holds.is_empty() => {
+                let place = index.index(self.model.holds.len());
+                let hold = &mut self.model.holds[place];
+                hold.in_use = if hold.remaining > 0 { *in_use } else { hold.in_use };
+                let (id, in_use, open) = (hold.hold.id, *in_use, hold.remaining > 0);
+                let set =
+                    self.ledger.run(self.book, move |tx| Box::pin(partita_ledger::set_hold_in_use(tx, id, in_use)));
+                assert_eq!(set.await.expect("set"), open);
+            }
+            Step::Expire(hours) => self.expire(*hours, one_by_one).await,
+            Step::VerifyNew => {
+                assert_eq!(self.ledger.verify_new(self.book).await, []);
+            }
+            Step::Replay(_) | Step::Reverse { .. } | Step::Capture(_) | Step::Void(_) | Step::UseHold(..) => {}
+        }
+    }
+
+    fn capture_of(&mut self, draft: &CaptureDraft) -> NewCapture {
+        let hold = self.model.holds[draft.hold.index(self.model.holds.len())].hold.clone();
+        let currency = hold.account.currency().to_string();
+        let counter = u64::try_from(draft.counter).expect("a small number");
+        let counter = if hold.account.number() == counter { counter + 1 } else { counter };
+        let counter = key(self.book, &currency, counter % 8);
+        // The third account is the one whose balance stands on the debit side.
+        let (from, to) = if hold.account.number() == 3 { (counter, hold.account) } else { (hold.account, counter) };
+        let (debit, credit) = if draft.forwards { (from, to) } else { (to, from) };
+        let kind = 4;
+        let more = Draft { kind, source: draft.source, hours: 0, floors: draft.floors, legs: draft.more.clone() };
+        let mut transaction = more.in_book(self.book, self.id());
+        let amount = if draft.amount > 30 { hold.amount.min(5_000) } else { draft.amount };
+        transaction.postings.push(NewPosting { debit, credit, amount, subject: 2 });
+        NewCapture { hold: hold.id, transaction }
+    }
+
+    async fn hold(&mut self, slice: Vec<NewHold>, one_by_one: bool) {
+        let expected: Vec<_> = slice.iter().map(|hold| self.model.place(hold)).collect();
+        let mut outcomes = Vec::new();
+        for slice in slice.chunks(if one_by_one { 1 } else { slice.len() }) {
+            outcomes.extend(self.ledger.hold(self.book, slice.to_vec()).await);
+        }
+        let outcomes: Vec<_> = outcomes.into_iter().map(ExpectedHold::from).collect();
+        assert_eq!(outcomes, expected);
+    }
+
+    async fn capture(&mut self, slice: Vec<NewCapture>, one_by_one: bool) {
+        let expected: Vec<_> = slice.iter().map(|c| self.model.capture(&c.transaction, c.hold)).collect();
+        let mut outcomes = Vec::new();
+        for slice in slice.chunks(if one_by_one { 1 } else { slice.len() }) {
+            outcomes.extend(self.ledger.capture(self.book, slice.to_vec()).await.expect("a call of capture"));
+        }
+        let outcomes: Vec<_> = outcomes.into_iter().map(Expected::from).collect();
+        assert_eq!(outcomes, expected);
+    }
+
+    async fn void(&mut self, place: usize) {
+        let end = self.model.holds[place].end;
+        let released = self.model.release(place, HoldEnd::Voided);
+        let outcome = self.ledger.void(self.book, self.model.holds[place].hold.id).await;
+        match (released, outcome) {
+            (Some(left), VoidOutcome::Voided { amount, .. }) => assert_eq!(amount, left),
+            (None, VoidOutcome::Already { end: found }) => assert_eq!(Some(found), end),
+            (expected, outcome) => panic!("{expected:?}: {outcome:?}"),
+        }
+    }
+
+    async fn expire(&mut self, hours: i64, one_by_one: bool) {
+        let limit = if one_by_one { 1 } else { 2 };
+        let mut expired = 0;
+        loop {
+            let step = self
+                .ledger
+                .run(self.book, move |tx| Box::pin(partita_ledger::expire_holds(tx, after(hours), 7, limit)));
+            let step = step.await.expect("holds expire");
+            expired += step.expired;
+            if step.finished {
+                break;
+            }
+        }
+        assert_eq!(expired, self.model.expire(after(hours)));
+    }
+
+    async fn check_holds(&self) {
+        for ModelHold { hold, remaining, captured, end, in_use } in &self.model.holds {
+            let found = self.ledger.find_hold(self.book, hold.id).await.expect("it was placed");
+            let facts = (found.remaining, found.captured, found.end, found.in_use);
+            assert_eq!(facts, (*remaining, *captured, *end, *in_use), "{hold:?}");
+        }
+        let floored: Vec<_> =
+            self.accounts.iter().filter(|key| [1, 2, 3, 7].contains(&key.number())).copied().collect();
+        let keys = floored.clone();
+        let read = self.ledger.run(self.book, move |tx| {
+            let keys = keys.clone();
+            Box::pin(async move { partita_ledger::availability(tx, &keys).await })
+        });
+        for (account, available) in floored.iter().zip(read.await.expect("floored accounts")) {
+            assert_eq!(i128::from(available.held), self.model.held(*account), "{account}");
         }
     }
 
@@ -235,6 +431,8 @@ impl<'a> Run<'a> {
                 self.check_cut(as_of, position, *known).await;
             }
         }
+        self.check_holds().await;
+        assert_eq!(self.ledger.verify_new(self.book).await, []);
         assert_eq!(self.ledger.verify(self.book).await, []);
     }
 

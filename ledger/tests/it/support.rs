@@ -8,14 +8,16 @@ use std::{
 use jiff::Timestamp;
 use partita_db::{BookId, Db, DbError, DbOptions, Scope};
 use partita_ledger::{
-    AccountClass, AccountKey, Balance, Floors, LedgerError, NewAccount, NewPosting, NewReversal, NewTransaction,
-    NormalSide, PostOutcome, Violation,
+    AccountClass, AccountKey, Anchor, Balance, Floors, HoldOutcome, HoldView, LedgerError, NewAccount, NewCapture,
+    NewHold, NewPosting, NewReversal, NewTransaction, NormalSide, PostOutcome, Verification, Violation, VoidOutcome,
 };
 use partita_postgres::{Role, testing::TestDatabase};
 use partita_provider::Currency;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-const MIGRATION: &str = include_str!("../../../migrations/0001_ledger.sql");
+/// The migrations of the ledger; the others are the service's.
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/0001_ledger.sql"), include_str!("../../../migrations/0004_ledger_holds.sql")];
 
 /// A database of its own, and the ledger as the service would use it.
 pub(crate) struct TestLedger {
@@ -28,7 +30,7 @@ pub(crate) struct TestLedger {
 impl TestLedger {
     pub(crate) async fn start() -> Self {
         let mut hash = DefaultHasher::new();
-        MIGRATION.hash(&mut hash);
+        MIGRATIONS.hash(&mut hash);
         let key = format!("ledger {:x}", hash.finish());
         let database = TestDatabase::create(migrate, &key).await.expect("a test database");
         let db = Db::connect(&DbOptions::new(&database.app_url)).await.expect("the application's role");
@@ -114,7 +116,86 @@ impl TestLedger {
     pub(crate) async fn verify(&self, book: BookId) -> Vec<Violation> {
         let verified =
             self.db.read("verify", Scope::Book(book), |tx| Box::pin(async move { partita_ledger::verify(tx).await }));
-        verified.await.expect("verify runs")
+        verified.await.expect("verify runs").violations
+    }
+
+    /// Verifies what is new since the last time, and notes how far that came if nothing was found.
+    pub(crate) async fn verify_new(&self, book: BookId) -> Vec<Violation> {
+        let verified: Result<Verification, LedgerError> = self
+            .db
+            .read("verify", Scope::Book(book), |tx| Box::pin(async move { partita_ledger::verify_new(tx).await }))
+            .await;
+        let verified = verified.expect("verify runs");
+        let violations = verified.violations.clone();
+        let noted = self.run(book, move |tx| {
+            let verified = verified.clone();
+            Box::pin(async move { partita_ledger::record_verified(tx, &verified).await })
+        });
+        assert_eq!(noted.await.expect("noted"), violations.is_empty());
+        violations
+    }
+
+    pub(crate) async fn verify_against(&self, book: BookId, anchor: &Anchor) -> Vec<Violation> {
+        let anchor = anchor.clone();
+        let verified: Result<_, LedgerError> = self
+            .db
+            .read("verify", Scope::Book(book), move |tx| {
+                let anchor = anchor.clone();
+                Box::pin(async move { partita_ledger::verify_against(tx, &anchor).await })
+            })
+            .await;
+        verified.expect("verify runs")
+    }
+
+    pub(crate) async fn anchor(&self, book: BookId) -> Anchor {
+        self.run(book, |tx| Box::pin(partita_ledger::take_anchor(tx))).await.expect("an anchor")
+    }
+
+    pub(crate) async fn hold(&self, book: BookId, slice: Vec<NewHold>) -> Vec<HoldOutcome> {
+        let placed = self.run(book, move |tx| {
+            let slice = slice.clone();
+            Box::pin(async move { partita_ledger::place_holds(tx, &slice).await })
+        });
+        placed.await.expect("a call of place_holds")
+    }
+
+    pub(crate) async fn capture(&self, book: BookId, slice: Vec<NewCapture>) -> Result<Vec<PostOutcome>, LedgerError> {
+        let captured = self.run(book, move |tx| {
+            let slice = slice.clone();
+            Box::pin(async move { partita_ledger::capture(tx, &slice).await })
+        });
+        captured.await
+    }
+
+    pub(crate) async fn void(&self, book: BookId, hold: i64) -> VoidOutcome {
+        let voided = self.run(book, move |tx| Box::pin(partita_ledger::void_hold(tx, hold, 1, noon())));
+        voided.await.expect("a call of void_hold")
+    }
+
+    pub(crate) async fn find_hold(&self, book: BookId, hold: i64) -> Option<HoldView> {
+        self.run(book, move |tx| Box::pin(partita_ledger::find_hold(tx, hold))).await.expect("a look-up")
+    }
+
+    /// A hold from a source of its own, without end.
+    pub(crate) fn new_hold(&self, account: AccountKey, amount: i64) -> NewHold {
+        let id = self.id();
+        NewHold {
+            id,
+            kind: 1,
+            source: id,
+            actor: 1,
+            effective_at: noon(),
+            account,
+            amount,
+            subject: 1,
+            expires_at: None,
+            in_use: false,
+        }
+    }
+
+    /// Places one hold.
+    pub(crate) async fn hold_one(&self, book: BookId, hold: NewHold) -> HoldOutcome {
+        self.hold(book, vec![hold]).await[0]
     }
 
     /// A posting of `amount`, in a transaction with an id and a source of its own.
@@ -140,9 +221,11 @@ impl TestLedger {
 
 async fn migrate(owner_url: String) -> Result<(), sqlx::Error> {
     let mut owner = PgConnection::connect(&owner_url).await?;
-    let mut tx = owner.begin().await?;
-    tx.execute(MIGRATION).await?;
-    tx.commit().await?;
+    for migration in MIGRATIONS {
+        let mut tx = owner.begin().await?;
+        tx.execute(migration).await?;
+        tx.commit().await?;
+    }
     owner.close().await
 }
 
@@ -166,6 +249,8 @@ pub(crate) struct Shop {
     pub(crate) provider: AccountKey,
     /// Liability, floored at zero.
     pub(crate) seller: AccountKey,
+    /// Liability, floored at zero.
+    pub(crate) reserve: AccountKey,
     /// Liability, one row.
     pub(crate) pending: AccountKey,
     /// Revenue, striped.
@@ -184,6 +269,7 @@ impl TestLedger {
             pending: key(book, "EUR", 3),
             fees: key(book, "EUR", 4),
             unknown: key(book, "EUR", 5),
+            reserve: key(book, "EUR", 6),
         };
         self.open(
             book,
@@ -191,6 +277,7 @@ impl TestLedger {
                 account(shop.provider, "prov.available", NormalSide::Debit, AccountClass::Striped),
                 account(shop.seller, "sel.a.available", NormalSide::Credit, AccountClass::Floored { floor: 0 }),
                 account(shop.pending, "sel.a.pending", NormalSide::Credit, AccountClass::Single),
+                account(shop.reserve, "sel.a.reserve", NormalSide::Credit, AccountClass::Floored { floor: 0 }),
                 account(shop.fees, "rev.commission", NormalSide::Credit, AccountClass::Striped),
             ],
         )

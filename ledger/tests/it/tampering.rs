@@ -1,9 +1,9 @@
 //! `verify` finds what a superuser changed.
 
 use partita_db::BookId;
-use partita_ledger::{PostOutcome, Violation};
+use partita_ledger::{NewCapture, NewHold, PostOutcome, Violation};
 
-use crate::support::{Shop, TestLedger};
+use crate::support::{Shop, TestLedger, noon};
 
 /// A book with a slice, a refusal, a reversal and day sums.
 async fn busy_book(ledger: &TestLedger) -> (BookId, Shop) {
@@ -13,6 +13,18 @@ async fn busy_book(ledger: &TestLedger) -> (BookId, Shop) {
     let slice = vec![sale.clone(), out(30), out(80), ledger.transfer(shop.provider, shop.fees, 10)];
     ledger.post(book, slice).await.expect("posted");
     ledger.reverse(book, ledger.reversal(sale.id)).await.expect("reversed");
+    // A hold that is captured in part and voided, one that expires, one that stays and one that is refused.
+    let hold = |amount| ledger.new_hold(shop.reserve, amount);
+    ledger.post_one(book, ledger.transfer(shop.provider, shop.reserve, 40)).await;
+    let captured = hold(20);
+    let expiring = NewHold { expires_at: Some(noon()), ..hold(5) };
+    ledger.hold(book, vec![captured.clone(), expiring, hold(4), hold(99)]).await;
+    let part = ledger.transfer(shop.reserve, shop.provider, 12);
+    let captures = vec![NewCapture { hold: captured.id, transaction: part }];
+    ledger.capture(book, captures).await.expect("captured");
+    ledger.void(book, captured.id).await;
+    let expired = ledger.run(book, |tx| Box::pin(partita_ledger::expire_holds(tx, noon(), 1, 9))).await;
+    assert_eq!(expired.expect("expired").expired, 1);
     let rolled = ledger.run(book, |tx| Box::pin(partita_ledger::roll_day_balances(tx, 100))).await;
     assert!(rolled.expect("rolled").finished);
     let last = ledger.post_one(book, ledger.transfer(shop.provider, shop.pending, 7)).await;
@@ -24,7 +36,7 @@ async fn busy_book(ledger: &TestLedger) -> (BookId, Shop) {
 /// What each change breaks, beside the chain.
 type Expectation = (&'static str, fn(&Violation) -> bool);
 
-const CHANGES: [Expectation; 29] = [
+const CHANGES: [Expectation; 43] = [
     ("update ledger_postings set amount = amount + 1 where seq = 1", |v| matches!(v, Violation::BalanceDiffers { .. })),
     ("update ledger_postings set subject = 99 where seq = 1", |v| matches!(v, Violation::HeadDiffers { .. })),
     ("update ledger_postings set ordinal = 2 where seq = 1", |v| matches!(v, Violation::PostingsDiffer { .. })),
@@ -66,6 +78,28 @@ const CHANGES: [Expectation; 29] = [
     ("delete from ledger_transactions where seq = 6", |v| matches!(v, Violation::SequenceBroken { .. })),
     ("update ledger_refusals set needed = 1", |v| matches!(v, Violation::HeadDiffers { .. })),
     ("delete from ledger_refusals", |v| matches!(v, Violation::SequenceBroken { .. })),
+    ("update ledger_holds set subject = 99 where remaining > 0", |v| matches!(v, Violation::HeadDiffers { .. })),
+    ("update ledger_holds set expires_at = expires_at + interval '1 us' where expires_at is not null", |v| {
+        matches!(v, Violation::HeadDiffers { .. })
+    }),
+    ("update ledger_holds set actor = 99 where remaining > 0", |v| matches!(v, Violation::HeadDiffers { .. })),
+    ("update ledger_holds set amount = amount + 1, remaining = remaining + 1 where remaining > 0", |v| {
+        matches!(v, Violation::HeldDiffers { .. })
+    }),
+    ("update ledger_holds set remaining = remaining - 1 where remaining > 0", |v| {
+        matches!(v, Violation::HoldDiffers { .. })
+    }),
+    ("delete from ledger_holds where remaining > 0", |v| matches!(v, Violation::SequenceBroken { .. })),
+    ("delete from ledger_holds where remaining = 0", |v| matches!(v, Violation::CaptureDiffers { .. })),
+    ("update ledger_hold_captures set amount = amount + 1", |v| matches!(v, Violation::CaptureDiffers { .. })),
+    ("update ledger_hold_captures set hold = hold + 1", |v| matches!(v, Violation::HeadDiffers { .. })),
+    ("delete from ledger_hold_captures", |v| matches!(v, Violation::HoldDiffers { .. })),
+    ("update ledger_hold_releases set amount = amount + 1 where reason = 1", |v| {
+        matches!(v, Violation::HoldDiffers { .. })
+    }),
+    ("update ledger_hold_releases set reason = 1 where reason = 2", |v| matches!(v, Violation::HeadDiffers { .. })),
+    ("delete from ledger_hold_releases where reason = 2", |v| matches!(v, Violation::SequenceBroken { .. })),
+    ("update ledger_balances set held = 0 where held > 0", |v| matches!(v, Violation::HeldDiffers { .. })),
     ("update ledger_balances set credits = credits + 1 where stripe = 0", |v| {
         matches!(v, Violation::BalanceDiffers { .. })
     }),
@@ -98,16 +132,16 @@ async fn a_forged_transaction_that_fits_everything_else_breaks_the_chain() {
     ledger
         .tamper(&format!(
             "insert into ledger_transactions
-             select book_id, lane, kind, 7, 9999, 9999, actor, effective_at, recorded_at, period, 0, 1, passes_floor, null
-             from ledger_transactions where book_id = {book} and lane = 1 and seq = 6;
-             insert into ledger_postings values ({book}, 1, 1, 7, {a}, {b}, 500, 1);
+             select book_id, lane, kind, 15, 9999, 9999, actor, effective_at, recorded_at, period, 0, 1, passes_floor, null
+             from ledger_transactions where book_id = {book} and lane = 1 and seq = 14;
+             insert into ledger_postings values ({book}, 1, 1, 15, {a}, {b}, 500, 1);
              update ledger_balances set debits = debits + 500 where account = {a} and stripe = 1;
              update ledger_balances set credits = credits + 500 where account = {b};
-             update ledger_lanes set seq = 7 where book_id = {book} and lane = 1"
+             update ledger_lanes set seq = 15 where book_id = {book} and lane = 1"
         ))
         .await;
     let violations = ledger.verify(book).await;
-    assert_eq!(violations, [Violation::HeadDiffers { lane: 1, seq: 7 }]);
+    assert_eq!(violations, [Violation::HeadDiffers { lane: 1, seq: 15 }]);
 }
 
 #[tokio::test]

@@ -1,130 +1,99 @@
 //! The contradictions that one set-based query each can find.
 
-use jiff_sqlx::Date;
-use partita_db::Tx;
+use partita_db::{BookId, Tx};
 
-use super::REPORTED;
-use crate::{error::LedgerError, position::Position, store::sum, violation::Violation};
+use super::{Findings, findings::REPORTED};
+use crate::{error::LedgerError, position::Position, verification::VerifiedLane, violation::Violation};
 
-/// Rows beyond the end of their lane.
-pub(super) async fn strays(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
+/// What a verification looks at: the rows of each lane after a position.
+pub(super) struct Range {
+    pub(super) book: i32,
+    pub(super) lanes: Vec<i16>,
+    pub(super) after: Vec<i64>,
+}
+
+impl Range {
+    pub(super) fn all(book: BookId, lanes: &[VerifiedLane]) -> Self {
+        Self { book: book.get(), lanes: lanes.iter().map(|l| l.lane).collect(), after: vec![0; lanes.len()] }
+    }
+}
+
+/// Rows beyond the end of their lane, or on no lane.
+pub(super) async fn strays(tx: &mut Tx, book: BookId, findings: &mut Findings) -> Result<(), LedgerError> {
     let decisions = sqlx::query!(
         r#"select x.lane as "lane!", x.seq as "seq!"
            from (
                select t.lane, t.seq from ledger_transactions t where t.book_id = $1
                union all
                select r.lane, r.seq from ledger_refusals r where r.book_id = $1
+               union all
+               select h.lane, h.seq from ledger_holds h where h.book_id = $1
+               union all
+               select e.lane, e.seq from ledger_hold_releases e where e.book_id = $1
+               union all
+               select c.lane, c.seq from ledger_hold_captures c where c.book_id = $1
            ) x
            left join ledger_lanes l on l.book_id = $1 and l.lane = x.lane
            where x.seq > coalesce(l.seq, 0) or x.seq < 1
            limit $2"#,
-        book,
+        book.get(),
         REPORTED
     )
     .fetch_all(tx.conn())
     .await?;
     let postings = sqlx::query!(
-        r#"select distinct p.lane, p.seq
+        r#"select p.lane, p.seq
            from ledger_postings p
            left join ledger_lanes l on l.book_id = $1 and l.lane = p.lane
            where p.book_id = $1 and (p.seq > coalesce(l.seq, 0) or p.seq < 1)
            limit $2"#,
-        book,
+        book.get(),
         REPORTED
     )
     .fetch_all(tx.conn())
     .await?;
-    let decisions = decisions
-        .into_iter()
-        .map(|row| Violation::SequenceBroken { position: Position { lane: row.lane, seq: row.seq } });
-    let postings = postings
-        .into_iter()
-        .map(|row| Violation::OrphanPostings { position: Position { lane: row.lane, seq: row.seq } });
-    Ok(decisions.chain(postings).collect())
+    let at = |lane, seq| Position { lane, seq };
+    findings.extend(decisions.into_iter().map(|row| Violation::SequenceBroken { position: at(row.lane, row.seq) }));
+    findings.extend(postings.into_iter().map(|row| Violation::OrphanPostings { position: at(row.lane, row.seq) }));
+    Ok(())
 }
 
-/// What the constraints of `ledger_postings` say, asked again: a constraint can be dropped.
-pub(super) async fn malformed_postings(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
+/// Rows beyond the end of a lane that exists; cheap, as each is one look into an index.
+pub(super) async fn beyond(tx: &mut Tx, book: BookId, findings: &mut Findings) -> Result<(), LedgerError> {
     let rows = sqlx::query!(
-        "select lane, seq, ordinal
-         from ledger_postings
-         where book_id = $1
-           and (amount <= 0
-                or debit_account = credit_account
-                or debit_account >> 33 <> credit_account >> 33
-                or debit_account >> 43 <> book_id)
-         limit $2",
-        book,
-        REPORTED
+        r#"select l.lane, l.seq
+           from ledger_lanes l
+           where l.book_id = $1
+             and (exists (select from ledger_transactions t where t.book_id = $1 and t.lane = l.lane and t.seq > l.seq)
+                  or exists (select from ledger_postings p where p.book_id = $1 and p.lane = l.lane and p.seq > l.seq)
+                  or exists (select from ledger_refusals r where r.book_id = $1 and r.lane = l.lane and r.seq > l.seq)
+                  or exists (select from ledger_holds h where h.book_id = $1 and h.lane = l.lane and h.seq > l.seq)
+                  or exists (select from ledger_hold_releases e
+                             where e.book_id = $1 and e.lane = l.lane and e.seq > l.seq))"#,
+        book.get()
     )
     .fetch_all(tx.conn())
     .await?;
-    let position = |lane, seq| Position { lane, seq };
-    Ok(rows
-        .into_iter()
-        .map(|row| Violation::PostingMalformed { position: position(row.lane, row.seq), ordinal: row.ordinal })
-        .collect())
+    let after = |lane, seq: i64| Position { lane, seq: seq.saturating_add(1) };
+    findings.extend(rows.into_iter().map(|row| Violation::SequenceBroken { position: after(row.lane, row.seq) }));
+    Ok(())
 }
 
-/// Stored sums against the sums of the postings, by account.
-pub(super) async fn balances(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"select coalesce(s.account, p.account) as "account!",
-                  coalesce(s.debits, 0)::text as "debits!",
-                  coalesce(s.credits, 0)::text as "credits!",
-                  coalesce(p.debits, 0)::text as "sum_of_debits!",
-                  coalesce(p.credits, 0)::text as "sum_of_credits!",
-                  a.account is null as "is_missing!"
-           from (
-               select b.account, sum(b.debits) as debits, sum(b.credits) as credits
-               from ledger_balances b
-               where b.book_id = $1
-               group by b.account
-           ) s
-           full join (
-               select e.account, sum(e.debit) as debits, sum(e.credit) as credits
-               from ledger_postings p
-               cross join lateral (
-                   values (p.debit_account, p.amount, 0), (p.credit_account, 0, p.amount)
-               ) e (account, debit, credit)
-               where p.book_id = $1
-               group by e.account
-           ) p on p.account = s.account
-           left join ledger_accounts a on a.book_id = $1 and a.account = coalesce(s.account, p.account)
-           where coalesce(s.debits, 0) <> coalesce(p.debits, 0)
-              or coalesce(s.credits, 0) <> coalesce(p.credits, 0)
-           limit $2"#,
-        book,
-        REPORTED
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let mut violations = Vec::new();
-    for row in rows {
-        violations.push(Violation::BalanceDiffers {
-            account: row.account,
-            debits: sum(&row.debits)?,
-            credits: sum(&row.credits)?,
-            sum_of_debits: sum(&row.sum_of_debits)?,
-            sum_of_credits: sum(&row.sum_of_credits)?,
-        });
-        if row.is_missing {
-            violations.push(Violation::AccountMissing { account: row.account });
-        }
-    }
-    Ok(violations)
-}
-
-/// Balance rows against their accounts, and the floors.
-pub(super) async fn balance_rows(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
-    let shapes = sqlx::query!(
+/// Balance rows against their accounts, and the floors; of these accounts or of all.
+pub(super) async fn balance_rows(
+    tx: &mut Tx,
+    book: BookId,
+    accounts: Option<&[i64]>,
+    findings: &mut Findings,
+) -> Result<(), LedgerError> {
+    let shapes = sqlx::query_scalar!(
         r#"select account as "account!"
            from (
                select b.account, b.normal_side, b.floor, a.normal_side as side, a.floor as account_floor,
                       a.class, b.stripe
                from ledger_balances b
                left join ledger_accounts a on a.book_id = $1 and a.account = b.account
-               where b.book_id = $1
+               where b.book_id = $1 and ($3::bigint[] is null or b.account = any ($3))
            ) x
            where x.class is null
               or x.normal_side <> x.side
@@ -133,14 +102,15 @@ pub(super) async fn balance_rows(tx: &mut Tx, book: i32) -> Result<Vec<Violation
            union
            select a.account
            from ledger_accounts a
+           left join ledger_balances b on b.book_id = $1 and b.account = a.account and b.stripe = 0
            where a.book_id = $1
+             and ($3::bigint[] is null or a.account = any ($3))
              and a.class <> 3
-             and not exists (
-                 select from ledger_balances b where b.book_id = $1 and b.account = a.account and b.stripe = 0
-             )
+             and b.account is null
            limit $2"#,
-        book,
-        REPORTED
+        book.get(),
+        REPORTED,
+        accounts
     )
     .fetch_all(tx.conn())
     .await?;
@@ -149,84 +119,31 @@ pub(super) async fn balance_rows(tx: &mut Tx, book: i32) -> Result<Vec<Violation
                   checked_balance as "checked_balance!",
                   floor as "floor!"
            from ledger_balances
-           where book_id = $1 and checked_balance < floor
+           where book_id = $1 and ($3::bigint[] is null or account = any ($3)) and checked_balance < floor
            limit $2"#,
-        book,
-        REPORTED
+        book.get(),
+        REPORTED,
+        accounts
     )
     .fetch_all(tx.conn())
     .await?;
-    let shapes = shapes.into_iter().map(|row| Violation::BalanceShape { account: row.account });
-    let floors = floors.into_iter().map(|row| Violation::FloorPassed {
+    findings.extend(shapes.into_iter().map(|account| Violation::BalanceShape { account }));
+    findings.extend(floors.into_iter().map(|row| Violation::FloorPassed {
         account: row.account,
         checked_balance: row.checked_balance,
         floor: row.floor,
-    });
-    Ok(shapes.chain(floors).collect())
+    }));
+    Ok(())
 }
 
-/// Day sums against the postings up to the position they are kept to.
-pub(super) async fn days(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
-    let ahead = sqlx::query!(
-        "select d.lane, d.seq
-         from ledger_day_positions d
-         left join ledger_lanes l on l.book_id = $1 and l.lane = d.lane
-         where d.book_id = $1 and d.seq > coalesce(l.seq, 0)",
-        book
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let rows = sqlx::query!(
-        r#"select account as "account!",
-                  lane as "lane!",
-                  day as "day!: Date"
-           from (
-               select d.account, d.lane, d.day, d.debits, d.credits, d.first_seq, d.last_seq
-               from ledger_balance_days d
-               where d.book_id = $1
-           ) s
-           full join (
-               select e.account,
-                      p.lane,
-                      (t.effective_at at time zone 'UTC')::date as day,
-                      sum(e.debit) as debits,
-                      sum(e.credit) as credits,
-                      min(p.seq) as first_seq,
-                      max(p.seq) as last_seq
-               from ledger_day_positions k
-               join ledger_postings p on p.book_id = $1 and p.lane = k.lane and p.seq <= k.seq
-               join ledger_transactions t on t.book_id = $1 and t.lane = p.lane and t.seq = p.seq
-               cross join lateral (
-                   values (p.debit_account, p.amount, 0), (p.credit_account, 0, p.amount)
-               ) e (account, debit, credit)
-               where k.book_id = $1
-               group by e.account, p.lane, (t.effective_at at time zone 'UTC')::date
-           ) p using (account, lane, day)
-           where (s.debits, s.credits, s.first_seq, s.last_seq)
-                 is distinct from (p.debits, p.credits, p.first_seq, p.last_seq)
-           limit $2"#,
-        book,
-        REPORTED
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let ahead = ahead.into_iter().map(|row| Violation::DaysAhead { lane: row.lane, seq: row.seq });
-    let rows = rows.into_iter().map(|row| Violation::DayDiffers {
-        account: row.account,
-        lane: row.lane,
-        day: row.day.to_jiff(),
-    });
-    Ok(ahead.chain(rows).collect())
-}
-
-/// Reversals that are not the mirror of their original.
-pub(super) async fn reversals(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
+/// Reversals in a range that are not the mirror of their original.
+pub(super) async fn reversals(tx: &mut Tx, range: &Range, findings: &mut Findings) -> Result<(), LedgerError> {
     let ids = sqlx::query_scalar!(
         "select r.id
-         from ledger_transactions r
+         from unnest($3::smallint[], $4::bigint[]) n (lane, after)
+         join ledger_transactions r on r.book_id = $1 and r.lane = n.lane and r.seq > n.after
          left join ledger_transactions o on o.book_id = $1 and o.id = r.reverses
-         where r.book_id = $1
-           and r.reverses is not null
+         where r.reverses is not null
            and (o.id is null
                 or exists (
                     select
@@ -244,33 +161,19 @@ pub(super) async fn reversals(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, 
                           is distinct from (b.credit_account, b.debit_account, b.amount, b.subject)
                 ))
          limit $2",
-        book,
-        REPORTED
+        range.book,
+        REPORTED,
+        &range.lanes,
+        &range.after
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(ids.into_iter().map(|id| Violation::ReversalDiffers { id }).collect())
-}
-
-/// Transactions that count in a period before the month in which they were effective.
-pub(super) async fn periods(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
-    let ids = sqlx::query_scalar!(
-        "select id
-         from ledger_transactions
-         where book_id = $1
-           and period < extract(year from effective_at at time zone 'UTC') * 100
-                        + extract(month from effective_at at time zone 'UTC')
-         limit $2",
-        book,
-        REPORTED
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(ids.into_iter().map(|id| Violation::PeriodTooEarly { id }).collect())
+    findings.extend(ids.into_iter().map(|id| Violation::ReversalDiffers { id }));
+    Ok(())
 }
 
 /// What the unique indexes say, asked of the rows: an index can be dropped or damaged.
-pub(super) async fn doubles(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, LedgerError> {
+pub(super) async fn doubles(tx: &mut Tx, book: BookId, findings: &mut Findings) -> Result<(), LedgerError> {
     let ids = sqlx::query_scalar!(
         r#"select min(id) as "id!" from ledger_transactions where book_id = $1 group by id having count(*) > 1
            union
@@ -279,10 +182,37 @@ pub(super) async fn doubles(tx: &mut Tx, book: i32) -> Result<Vec<Violation>, Le
            select min(id) from ledger_transactions
            where book_id = $1 and reverses is not null group by reverses having count(*) > 1
            limit $2"#,
-        book,
+        book.get(),
         REPORTED
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(ids.into_iter().map(|id| Violation::NotUnique { id }).collect())
+    findings.extend(ids.into_iter().map(|id| Violation::NotUnique { id }));
+    Ok(())
+}
+
+/// Transactions in a range that share what should be unique with any other one.
+pub(super) async fn new_doubles(tx: &mut Tx, range: &Range, findings: &mut Findings) -> Result<(), LedgerError> {
+    let ids = sqlx::query_scalar!(
+        "select t.id
+         from unnest($3::smallint[], $4::bigint[]) n (lane, after)
+         join ledger_transactions t on t.book_id = $1 and t.lane = n.lane and t.seq > n.after
+         where exists (select from ledger_transactions o
+                       where o.book_id = $1 and o.id = t.id and (o.lane, o.seq) <> (t.lane, t.seq))
+            or exists (select from ledger_transactions o
+                       where o.book_id = $1 and o.kind = t.kind and o.source = t.source
+                         and (o.lane, o.seq) <> (t.lane, t.seq))
+            or t.reverses is not null
+               and exists (select from ledger_transactions o
+                           where o.book_id = $1 and o.reverses = t.reverses and (o.lane, o.seq) <> (t.lane, t.seq))
+         limit $2",
+        range.book,
+        REPORTED,
+        &range.lanes,
+        &range.after
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    findings.extend(ids.into_iter().map(|id| Violation::NotUnique { id }));
+    Ok(())
 }

@@ -1,0 +1,148 @@
+//! Following a lane from a position to another, with what each row alone can say.
+
+use jiff::{civil::Date, tz::TimeZone};
+use partita_db::Tx;
+
+use super::{
+    Findings,
+    window::{TransactionRow, Window},
+};
+use crate::{
+    chain::{Chain, Head, Held, Leg, Released, Walked},
+    error::LedgerError,
+    position::Position,
+    violation::Violation,
+};
+
+/// Positions of a lane that are held in memory at a time.
+const WINDOW: i64 = 10_000;
+
+/// A part of a lane: what comes after a position with a known head.
+pub(super) struct Stretch {
+    pub(super) book: i32,
+    pub(super) lane: i16,
+    pub(super) after: i64,
+    pub(super) head: Head,
+    pub(super) until: i64,
+}
+
+/// Who wants to know what is walked over.
+pub(super) trait Passenger: Send {
+    /// A posting, with the UTC day of its transaction's business time if there is a transaction.
+    fn posting(&mut self, leg: &Leg, day: Option<Date>);
+
+    fn hold(&mut self, held: &Held);
+
+    fn release(&mut self, released: &Released);
+
+    /// Everything up to this position of the lane was walked over.
+    fn settle(
+        &mut self,
+        tx: &mut Tx,
+        lane: i16,
+        until: i64,
+        findings: &mut Findings,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// What a walk gave.
+pub(super) struct Walk {
+    pub(super) chain: Walked,
+    pub(super) decisions: u64,
+    pub(super) postings: u64,
+}
+
+/// Follows the stretch to its end, a window at a time.
+pub(super) async fn walk(
+    tx: &mut Tx,
+    stretch: Stretch,
+    asked: Vec<i64>,
+    passenger: &mut impl Passenger,
+    findings: &mut Findings,
+) -> Result<Walk, LedgerError> {
+    let Stretch { book, lane, mut after, head, until } = stretch;
+    let mut chain = Chain::new(lane, after, head, asked.into_iter());
+    let (mut decisions, mut postings) = (0, 0);
+    while after < until {
+        let end = until.min(after.saturating_add(WINDOW));
+        let window = Window::read(tx, book, lane, after, end).await?;
+        decisions += window.decisions();
+        postings += u64::try_from(window.legs.len()).unwrap_or(u64::MAX);
+        let mut step = Step { lane, book: i64::from(book), chain: &mut chain, findings, passenger };
+        step.window(&window, after, end);
+        passenger.settle(tx, lane, end, findings).await?;
+        after = end;
+    }
+    Ok(Walk { chain: chain.finish(), decisions, postings })
+}
+
+struct Step<'a, P> {
+    lane: i16,
+    book: i64,
+    chain: &'a mut Chain,
+    findings: &'a mut Findings,
+    passenger: &'a mut P,
+}
+
+impl<P: Passenger> Step<'_, P> {
+    fn window(&mut self, window: &Window, after: i64, until: i64) {
+        let mut rows = window.rows();
+        for seq in after + 1..=until {
+            let position = Position { lane: self.lane, seq };
+            let row = rows.at(seq);
+            if row.decisions() != 1 {
+                self.findings.push(Violation::SequenceBroken { position });
+            }
+            if row.transactions.is_empty() && !row.legs.is_empty() {
+                self.findings.push(Violation::OrphanPostings { position });
+            }
+            if row.captures.len() > row.transactions.len() {
+                self.findings.push(Violation::CaptureDiffers { position });
+            }
+            let mut day = None;
+            for transaction in row.transactions {
+                day = Some(self.transaction(position, transaction, row.legs));
+                let TransactionRow { place, asked, posted } = transaction;
+                self.chain.transaction(*place, asked, posted, row.legs, row.captures);
+            }
+            for (place, asked, refused) in row.refusals {
+                self.chain.refusal(*place, asked, refused);
+            }
+            for (place, asked, held) in row.holds {
+                self.chain.hold(*place, asked, held);
+                self.passenger.hold(held);
+            }
+            for (place, released) in row.releases {
+                self.chain.release(*place, released);
+                self.passenger.release(released);
+            }
+            for leg in row.legs {
+                self.leg(position, leg, day);
+            }
+        }
+    }
+
+    /// Gives the UTC day of its business time.
+    fn transaction(&mut self, position: Position, transaction: &TransactionRow, legs: &[Leg]) -> Date {
+        let TransactionRow { asked, posted, .. } = transaction;
+        let numbered = legs.iter().zip(1_i16..).all(|(leg, ordinal)| leg.ordinal == ordinal);
+        if usize::try_from(posted.postings) != Ok(legs.len()) || !numbered {
+            let found = i64::try_from(legs.len()).unwrap_or(i64::MAX);
+            self.findings.push(Violation::PostingsDiffer { position, expected: posted.postings, found });
+        }
+        let date = TimeZone::UTC.to_datetime(asked.effective_at).date();
+        if posted.period < i32::from(date.year()) * 100 + i32::from(date.month()) {
+            self.findings.push(Violation::PeriodTooEarly { id: asked.id });
+        }
+        date
+    }
+
+    /// What the constraints of `ledger_postings` say, asked again: a constraint can be dropped.
+    fn leg(&mut self, position: Position, leg: &Leg, day: Option<Date>) {
+        let Leg { debit, credit, amount, ordinal, .. } = *leg;
+        if amount <= 0 || debit == credit || debit >> 33 != credit >> 33 || debit >> 43 != self.book {
+            self.findings.push(Violation::PostingMalformed { position, ordinal });
+        }
+        self.passenger.posting(leg, day);
+    }
+}
