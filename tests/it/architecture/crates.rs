@@ -4,7 +4,7 @@ use super::source::{File, Tree};
 use super::{Breaches, assert_breaches, assert_kept};
 
 /// What each crate of ours may name under `[dependencies]`, of ours.
-const OWN: [(&str, &[&str]); 7] = [
+const OWN: [(&str, &[&str]); 8] = [
     ("provider", &[]),
     ("postgres", &[]),
     ("db", &[]),
@@ -12,6 +12,11 @@ const OWN: [(&str, &[&str]); 7] = [
     ("ledger", &["partita-provider", "partita-db"]),
     ("webhooks", &["partita-provider", "partita-db"]),
     ("stripe", &["partita-provider"]),
+    // Stands above the service: it runs it, breaks it and checks it. Nobody may use it.
+    (
+        "faults",
+        &["partita", "partita-db", "partita-ledger", "partita-postgres", "partita-simulator", "partita-webhooks"],
+    ),
 ];
 
 /// What may be named by few only, under any kind of dependency.

@@ -1,0 +1,169 @@
+//! The service as a process of its own, to be killed.
+//!
+//! It is this very program under the name `partita`: then it runs the service's own `main`, so that what is killed is
+//! built from the same sources as what checks it, and no stale binary can be tested by mistake.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use partita::app::Secrets;
+use partita_db::Vault;
+use rustix::process::{Pid, Signal, kill_process};
+use secrecy::SecretString;
+use tokio::process::{Child, Command};
+
+/// What every process and every app of the faults encrypts with.
+const ENCRYPTION_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// What a service of the faults hashes and encrypts with.
+pub(crate) fn secrets(pepper: &str) -> anyhow::Result<Secrets> {
+    let vault = Vault::parse(&SecretString::from(ENCRYPTION_KEY)).context("a key")?;
+    Ok(Secrets { pepper: SecretString::from(pepper), vault })
+}
+
+/// The name under which this program is the service.
+pub const SERVICE: &str = "partita";
+
+/// How long a replica may take until it is ready.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// How a replica is started, each time.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program; its other name makes it the service.
+    pub program: PathBuf,
+    /// Its database, through the proxy.
+    pub database_url: String,
+    /// What API keys are hashed with.
+    pub pepper: String,
+    /// Connections to the database.
+    pub connections: u32,
+    /// Where its log goes.
+    pub log: PathBuf,
+}
+
+/// A running replica, or one between two lives.
+#[derive(Debug)]
+pub struct Replica {
+    launch: Launch,
+    /// Where clients and webhooks reach it.
+    pub address: SocketAddr,
+    admin: SocketAddr,
+    child: Option<Child>,
+    kills: u64,
+}
+
+impl Replica {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not become ready.
+    pub async fn start(launch: Launch) -> anyhow::Result<Self> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let mut replica = Self { launch, address, admin, child: None, kills: 0 };
+        replica.spawn()?;
+        replica.wait_until_ready().await?;
+        Ok(replica)
+    }
+
+    /// Starts the process; nothing is waited for.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(&self.launch.log).context("the replica's log")?;
+        let child =
+            Command::new(&self.launch.program)
+                .arg0(SERVICE)
+                .arg("serve")
+                .env("DATABASE_URL", &self.launch.database_url)
+                .env("PARTITA_DATABASE_CONNECTIONS", self.launch.connections.to_string())
+                .env("PARTITA_PEPPER", &self.launch.pepper)
+                .env("PARTITA_ENCRYPTION_KEY", ENCRYPTION_KEY)
+                .env("PARTITA_BIND", self.address.to_string())
+                .env("PARTITA_ADMIN_BIND", self.admin.to_string())
+                // The load comes from one address with one key.
+                .envs(["KEY", "ADDRESS"].into_iter().flat_map(|of| {
+                    [(format!("PARTITA_{of}_RATE"), "100000"), (format!("PARTITA_{of}_BURST"), "100000")]
+                }))
+                .env("PARTITA_LOG_LEVEL", "info,stripe_shared=error")
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().context("the replica's log")?)
+                .stderr(log)
+                .kill_on_drop(true)
+                .spawn()
+                .context("a replica cannot be started")?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends, or takes too long.
+    pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let (url, deadline) = (format!("http://{}/readyz", self.address), Instant::now() + READY_WITHIN);
+        loop {
+            if let Some(child) = &mut self.child
+                && let Some(status) = child.try_wait()?
+            {
+                anyhow::bail!("a replica ended by itself ({status}); see {}", self.launch.log.display());
+            }
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "a replica is not ready after {READY_WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.context("a replica cannot be killed")?;
+            self.kills += 1;
+        }
+        Ok(())
+    }
+
+    /// Has it stand still, as a machine does that swaps, or go on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn stand_still(&self, still: bool) -> anyhow::Result<()> {
+        let pid =
+            self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let signal = if still { Signal::STOP } else { Signal::CONT };
+        kill_process(pid.context("a replica that runs")?, signal).context("a replica cannot be signalled")
+    }
+
+    /// How often it was killed.
+    pub fn kills(&self) -> u64 {
+        self.kills
+    }
+
+    /// Whether it has ended though nobody killed it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ended_by_itself(&mut self) -> anyhow::Result<bool> {
+        Ok(match &mut self.child {
+            Some(child) => child.try_wait()?.is_some(),
+            None => false,
+        })
+    }
+}
+
+/// An address that nobody listens on. Another process could take it before the replica does; then the replica ends and
+/// says so.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0").context("a free port")?.local_addr()?)
+}

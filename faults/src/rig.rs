@@ -1,0 +1,293 @@
+//! What a run stands on: a Postgres for the service and another for the provider, the provider, replicas of the service
+//! as processes of their own, and proxies between all of them.
+//!
+//! ```text
+//! clients ─────────────> replica 1, 2 ── to_postgres ──> Postgres
+//!                          ^      └───── to_provider ──> simulator ──> its own Postgres
+//!                          └── to_service ── webhooks ──────┘
+//! ```
+//!
+//! The replicas run on the machine's clock, since `partita serve` takes no other, and so does the simulator: charges
+//! settle at once (`settlement_days` 0) instead of after days. What needs days is tested where clocks are driven:
+//! [`crate::driven`].
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use partita::app::{App, RESEND_UP_TO};
+use partita::clock::Clock;
+use partita::platforms::{self, Book, ProviderConnection, SCOPES};
+use partita_db::{Db, DbOptions};
+use partita_postgres::{PrivateServer, Role, ServerOptions};
+use partita_simulator::{ClockMode, Control, NewEndpoint, Settings, Simulator, SimulatorOptions};
+use partita_webhooks::WebhookSecret;
+use partita_webhooks::endpoint::EndpointKind;
+use partita_webhooks::sending::EgressPolicy;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::client::Client;
+use crate::history::History;
+use crate::market::Market;
+use crate::proxy::{Protocol, Proxy, Weather};
+use crate::replica::{Launch, Replica, secrets};
+
+/// The service's database.
+const DATABASE: &str = "partita";
+/// The provider's database.
+const PROVIDER_DATABASE: &str = "provider";
+/// The provider's key.
+const PROVIDER_KEY: &str = "sk_test_of_the_simulator";
+/// What API keys are hashed with.
+const PEPPER: &str = "a pepper for the faults, long enough for them";
+/// Connections of each replica to its database.
+const CONNECTIONS: u32 = 12;
+
+/// A running rig.
+#[derive(Debug)]
+pub struct Rig {
+    /// Decides every chance.
+    pub seed: u64,
+    /// Where logs and history are.
+    pub folder: PathBuf,
+    /// Between the replicas and Postgres.
+    pub to_postgres: Proxy,
+    /// Between the replicas and the provider.
+    pub to_provider: Proxy,
+    /// Between the provider and the replicas: webhooks.
+    pub to_service: Proxy,
+    /// The replicas.
+    pub replicas: Vec<Replica>,
+    /// Control over the provider.
+    pub control: Control,
+    /// The service's database, as its superuser.
+    pub admin: PgPool,
+    /// The provider's database, as its superuser.
+    pub provider_admin: PgPool,
+    /// The book that the load is in.
+    pub book: Book,
+    /// What clients did.
+    pub history: Arc<History>,
+    api_key: String,
+    /// The service's parts in this process, past every proxy, for the checks.
+    app_url: String,
+    postgres: PrivateServer,
+    provider_postgres: PrivateServer,
+    simulator: Simulator,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
+/// What stands in the databases before a replica starts.
+struct Prepared {
+    book: Book,
+    api_key: String,
+    /// Tokens of the platform's and of the Connect endpoint, each with its secret.
+    endpoints: [(String, String); 2],
+}
+
+impl Rig {
+    /// Starts everything in a folder that is empty, in fair weather.
+    ///
+    /// # Errors
+    /// With what could not be started.
+    pub async fn start(seed: u64, folder: &Path, replicas: usize) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
+        let postgres = start_postgres(&folder.join("postgres"), DATABASE, Role::Owner).await?;
+        let provider_postgres = start_postgres(&folder.join("provider"), PROVIDER_DATABASE, Role::Simulator).await?;
+        let owner = postgres.cluster().url(Role::Owner, DATABASE);
+        partita_db::migrate(&owner, &partita::MIGRATOR).await.context("the service's schema")?;
+        let simulator = start_simulator(&provider_postgres).await?;
+        let control = simulator.control();
+
+        let to_provider = Proxy::start("provider", Protocol::Plain, vec![address_of(&simulator)?], seed).await?;
+        let port = SocketAddr::from(([127, 0, 0, 1], postgres.cluster().port()));
+        let to_postgres = Proxy::start("postgres", Protocol::Postgres, vec![port], seed).await?;
+        let to_service = Proxy::start("service", Protocol::Plain, Vec::new(), seed).await?;
+
+        let app_url = postgres.cluster().url(Role::App, DATABASE);
+        let prepared = prepare(&app_url, &to_provider, folder).await?;
+        for ((token, secret), connect) in prepared.endpoints.into_iter().zip([false, true]) {
+            let url = format!("http://{}/webhooks/stripe/{token}", to_service.address());
+            let endpoint = NewEndpoint { url, secret: Some(secret), connect, enabled_events: Vec::new() };
+            control.register_endpoint(endpoint).await?;
+        }
+        let mut running = Vec::new();
+        for number in 0..replicas {
+            let launch = Launch {
+                program: std::env::current_exe().context("where this program is")?,
+                database_url: through(&app_url, &to_postgres)?,
+                pepper: PEPPER.to_owned(),
+                connections: CONNECTIONS,
+                log: folder.join(format!("replica-{number}.log")),
+            };
+            running.push(Replica::start(launch).await?);
+        }
+        to_service.set_upstreams(running.iter().map(|replica| replica.address).collect());
+        Ok(Self {
+            seed,
+            folder: folder.to_owned(),
+            to_postgres,
+            to_provider,
+            to_service,
+            replicas: running,
+            control,
+            admin: superuser(&postgres, DATABASE).await?,
+            provider_admin: superuser(&provider_postgres, PROVIDER_DATABASE).await?,
+            book: prepared.book,
+            history: Arc::new(History::begin(&folder.join("history.jsonl"))?),
+            api_key: prepared.api_key,
+            app_url,
+            postgres,
+            provider_postgres,
+            simulator,
+        })
+    }
+
+    /// A client of the replicas.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn client(&self, number: usize) -> anyhow::Result<Client> {
+        let bases = self.replicas.iter().map(|replica| format!("http://{}", replica.address)).collect();
+        Ok(Client::try_new(number, bases, self.api_key.clone(), Arc::clone(&self.history))?)
+    }
+
+    /// What a raw client sends before its body.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.api_key)
+    }
+
+    /// A marketplace whose sellers may be paid.
+    ///
+    /// # Errors
+    /// When the service does not do what it should in fair weather.
+    pub async fn market(&self) -> anyhow::Result<Arc<Market>> {
+        let client = self.client(0)?;
+        let market = Market::open(&client, &self.control).await?;
+        market.wait_until_open(&client).await?;
+        Ok(Arc::new(market))
+    }
+
+    /// The service's parts in this process, past every proxy.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub async fn app(&self) -> anyhow::Result<Arc<App>> {
+        open_app(&self.app_url).await
+    }
+
+    /// Fair weather everywhere, no planned faults, every replica running.
+    ///
+    /// # Errors
+    /// When a replica does not come back.
+    pub async fn heal(&mut self) -> anyhow::Result<()> {
+        for proxy in [&self.to_postgres, &self.to_provider, &self.to_service] {
+            proxy.set_weather(Weather::default());
+        }
+        self.control.clear_faults();
+        for replica in &mut self.replicas {
+            if replica.ended_by_itself()? {
+                replica.spawn()?;
+            }
+            replica.wait_until_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Where Postgres keeps its files.
+    pub fn postgres_folder(&self) -> &Path {
+        self.postgres.folder()
+    }
+
+    /// Stops everything.
+    ///
+    /// # Errors
+    /// When something does not stop.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        for replica in &mut self.replicas {
+            replica.kill().await?;
+        }
+        self.admin.close().await;
+        self.provider_admin.close().await;
+        self.simulator.shutdown().await;
+        self.provider_postgres.shutdown().await?;
+        self.postgres.shutdown().await?;
+        Ok(())
+    }
+}
+
+async fn start_postgres(folder: &Path, database: &str, owner: Role) -> anyhow::Result<PrivateServer> {
+    let server = PrivateServer::start(ServerOptions::new(folder)).await.context("a private Postgres")?;
+    server.cluster().create_database(database, owner).await?;
+    Ok(server)
+}
+
+async fn start_simulator(postgres: &PrivateServer) -> anyhow::Result<Simulator> {
+    let simulator = Simulator::start(SimulatorOptions {
+        secret_key: PROVIDER_KEY.to_owned(),
+        clock: ClockMode::System,
+        ..SimulatorOptions::new(postgres.cluster().url(Role::Simulator, PROVIDER_DATABASE))
+    })
+    .await
+    .context("the provider")?;
+    let control = simulator.control();
+    // Funds are there at once, and a request that hangs does so for less than the service waits.
+    control.set_settings(Settings { settlement_days: 0, hang_ms: 2_000, ..control.settings() }).await?;
+    Ok(simulator)
+}
+
+async fn prepare(app_url: &str, to_provider: &Proxy, folder: &Path) -> anyhow::Result<Prepared> {
+    let app = open_app(app_url).await?;
+    let secret = folder.join("provider.key");
+    std::fs::write(&secret, PROVIDER_KEY).context("the provider's key")?;
+    let books = platforms::create(&app, "market", "Marketplace").await?;
+    let book = books.into_iter().next().context("a platform has books")?;
+    let connection = ProviderConnection {
+        provider: "stripe".to_owned(),
+        base_url: format!("http://{}", to_provider.address()),
+        secret_ref: format!("file:{}", secret.display()),
+    };
+    platforms::connect_provider(&app, book.id, connection).await?;
+    let scopes = SCOPES.iter().map(ToString::to_string).collect();
+    let (_, api_key) = platforms::create_key(&app, &book, "faults", scopes, None).await?;
+    let mut endpoints = Vec::new();
+    for (kind, secret) in
+        [(EndpointKind::Platform, "whsec_of_the_platform"), (EndpointKind::Connect, "whsec_of_connected_accounts")]
+    {
+        let token = platforms::open_webhook_endpoint(&app, &book, kind, WebhookSecret::parse(secret)?).await?;
+        endpoints.push((token, secret.to_owned()));
+    }
+    app.db.close().await;
+    let endpoints = endpoints.try_into().map_err(|_| anyhow::anyhow!("two endpoints"))?;
+    Ok(Prepared { book, api_key, endpoints })
+}
+
+async fn open_app(url: &str) -> anyhow::Result<Arc<App>> {
+    let options = DbOptions { max_connections: 4, ..DbOptions::new(url.to_owned()) };
+    let db = Db::connect(&options).await.context("the application's role")?;
+    Ok(App::new(db, Clock::System, secrets(PEPPER)?, EgressPolicy::default(), RESEND_UP_TO))
+}
+
+async fn superuser(server: &PrivateServer, database: &str) -> anyhow::Result<PgPool> {
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(30));
+    pool.connect(&server.cluster().url(Role::Admin, database)).await.context("the superuser's way in")
+}
+
+fn address_of(simulator: &Simulator) -> anyhow::Result<SocketAddr> {
+    simulator.base_url().trim_start_matches("http://").parse().context("where the provider listens")
+}
+
+/// The same database, reached through a proxy.
+fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
+    let mut url = url::Url::parse(url)?;
+    url.set_port(Some(proxy.address().port())).map_err(|()| anyhow::anyhow!("a URL with a port"))?;
+    Ok(url.into())
+}
