@@ -79,8 +79,10 @@ fn requests_are_counted_and_traced_without_ids_secrets_or_people() {
         .with_writer(move || writer.clone())
         .finish();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // While there is only one subscriber, tracing asks the subscriber of whichever thread passes a span first whether the
+    // span is wanted, for good: another test's thread has none. With two it asks them all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, || {
-        // Another test may be the first to pass a span just now, without anyone who wants it.
         tracing::callsite::rebuild_interest_cache();
         metrics::with_local_recorder(&counted, || runtime.block_on(traffic()));
     });
