@@ -17,7 +17,7 @@ use partita_provider::{
     Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page,
     PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 
@@ -27,6 +27,8 @@ const OPENS_AFTER: u32 = 10;
 const OPEN_SECONDS: i64 = 5;
 /// How long it stays open at most.
 const LONGEST_OPEN_SECONDS: i64 = 60;
+/// How long a trial may take before another one is made: whoever made it may have gone away.
+const TRIAL_SECONDS: i64 = 35;
 /// Calls that one book may have under way.
 const CALLS_OF_A_BOOK: usize = 64;
 /// How soon a command is tried again that found the book's calls used up.
@@ -50,7 +52,6 @@ struct State {
     failures: u32,
     trials_failed: u32,
     open_until: Option<Timestamp>,
-    on_trial: bool,
 }
 
 impl Breaker {
@@ -61,26 +62,22 @@ impl Breaker {
         if now < until {
             return Err(Duration::try_from(until.duration_since(now)).unwrap_or_default());
         }
-        if state.on_trial {
-            return Err(Duration::from_secs(1));
-        }
-        state.on_trial = true;
+        state.open_until = Some(now + SignedDuration::from_secs(TRIAL_SECONDS));
         Ok(Admitted::OnTrial)
     }
 
-    /// Takes note of how a call that was let through ended.
-    fn note(&self, answered: bool, now: Timestamp) {
+    /// Takes note of how a call ended that was let through so.
+    fn note(&self, admitted: Admitted, answered: bool, now: Timestamp) {
         let mut state = self.lock();
         if answered {
             *state = State::default();
             return;
         }
         state.failures = state.failures.saturating_add(1);
-        if state.on_trial {
-            state.trials_failed = state.trials_failed.saturating_add(1);
-            state.on_trial = false;
-        } else if state.failures < OPENS_AFTER || state.open_until.is_some() {
-            return;
+        match admitted {
+            Admitted::OnTrial => state.trials_failed = state.trials_failed.saturating_add(1),
+            Admitted::Freely if state.failures < OPENS_AFTER || state.open_until.is_some() => return,
+            Admitted::Freely => {}
         }
         let seconds = (OPEN_SECONDS << state.trials_failed.min(10)).min(LONGEST_OPEN_SECONDS);
         state.open_until = Some(now + SignedDuration::from_secs(seconds));
@@ -96,26 +93,26 @@ impl Breaker {
 pub struct Guarded {
     inner: Box<dyn Provider>,
     breaker: Arc<Breaker>,
-    calls: Arc<Semaphore>,
+    calls: Semaphore,
     clock: Clock,
 }
 
 impl Guarded {
     /// Guards a provider; `breaker` is shared by all who reach the same address.
     pub fn new(inner: Box<dyn Provider>, breaker: Arc<Breaker>, clock: Clock) -> Self {
-        Self { inner, breaker, calls: Arc::new(Semaphore::new(CALLS_OF_A_BOOK)), clock }
+        Self { inner, breaker, calls: Semaphore::new(CALLS_OF_A_BOOK), clock }
     }
 
-    /// For reads, which may wait for their turn.
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, FetchError> {
-        let permit = Arc::clone(&self.calls).acquire_owned().await.expect("the semaphore is never closed");
-        self.breaker.admit(self.clock.now()).map_err(|_| FetchError::Unreachable(OPEN.to_owned()))?;
-        Ok(permit)
+    /// Lets a read through, which may wait for its turn, and takes note of how it ended.
+    async fn read<T>(&self, call: impl Future<Output = Result<T, FetchError>> + Send) -> Result<T, FetchError> {
+        let _permit = self.calls.acquire_many(1).await.expect("the semaphore is never closed");
+        let admitted = self.breaker.admit(self.clock.now()).map_err(|_| FetchError::Unreachable(OPEN.to_owned()))?;
+        self.note_read(admitted, call.await)
     }
 
-    fn leave<T>(&self, read: Result<T, FetchError>) -> Result<T, FetchError> {
+    fn note_read<T>(&self, admitted: Admitted, read: Result<T, FetchError>) -> Result<T, FetchError> {
         let answered = !matches!(read, Err(FetchError::Unreachable(_) | FetchError::Unreadable(_)));
-        self.breaker.note(answered, self.clock.now());
+        self.breaker.note(admitted, answered, self.clock.now());
         read
     }
 }
@@ -151,14 +148,14 @@ impl Provider for Guarded {
         match self.breaker.admit(self.clock.now()) {
             Ok(Admitted::Freely) => {}
             Ok(Admitted::OnTrial) => {
-                if self.leave(self.inner.balance(None).await).is_err() {
+                if self.note_read(Admitted::OnTrial, self.inner.balance(None).await).is_err() {
                     return not_sent(Duration::ZERO);
                 }
             }
             Err(after) => return not_sent(after),
         }
         let submission = self.inner.submit(request, idempotency_key).await;
-        self.breaker.note(was_answered(&submission), self.clock.now());
+        self.breaker.note(Admitted::Freely, was_answered(&submission), self.clock.now());
         submission
     }
 
@@ -167,18 +164,15 @@ impl Provider for Guarded {
     }
 
     async fn fetch(&self, lookup: &Lookup) -> Result<ProviderObject, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.fetch(lookup).await)
+        self.read(self.inner.fetch(lookup)).await
     }
 
     async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.look_up(search).await)
+        self.read(self.inner.look_up(search)).await
     }
 
     async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.balance_transaction(account, id).await)
+        self.read(self.inner.balance_transaction(account, id)).await
     }
 
     async fn balance_transactions(
@@ -186,18 +180,15 @@ impl Provider for Guarded {
         account: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<BalanceTransaction>, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.balance_transactions(account, page).await)
+        self.read(self.inner.balance_transactions(account, page)).await
     }
 
     async fn balance(&self, account: Option<&str>) -> Result<Balance, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.balance(account).await)
+        self.read(self.inner.balance(account)).await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<ListedEvent>, FetchError> {
-        let _permit = self.enter().await?;
-        self.leave(self.inner.events(query).await)
+        self.read(self.inner.events(query)).await
     }
 
     fn read_event(&self, body: &[u8]) -> Result<Event, FetchError> {
@@ -215,8 +206,8 @@ mod tests {
 
     fn fail(breaker: &Breaker, times: u32, now: Timestamp) {
         for _ in 0..times {
-            breaker.admit(now).expect("still closed");
-            breaker.note(false, now);
+            let admitted = breaker.admit(now).expect("still closed");
+            breaker.note(admitted, false, now);
         }
     }
 
@@ -224,10 +215,10 @@ mod tests {
     fn it_opens_after_failures_in_a_row_only() {
         let breaker = Breaker::default();
         fail(&breaker, 9, at(0));
-        breaker.note(true, at(0));
+        breaker.note(Admitted::Freely, true, at(0));
         fail(&breaker, 9, at(1));
         assert!(breaker.admit(at(1)).is_ok(), "an answer came between");
-        breaker.note(false, at(1));
+        breaker.note(Admitted::Freely, false, at(1));
         assert_eq!(breaker.admit(at(2)), Err(Duration::from_secs(4)));
     }
 
@@ -238,8 +229,17 @@ mod tests {
         assert!(breaker.admit(at(4)).is_err());
         assert_eq!(breaker.admit(at(5)), Ok(Admitted::OnTrial));
         assert!(breaker.admit(at(5)).is_err(), "one trial at a time");
-        breaker.note(true, at(6));
+        breaker.note(Admitted::OnTrial, true, at(6));
         assert_eq!([breaker.admit(at(6)), breaker.admit(at(6))], [Ok(Admitted::Freely); 2]);
+    }
+
+    #[test]
+    fn a_trial_that_nobody_hears_of_again_is_followed_by_another() {
+        let breaker = Breaker::default();
+        fail(&breaker, 10, at(0));
+        assert_eq!(breaker.admit(at(5)), Ok(Admitted::OnTrial));
+        assert!(breaker.admit(at(39)).is_err());
+        assert_eq!(breaker.admit(at(40)), Ok(Admitted::OnTrial));
     }
 
     #[test]
@@ -248,8 +248,8 @@ mod tests {
         fail(&breaker, 10, at(0));
         let mut now = 5;
         for expected in [10, 20, 40, 60, 60] {
-            breaker.admit(at(now)).expect("the trial");
-            breaker.note(false, at(now));
+            let trial = breaker.admit(at(now)).expect("the trial");
+            breaker.note(trial, false, at(now));
             assert_eq!(breaker.admit(at(now)), Err(Duration::from_secs(expected)));
             now += i64::try_from(expected).expect("small");
         }
@@ -259,7 +259,7 @@ mod tests {
     fn a_late_failure_of_a_call_from_before_does_not_prolong_it() {
         let breaker = Breaker::default();
         fail(&breaker, 10, at(0));
-        breaker.note(false, at(3));
+        breaker.note(Admitted::Freely, false, at(3));
         assert!(breaker.admit(at(5)).is_ok());
     }
 }

@@ -35,6 +35,12 @@ pub enum ApprovalError {
     /// The command makes no object that could be read at the provider.
     #[error("commands of this kind make no object that could be adopted")]
     NothingToAdopt,
+    /// The command is said to have had no effect, and the provider shows one.
+    #[error("the provider has made {objects} for the operation")]
+    HasObject {
+        /// Their ids at the provider.
+        objects: String,
+    },
     /// The provider does not show the object.
     #[error("the provider's object could not be read")]
     NotReadable(#[source] FetchError),

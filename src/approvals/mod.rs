@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{ProviderObject, Refusal};
+use partita_provider::{LookedUp, ProviderObject, Refusal};
 use serde::{Deserialize, Serialize};
 
 pub use error::ApprovalError;
@@ -231,7 +231,7 @@ fn in_review(operation: &Operation) -> Result<(), ApprovalError> {
     }
 }
 
-/// Reads the object that a proposal says exists, before the transaction that books it.
+/// Reads the object that a proposal says exists, or makes sure that there is none, before the transaction that books it.
 async fn object_to_adopt(
     app: &Arc<App>,
     book: BookId,
@@ -248,10 +248,20 @@ async fn object_to_adopt(
             })
         })
         .await?;
-    let Resolution::Succeeded { provider_object } = &approval.proposal else { return Ok(None) };
-    let lookup = events::lookup_of(&operation, provider_object).ok_or(ApprovalError::NothingToAdopt)?;
     let provider = app.provider(book).await?;
-    provider.fetch(&lookup).await.map(Some).map_err(ApprovalError::NotReadable)
+    match &approval.proposal {
+        Resolution::Succeeded { provider_object } => {
+            let lookup = events::lookup_of(&operation, provider_object).ok_or(ApprovalError::NothingToAdopt)?;
+            provider.fetch(&lookup).await.map(Some).map_err(ApprovalError::NotReadable)
+        }
+        // What the provider shows outranks what two people say.
+        Resolution::Failed => match provider.look_up(&events::search_for(&operation)).await {
+            Ok(LookedUp::Found(object)) => Err(ApprovalError::HasObject { objects: object.id().to_owned() }),
+            Ok(LookedUp::Contradiction { objects }) => Err(ApprovalError::HasObject { objects: objects.join(", ") }),
+            Ok(LookedUp::Absent | LookedUp::CannotTell { .. }) => Ok(None),
+            Err(error) => Err(ApprovalError::NotReadable(error)),
+        },
+    }
 }
 
 async fn carry_out(

@@ -91,9 +91,21 @@ pub async fn finish(tx: &mut Tx, claimed: &Claimed) -> Result<(), DbError> {
 /// # Errors
 /// What the database says.
 pub async fn release(tx: &mut Tx, claimed: &[Claimed]) -> Result<(), DbError> {
-    for one in claimed {
-        postpone(tx, one, one.due.due_at).await?;
-    }
+    let kinds: Vec<String> = claimed.iter().map(|one| one.due.kind.clone()).collect();
+    let books: Vec<i32> = claimed.iter().map(|one| one.due.book.get()).collect();
+    let ids: Vec<i64> = claimed.iter().map(|one| one.due.id).collect();
+    let leases: Vec<jiff_sqlx::Timestamp> = claimed.iter().map(|one| one.lease.to_sqlx()).collect();
+    sqlx::query!(
+        "update due set lease_until = null
+         from unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[]) as held (kind, book_id, id, lease)
+         where due.kind = held.kind and due.book_id = held.book_id and due.id = held.id and due.lease_until = held.lease",
+        &kinds,
+        &books,
+        &ids,
+        &leases as _
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

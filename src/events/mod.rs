@@ -15,7 +15,7 @@ use partita_provider::{BalanceTransaction, ProviderObject, Refusal, SettlementSt
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
-pub use resolve::{adopt, give_up, lookup_of};
+pub use resolve::{adopt, give_up, lookup_of, search_for};
 pub use submit::{Driven, Holder, drive, mode_of, submit};
 pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
 

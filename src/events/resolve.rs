@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use partita_db::Tx;
-use partita_provider::{Command, Lookup, ProviderObject, Refusal};
+use partita_provider::{Command, Lookup, ProviderObject, Refusal, Search};
 
 use super::submit::take_object;
 use super::{ApplyError, Origin, apply_refusal};
 use crate::journal::Journal;
 use crate::operations::{self, Conclusion, Operation};
+use crate::sellers::METADATA_OPERATION;
 
 /// Where the provider shows the object of a command, given the object's id; none for commands that make none.
 pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup> {
@@ -21,6 +22,16 @@ pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup>
         Command::CreateTopUp(_) => Lookup::TopUp(id),
         Command::CreateAccountLink(_) => return None,
     })
+}
+
+/// How the provider is asked whether it has the object of a command.
+pub fn search_for(operation: &Operation) -> Search {
+    Search {
+        command: operation.command.clone(),
+        marker: METADATA_OPERATION.to_owned(),
+        sent_from: operation.first_sent_at.unwrap_or(operation.created_at).as_second(),
+        sent_until: None,
+    }
 }
 
 /// Books the object that a command made, and ends the command.

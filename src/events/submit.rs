@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{FetchError, LookedUp, ProviderObject, RawAnswer, Refusal, Search};
+use partita_provider::{FetchError, LookedUp, Lookup, Provider, ProviderObject, RawAnswer, Refusal};
 use uuid::Uuid;
 
+use super::resolve::{lookup_of, search_for};
 use super::{Applied, ApplyError, Origin, Remedy, apply_object, apply_refusal};
 use crate::app::App;
 use crate::crash;
@@ -19,7 +20,6 @@ use crate::operations::{
     next_step, retry_delay_ms, verdict,
 };
 use crate::platforms::{self, Mode};
-use crate::sellers::METADATA_OPERATION;
 
 /// From the provider's statuses of this size on, an answer is an error of the provider's own.
 const SERVER_ERRORS: u16 = 500;
@@ -137,25 +137,35 @@ async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
 }
 
 async fn look_up(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
-    let now = app.clock.now();
     let provider = app.provider(operation.book).await?;
-    let search = Search {
-        command: operation.command.clone(),
-        marker: METADATA_OPERATION.to_owned(),
-        sent_from: operation.first_sent_at.unwrap_or(operation.created_at).as_second(),
-        sent_until: None,
-    };
     crash::point("before_look_up");
-    let verdict = match provider.look_up(&search).await {
+    // An object whose id was told exists: no list's silence may ever have it made again.
+    let known = operation.provider_object.as_deref().and_then(|id| lookup_of(&operation, id));
+    let verdict = match known {
+        Some(lookup) => read_known(&*provider, &lookup).await,
+        None => search(&*provider, &operation, app.resend_up_to, app.clock.now()).await,
+    };
+    take(app, operation, News { verdict, raw: None, server_error: false }).await
+}
+
+async fn read_known(provider: &dyn Provider, lookup: &Lookup) -> Ruling {
+    match provider.fetch(lookup).await {
+        Ok(object) => Ruling::Found(Box::new(object)),
+        Err(FetchError::NotFound) => Ruling::Review("the provider made an object and has it no more".to_owned()),
+        Err(error) => Ruling::Answered(Verdict::Unknown { why: unasked(&error) }),
+    }
+}
+
+async fn search(provider: &dyn Provider, operation: &Operation, resend_up_to: i64, now: Timestamp) -> Ruling {
+    match provider.look_up(&search_for(operation)).await {
         Ok(LookedUp::Found(object)) => Ruling::Found(object),
-        Ok(LookedUp::Absent) => absence(&operation, app.resend_up_to, now),
+        Ok(LookedUp::Absent) => absence(operation, resend_up_to, now),
         Ok(LookedUp::CannotTell { why }) => Ruling::Review(format!("the provider cannot be asked for it: {why}")),
         Ok(LookedUp::Contradiction { objects }) => {
             Ruling::Review(format!("the provider has several objects of it: {}", objects.join(", ")))
         }
         Err(error) => Ruling::Answered(Verdict::Unknown { why: unasked(&error) }),
-    };
-    take(app, operation, News { verdict, raw: None, server_error: false }).await
+    }
 }
 
 fn unasked(error: &FetchError) -> String {

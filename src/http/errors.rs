@@ -296,9 +296,10 @@ impl From<ApprovalError> for Problem {
         match error {
             ApprovalError::NotFound => Self::not_found("approval"),
             ApprovalError::OperationNotFound => Self::not_found("operation"),
-            ApprovalError::NotInReview { .. } | ApprovalError::AnotherPending | ApprovalError::Decided { .. } => {
-                conflict(sentence(&error))
-            }
+            ApprovalError::NotInReview { .. }
+            | ApprovalError::AnotherPending
+            | ApprovalError::Decided { .. }
+            | ApprovalError::HasObject { .. } => conflict(sentence(&error)),
             ApprovalError::OwnProposal => Self::new(&problem_types::APPROVAL_OF_OWN_PROPOSAL),
             ApprovalError::NothingToAdopt => {
                 field(&["provider_object"], &problem_types::NOT_ALLOWED, error.to_string())

@@ -47,7 +47,8 @@ pub(super) async fn run(app: Arc<App>, kind: &'static str, stop: CancellationTok
 
 /// Claims what is due and begins it; what is too much of one book goes back. Returns how many pieces were begun.
 async fn begin(app: &Arc<App>, kind: &'static str, free: usize, pieces: &mut UnderWay) -> usize {
-    let claimed = match Piece::claim(app, kind, free, &pieces.full_books()).await {
+    // No more than one book may have, so that little goes back when all of it is one book's.
+    let claimed = match Piece::claim(app, kind, free.min(OF_A_BOOK), &pieces.full_books()).await {
         Ok(claimed) => claimed,
         Err(error) => {
             tracing::error!(kind, %error, "the worker cannot read its queue");

@@ -145,7 +145,12 @@ async fn an_answer_that_cannot_be_booked_yet_is_read_again_by_its_id() {
     assert!(text(&operation["provider_object"]).starts_with("pi_"), "{operation:#}");
     assert!(text(&operation["last_error"]).contains("no balance transaction"), "{operation:#}");
     process.db.close().await;
-    pass(&t, 2).await;
+    // Nothing that is looked for by its mark would be found: the id alone leads to it.
+    let lost = "update operations set command = jsonb_set(command, '{metadata,op_id}', '\"opn_of_nothing\"')
+                where kind = 'create_payment'";
+    assert_eq!(t.tamper(lost).await, 1);
+    pass(&t, 25).await;
+    assert_eq!(t.effects("/v1/payment_intents").await, 1, "never made again, whatever the lists say");
     assert_eq!(t.list("/v1/payments").await[0]["status"], "succeeded");
     let sent = t
         .count(
@@ -274,6 +279,13 @@ async fn what_people_found_at_the_provider_is_booked_as_the_provider_tells_it() 
     decide(&t, &checker, &approval, "reject").await.expect(200);
 
     let found = t.at_provider("POST", "/v1/payment_intents", &marked).await;
+    let failed = json!({"outcome": "failed", "reason": "nobody knew of it"});
+    let approval = propose(&t, &operation, failed).await.expect(201);
+    let refused = decide(&t, &checker, &approval, "approve").await.expect(409);
+    assert!(text(&refused["detail"]).contains(&text(&found["id"])), "{refused:#}");
+    assert_eq!(t.payment(&payment).await["status"], "processing", "what exists is not given up");
+    decide(&t, &checker, &approval, "reject").await.expect(200);
+
     let right = json!({"outcome": "succeeded", "provider_object": found["id"], "reason": "support said so"});
     let approval = propose(&t, &operation, right).await.expect(201);
     decide(&t, &checker, &approval, "approve").await.expect(200);
