@@ -11,7 +11,8 @@
 //!
 //! - [`store`] holds it *shared* until its commit, and writes the row only if it is missing or in the future. Stores do
 //!   not exclude each other. (`insert .. on conflict do update .. where` would: it locks the row even if the condition is
-//!   false.)
+//!   false, until the commit; a dozen stores at once, a database some milliseconds away, and the last of them runs out of
+//!   time.)
 //! - [`settle`], the only place that removes the row or moves it into the future, takes it *exclusively*, in a short
 //!   transaction of its own that comes *after* the work. So it waits for every store that may have relied on the row, and
 //!   what it then reads (a new snapshot, as every statement of READ COMMITTED takes one) includes their events. A store

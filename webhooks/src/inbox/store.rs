@@ -71,12 +71,19 @@ pub async fn store(tx: &mut Tx, event: &NewInboxEvent, now: Timestamp) -> Result
 /// Makes sure that the book is due at `now` when this transaction commits; see the [inbox](super).
 async fn wake(tx: &mut Tx, book: BookId, now: Timestamp) -> Result<(), InboxError> {
     sqlx::query!("select pg_advisory_xact_lock_shared($1, $2)", LOCK_CLASS, book.get()).execute(tx.conn()).await?;
-    // A statement of its own: it must look after the lock was granted.
+    // A statement of its own: it must look after the lock was granted. A store that finds the row missing together with
+    // others waits until the first of them has committed, and then takes no lock: with `do update` each would hold the row
+    // until its own commit, one after the other. What they insert is due at their now, so that there is nothing to lower.
     sqlx::query!(
-        "insert into due (kind, book_id, id, due_at)
+        "with present as (
+            select due_at from due where kind = 'inbox' and book_id = $1 and id = 0
+         ), lowered as (
+            update due set due_at = $2 where kind = 'inbox' and book_id = $1 and id = 0 and due_at > $2
+         )
+         insert into due (kind, book_id, id, due_at)
          select 'inbox', $1, 0, $2
-         where not exists (select from due where kind = 'inbox' and book_id = $1 and id = 0 and due_at <= $2)
-         on conflict on constraint due_pkey do update set due_at = least(due.due_at, excluded.due_at)",
+         where not exists (select from present)
+         on conflict on constraint due_pkey do nothing",
         book.get(),
         now.to_sqlx() as _,
     )

@@ -29,6 +29,22 @@ async fn an_event_delivered_fifty_times_at_once_is_stored_once() {
     test.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_find_a_book_idle_together_do_not_queue_up() {
+    let test = TestDb::create().await;
+    let storing = |id| test.hold(ONE, move |tx| Box::pin(async move { inbox::store(tx, &event(id), at(0)).await }));
+    let first = storing("evt_1").await;
+    // Both wait for the first, which made the book due; then each gets to its end while the other is still open.
+    let (second, third, ()) = tokio::join!(storing("evt_2"), storing("evt_3"), async {
+        test.until_sessions_wait_for_a_lock(2).await;
+        first.release().await;
+    });
+    second.release().await;
+    third.release().await;
+    assert_eq!(apply_batch(&test.db, book(ONE), at(0)).await, ["evt_1", "evt_2", "evt_3"]);
+    test.close().await;
+}
+
 #[tokio::test]
 async fn the_same_id_of_another_book_account_or_provider_is_another_event() {
     let test = TestDb::create().await;
@@ -197,7 +213,7 @@ async fn settling_waits_for_a_store_that_relies_on_the_row() {
     let storing = test.hold(ONE, |tx| Box::pin(async move { inbox::store(tx, &event("evt_2"), at(1)).await })).await;
     let db = test.db.clone();
     let settling = tokio::spawn(async move { settle(&db, book(ONE)).await });
-    test.until_somebody_waits_for_a_lock().await;
+    test.until_sessions_wait_for_a_lock(1).await;
     assert!(!settling.is_finished());
     storing.release().await;
     assert_eq!(settling.await.expect("no panic"), Some(at(1)), "the event was forgotten");
@@ -214,7 +230,7 @@ async fn a_store_waits_for_the_settling_that_takes_the_row_away() {
     let settling = test.hold(ONE, |tx| Box::pin(inbox::settle(tx))).await;
     let db = test.db.clone();
     let storing = tokio::spawn(async move { store(&db, book(ONE), &event("evt_2"), at(1)).await });
-    test.until_somebody_waits_for_a_lock().await;
+    test.until_sessions_wait_for_a_lock(1).await;
     settling.release().await;
     assert_eq!(storing.await.expect("no panic"), Stored::New);
     assert_eq!(claim_books(&test.db, at(1), LEASE).await, [book(ONE)]);

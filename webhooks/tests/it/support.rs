@@ -71,24 +71,22 @@ impl TestDb {
         Held { release, task }
     }
 
-    /// Waits until a session of this database waits for a lock.
-    pub(crate) async fn until_somebody_waits_for_a_lock(&self) {
+    /// Waits until so many sessions of this database wait for a lock.
+    pub(crate) async fn until_sessions_wait_for_a_lock(&self, sessions: i64) {
         let mut owner = self.owner().await;
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
-            let waiting: bool = sqlx::query_scalar(
-                "select exists (
-                    select from pg_locks join pg_database on pg_database.oid = pg_locks.database
-                    where datname = current_database() and not granted)",
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
             )
             .fetch_one(&mut owner)
             .await
-            .expect("locks can be seen");
-            if waiting {
+            .expect("sessions can be seen");
+            if waiting >= sessions {
                 return;
             }
         }
-        panic!("nobody waits for a lock");
+        panic!("fewer than {sessions} sessions wait for a lock");
     }
 
     /// Runs a statement as the owner of the tables, in the book; the constraint that refused it.
