@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
 use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
 use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::crash;
@@ -22,6 +23,9 @@ use crate::platforms::Mode;
 const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
 const LEASE: Duration = Duration::from_mins(1);
+/// After so long a batch takes no further event, whose locks others would wait for: with a database some milliseconds away
+/// a whole batch takes longer than they may wait.
+const LONGEST_BATCH: Duration = Duration::from_millis(500);
 const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
 /// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.
@@ -155,7 +159,11 @@ async fn apply_batch(
                 };
                 let mut journal = Journal::new(&app.keys);
                 let (mut applied, mut ignored) = (Vec::new(), Vec::new());
-                for event in due {
+                let until = Instant::now() + LONGEST_BATCH;
+                for (number, event) in due.into_iter().enumerate() {
+                    if number > 0 && Instant::now() > until {
+                        break;
+                    }
                     match read.get(&event.key) {
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
