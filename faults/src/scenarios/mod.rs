@@ -3,7 +3,11 @@
 //! Every run has the same frame ([`run`]): start, open the marketplace, load and fault together, heal, wait for quiet,
 //! check. A fault only says what it does in between.
 
+mod f10_clocks;
+mod f11_disk;
+mod f12_failover;
 mod f14_races;
+mod f16_restore;
 mod f2_replica;
 mod f3_postgres;
 mod f4_network;
@@ -21,10 +25,11 @@ use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use crate::check::{self, Findings, Places};
+use crate::forgotten::{self, Forgotten};
 use crate::load::{Amount, Load};
 use crate::market::Market;
 use crate::report::{Report, ms};
-use crate::rig::Rig;
+use crate::rig::{Ground, Rig};
 
 /// How long what is open may take to become less: an attempt's lease is 40 s, a piece of work's and a pause after a
 /// failure are a minute.
@@ -57,14 +62,29 @@ pub enum Fault {
     /// Webhooks several times, shuffled, late, foreign; clocks are driven.
     #[value(name = "F9")]
     Webhooks,
+    /// Clocks of replicas that are wrong and jump.
+    #[value(name = "F10")]
+    Clocks,
+    /// A disk that is full.
+    #[value(name = "F11")]
+    Disk,
+    /// The loss of the primary with a synchronous standby.
+    #[value(name = "F12")]
+    Failover,
+    /// The loss of the primary with a standby that is behind.
+    #[value(name = "F12-async")]
+    FailoverBehind,
     /// Races.
     #[value(name = "F14")]
     Races,
+    /// A backup, restored as of a point in time.
+    #[value(name = "F16")]
+    Restore,
 }
 
 impl Fault {
     /// All that can be run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Replica,
         Self::Postgres,
         Self::Network,
@@ -73,7 +93,12 @@ impl Fault {
         Self::Provider,
         Self::Keys,
         Self::Webhooks,
+        Self::Clocks,
+        Self::Disk,
+        Self::Failover,
+        Self::FailoverBehind,
         Self::Races,
+        Self::Restore,
     ];
 
     /// Its number and what it is.
@@ -87,7 +112,12 @@ impl Fault {
             Self::Provider => ("F7", "a provider that fails, hangs and lies"),
             Self::Keys => ("F8", "keys that the provider has forgotten"),
             Self::Webhooks => ("F9", "webhooks shuffled, late, repeated and foreign"),
+            Self::Clocks => ("F10", "clocks that are wrong and jump"),
+            Self::Disk => ("F11", "a disk that is full"),
+            Self::Failover => ("F12", "failover to a synchronous standby"),
+            Self::FailoverBehind => ("F12-async", "failover to a standby that is behind"),
             Self::Races => ("F14", "races"),
+            Self::Restore => ("F16", "a restore as of a point in time"),
         }
     }
 
@@ -103,6 +133,16 @@ impl Fault {
             _ => run(self, seed, lasts, folder).await,
         }
     }
+
+    /// What the service stands on.
+    fn ground(self) -> Ground {
+        match self {
+            Self::Clocks => Ground { clocks: true, ..Ground::default() },
+            Self::Disk => Ground { disk_mebibytes: Some(f11_disk::MEBIBYTES), ..Ground::default() },
+            Self::Restore => Ground { archive_seconds: Some(f16_restore::ARCHIVE_SECONDS), ..Ground::default() },
+            _ => Ground::default(),
+        }
+    }
 }
 
 /// What a fault sees.
@@ -115,6 +155,8 @@ pub(crate) struct Scene {
     pub(crate) done: Map<String, Value>,
     /// What only it can see.
     pub(crate) found: Findings,
+    /// What the database has forgotten, when another one took over that does not have everything.
+    pub(crate) forgotten: Option<Forgotten>,
 }
 
 impl Scene {
@@ -129,17 +171,23 @@ impl Scene {
 
 /// The frame of every fault whose service runs in processes of its own.
 async fn run(fault: Fault, seed: u64, lasts: Duration, folder: &Path) -> anyhow::Result<Report> {
-    let rig = Rig::start(seed, folder, 2).await?;
+    let rig = Rig::start(seed, folder, 2, &fault.ground()).await?;
     let market = rig.market().await?;
     let began = Instant::now();
-    let mut scene = Scene { rig, market, until: began + lasts, done: Map::new(), found: Findings::default() };
+    let until = began + lasts;
+    let mut scene = Scene { rig, market, until, done: Map::new(), found: Findings::default(), forgotten: None };
     match fault {
         Fault::Replica => f2_replica::strike(&mut scene).await?,
         Fault::Postgres => f3_postgres::strike(&mut scene).await?,
         Fault::Network => f4_network::strike(&mut scene).await?,
         Fault::Commits => f5_commits::strike(&mut scene).await?,
         Fault::Clients => f6_clients::strike(&mut scene).await?,
+        Fault::Clocks => f10_clocks::strike(&mut scene).await?,
+        Fault::Disk => f11_disk::strike(&mut scene).await?,
+        Fault::Failover => f12_failover::strike(&mut scene).await?,
+        Fault::FailoverBehind => f12_failover::strike_behind(&mut scene).await?,
         Fault::Races => f14_races::strike(&mut scene).await?,
+        Fault::Restore => f16_restore::strike(&mut scene).await?,
         Fault::Provider | Fault::Keys | Fault::Webhooks => anyhow::bail!("these have a rig of their own"),
     }
     let lasted_ms = ms(began.elapsed());
@@ -160,7 +208,11 @@ async fn wait_until_quiet(scene: &mut Scene) -> anyhow::Result<bool> {
     let (mut least, mut deadline) = (i64::MAX, Instant::now() + PATIENCE);
     loop {
         scene.rig.control.flush_webhooks().await?;
-        let mut open = check::open_work(&scene.rig.admin).await?;
+        let admin = &scene.rig.admin;
+        let mut open = match scene.forgotten {
+            None => check::open_work(admin).await?,
+            Some(_) => check::open_work_beside_forgotten(admin).await?,
+        };
         let due = check::count(&scene.rig.admin, "select count(*) from due where due_at <= now()").await?;
         if due > 0 {
             open.push((due, "pieces of work that are due"));
@@ -183,15 +235,27 @@ async fn wait_until_quiet(scene: &mut Scene) -> anyhow::Result<bool> {
 }
 
 async fn check(scene: &mut Scene) -> anyhow::Result<()> {
-    let Scene { rig, found, .. } = scene;
+    let Scene { rig, found, forgotten, done, .. } = scene;
     let app = rig.app().await?;
     let places = Places { admin: &rig.admin, provider: &rig.provider_admin, control: &rig.control, book: rig.book.id };
     check::books(&app, &places, found).await?;
-    let acknowledged = rig.history.acknowledged();
+    let mut acknowledged = rig.history.acknowledged();
+    if let Some(forgotten) = forgotten {
+        acknowledged.retain(|said| !forgotten.acknowledged.contains(&said.key));
+    }
     check::acknowledgements(&rig.client(0)?, &acknowledged, found).await?;
     let effects = check::effects(&rig.control, found).await?;
-    let movements = check::agreement(&app, &places, found).await?;
-    check::left_to_people(&rig.admin, found).await?;
+    let movements = if let Some(forgotten) = forgotten {
+        done.insert("acknowledgements_forgotten".into(), forgotten.acknowledged.len().into());
+        done.insert("movements_adopted".into(), forgotten.adopted.into());
+        done.insert("breaks_at_first".into(), forgotten.breaks.into());
+        // The book is halted until a person has looked: there is nobody here.
+        done.insert("requests_not_settled".into(), rig.history.totals().given_up.into());
+        forgotten::is_told(rig, &places, found).await?
+    } else {
+        check::left_to_people(&rig.admin, found).await?;
+        check::agreement(&app, &places, found).await?
+    };
     check::sessions(&rig.admin, rig.postgres_folder(), found).await?;
     app.db.close().await;
     for replica in &mut rig.replicas {
@@ -200,11 +264,12 @@ async fn check(scene: &mut Scene) -> anyhow::Result<()> {
         }
     }
     let given_up = rig.history.totals().given_up;
-    if given_up > 0 {
+    if given_up > 0 && forgotten.is_none() {
         found.add("I3", format!("{given_up} requests never got an answer that settles them"));
     }
     scene.note("acknowledgements_replayed", acknowledged.len());
     scene.note("effects_at_the_provider", effects);
-    scene.note("movements_compared", movements);
+    let name = if scene.forgotten.is_some() { "movements_forgotten_and_named" } else { "movements_compared" };
+    scene.note(name, movements);
     Ok(())
 }
