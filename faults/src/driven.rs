@@ -1,7 +1,7 @@
 //! The service in this process with a clock that is driven, for what takes hours and days: keys that are forgotten,
 //! look-ups minutes apart, webhooks three days late.
 //!
-//! `partita serve` takes the machine's clock alone, so that what needs another runs here: the same code, the same HTTP
+//! `partita serve` takes the database's clock alone, so that what needs another runs here: the same code, the same HTTP
 //! towards the provider and from its webhooks, one clock for both, and work that is done only when [`Driven::settle`]
 //! is called. Nothing is killed here; that is for processes ([`crate::rig`]).
 

@@ -17,6 +17,7 @@ mod refunds;
 mod sink;
 mod storm;
 mod support;
+mod takeover;
 mod tenancy;
 mod test_app;
 mod verify;
