@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
-pub use verify::{anchor_books, verify_new};
+pub use verify::{anchor_books, verify_complete, verify_new};
 pub use webhooks::deliver_webhooks;
 
 use crate::app::App;
@@ -52,7 +52,8 @@ const KINDS: [&str; 5] = [
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
     let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
-    tokio::join!(futures::future::join_all(lanes), webhooks, keep_up(app, stop));
+    let complete = verify::keep_complete(Arc::clone(&app), stop.clone());
+    tokio::join!(futures::future::join_all(lanes), webhooks, complete, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.

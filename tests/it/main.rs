@@ -20,6 +20,7 @@ mod support;
 mod tenancy;
 mod test_app;
 mod verify;
+mod verify_daily;
 mod webhook_endpoints;
 mod webhooks;
 mod worked_cart;
