@@ -21,7 +21,8 @@ use crate::platforms::Mode;
 
 const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
-const LEASE: Duration = Duration::from_mins(1);
+/// How long a book's events are nobody else's: those of a dead worker wait no longer than what it had sent.
+const LEASE: Duration = Duration::from_secs(40);
 const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
 /// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.

@@ -12,7 +12,7 @@ use crate::operations::{self, OperationState};
 use crate::verify;
 
 /// How soon a command is looked at again whose lease another process holds.
-const HELD_ELSEWHERE_SECONDS: i64 = 5;
+const HELD_ELSEWHERE_SECONDS: i64 = 1;
 /// How soon a command that was never sent is looked at again while its book is halted.
 const HALTED_SECONDS: i64 = 60;
 
