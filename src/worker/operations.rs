@@ -37,7 +37,7 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         return Ok(Next::At(now + jiff::SignedDuration::from_secs(HALTED_SECONDS)));
     };
     if let Some(operation) = claimed {
-        crate::crash::point("after_claim");
+        crate::crash::point_of("after_claim", [operation.kind.as_str()]);
         events::submit(app, operation).await?;
         return Ok(Next::Done);
     }
