@@ -25,3 +25,4 @@ pub mod replica;
 pub mod report;
 pub mod rig;
 pub mod scenarios;
+pub mod sink;

@@ -67,7 +67,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let lasts = Duration::from_secs(arguments.seconds.unwrap_or(arguments.minutes * 60));
     let temporary = || std::env::temp_dir().join(format!("partita-faults-{}", std::process::id()));
     let folder = arguments.folder.clone().unwrap_or_else(temporary);
-    let faults = if arguments.only.is_empty() { Fault::ALL.to_vec() } else { arguments.only.clone() };
+    let faults = if arguments.only.is_empty() { built()? } else { arguments.only.clone() };
     let mut held = true;
     let mut stop = signal(SignalKind::terminate())?;
     for fault in faults {
@@ -88,6 +88,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         writeln!(std::io::stderr(), "logs, histories and databases: {}", folder.display())?;
     }
     Ok(held)
+}
+
+/// Everything that this build can run; what it cannot is told.
+fn built() -> anyhow::Result<Vec<Fault>> {
+    let mut built = Fault::ALL.to_vec();
+    for fault in Fault::ALL {
+        if let Some(why) = fault.why_not() {
+            writeln!(std::io::stderr(), "{} is left out: {why}", fault.name().0)?;
+            built.retain(|one| *one != fault);
+        }
+    }
+    Ok(built)
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 //! check. A fault only says what it does in between.
 
 mod f14_races;
+mod f1_crashes;
 mod f2_replica;
 mod f3_postgres;
 mod f4_network;
@@ -26,13 +27,16 @@ use crate::market::Market;
 use crate::report::{Report, ms};
 use crate::rig::Rig;
 
-/// How long what is open may take to become less: an attempt's lease is 40 s, a piece of work's and a pause after a
-/// failure are a minute.
+/// How long what is open may take to become less: the leases of attempts and of pieces of work are 40 s, a pause after a
+/// failure is a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A fault of the table in `docs/reliability.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
+    /// `abort` at every crash point; only with the feature `failpoints`.
+    #[value(name = "F1")]
+    Crashes,
     /// `kill -9` of replicas.
     #[value(name = "F2")]
     Replica,
@@ -64,7 +68,8 @@ pub enum Fault {
 
 impl Fault {
     /// All that can be run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Crashes,
         Self::Replica,
         Self::Postgres,
         Self::Network,
@@ -79,6 +84,7 @@ impl Fault {
     /// Its number and what it is.
     pub fn name(self) -> (&'static str, &'static str) {
         match self {
+            Self::Crashes => ("F1", "abort at every crash point"),
             Self::Replica => ("F2", "kill -9 of a replica"),
             Self::Postgres => ("F3", "kill -9 of Postgres"),
             Self::Network => ("F4", "resets and black holes"),
@@ -91,11 +97,20 @@ impl Fault {
         }
     }
 
+    /// Why it cannot be run by this build.
+    pub fn why_not(self) -> Option<&'static str> {
+        (self == Self::Crashes && !cfg!(feature = "failpoints"))
+            .then_some("the crash points are not in this build: cargo run -p partita-faults --features failpoints")
+    }
+
     /// Runs it for about so long, in a folder of its own.
     ///
     /// # Errors
     /// When the run could not be made; what it found is in the report.
     pub async fn run(self, seed: u64, lasts: Duration, folder: &Path) -> anyhow::Result<Report> {
+        if let Some(why) = self.why_not() {
+            anyhow::bail!("{}: {why}", self.name().0);
+        }
         match self {
             Self::Provider => f7_provider::run(seed, lasts, folder).await,
             Self::Keys => f8_keys::run(seed, lasts, folder).await,
@@ -133,7 +148,9 @@ async fn run(fault: Fault, seed: u64, lasts: Duration, folder: &Path) -> anyhow:
     let market = rig.market().await?;
     let began = Instant::now();
     let mut scene = Scene { rig, market, until: began + lasts, done: Map::new(), found: Findings::default() };
+    let mut crashes = None;
     match fault {
+        Fault::Crashes => crashes = Some(f1_crashes::strike(&mut scene).await?),
         Fault::Replica => f2_replica::strike(&mut scene).await?,
         Fault::Postgres => f3_postgres::strike(&mut scene).await?,
         Fault::Network => f4_network::strike(&mut scene).await?,
@@ -146,6 +163,9 @@ async fn run(fault: Fault, seed: u64, lasts: Duration, folder: &Path) -> anyhow:
     scene.rig.heal().await.context("healing")?;
     let healed = Instant::now();
     let quiet_after_ms = wait_until_quiet(&mut scene).await?.then(|| ms(healed.elapsed()));
+    if let Some(aftermath) = crashes {
+        f1_crashes::judge(&mut scene, aftermath).await?;
+    }
     check(&mut scene).await.context("checking")?;
     let (fault, title) = fault.name();
     let Scene { rig, done, found, .. } = scene;
