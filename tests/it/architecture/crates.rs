@@ -23,8 +23,9 @@ const OWN: [(&str, &[&str]); 8] = [
 const RESERVED: [(&str, &[&str]); 3] = [
     // Its generated types move with every release; one crate translates them.
     ("async-stripe", &["stripe"]),
-    // The service's interface and the simulated provider's; nothing else knows of HTTP servers.
-    ("axum", &["", "simulator"]),
+    // The service's interface, the simulated provider's and the receivers of webhooks that the faults put up; nothing else
+    // knows of HTTP servers.
+    ("axum", &["", "simulator", "faults"]),
     ("utoipa", &[""]),
 ];
 
