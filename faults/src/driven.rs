@@ -32,6 +32,7 @@ use crate::check::{self, Findings, Places};
 use crate::client::Client;
 use crate::history::History;
 use crate::market::Market;
+use crate::passwords;
 use crate::replica::secrets;
 
 /// When the clock begins.
@@ -230,7 +231,10 @@ impl Driven {
 /// When it cannot be started.
 pub(crate) async fn server(folder: &Path) -> anyhow::Result<PrivateServer> {
     std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
-    PrivateServer::start(ServerOptions::new(folder.join("postgres"))).await.context("a private Postgres")
+    let server =
+        PrivateServer::start(ServerOptions::new(folder.join("postgres"))).await.context("a private Postgres")?;
+    passwords::hash_once(server.cluster()).await?;
+    Ok(server)
 }
 
 async fn make_platform(app: &Arc<App>, simulator: &Simulator, folder: &Path) -> anyhow::Result<(Book, String)> {

@@ -24,6 +24,7 @@ pub mod load;
 pub mod loss;
 pub mod market;
 pub mod neighbour;
+mod passwords;
 mod previous;
 pub mod proxy;
 pub mod replica;

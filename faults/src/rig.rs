@@ -32,6 +32,7 @@ use sqlx::postgres::PgPoolOptions;
 use crate::client::Client;
 use crate::history::History;
 use crate::market::Market;
+use crate::passwords;
 use crate::previous;
 use crate::proxy::{Protocol, Proxy, Weather};
 use crate::replica::{Launch, Replica, secrets};
@@ -383,6 +384,7 @@ async fn start_postgres(
     let options = ServerOptions { settings, ..ServerOptions::new(folder) };
     let server = PrivateServer::start(options).await.context("a private Postgres")?;
     server.cluster().create_database(database, owner).await?;
+    passwords::hash_once(server.cluster()).await?;
     Ok(server)
 }
 
