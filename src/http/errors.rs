@@ -10,10 +10,10 @@ use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
 use crate::approvals::ApprovalError;
 use crate::events::{ApplyError, Remedy};
-use crate::fees::FeeError;
+use crate::fees::{FeeError, TermsFault, TermsProblem};
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
-use crate::payments::PaymentError;
+use crate::payments::{PaymentError, QuoteError, SimulationError};
 use crate::payouts::PayoutError;
 use crate::reconciliation::ReconciliationError;
 use crate::refunds::RefundError;
@@ -146,12 +146,71 @@ impl From<FeeError> for Problem {
             FeeError::NotFound => Self::not_found("fee policy"),
             FeeError::ReferenceTaken => reference_taken("fee policy"),
             FeeError::Claim(error) => error.into(),
-            FeeError::MinimumAboveMaximum { ref currency } => field(
-                &["amounts", currency, "minimum"],
-                &problem_types::OUT_OF_RANGE,
-                "the minimum is above the maximum",
-            ),
+            FeeError::Terms(fault) => rules_problem(&fault),
+            FeeError::ValidFromPast => {
+                field(&["valid_from"], &problem_types::OUT_OF_RANGE, "must be now or later: payments were priced since")
+            }
             FeeError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// What is wrong with terms that were given as rules.
+pub(super) fn rules_problem(fault: &TermsFault) -> Problem {
+    let path: Vec<&str> = std::iter::once("rules").chain(fault.path.iter().map(String::as_str)).collect();
+    terms_problem(&path, fault)
+}
+
+/// What is wrong with terms, at `path`.
+pub(super) fn terms_problem<S: AsRef<str>>(path: &[S], fault: &TermsFault) -> Problem {
+    let code = match fault.problem {
+        TermsProblem::NoRules | TermsProblem::TierCount { count: 0 } => &problem_types::TOO_SHORT,
+        TermsProblem::TooManyRules { .. } | TermsProblem::TooManyValues { .. } | TermsProblem::TierCount { .. } => {
+            &problem_types::TOO_LONG
+        }
+        TermsProblem::Unreachable { .. } => &problem_types::NOT_ALLOWED,
+        TermsProblem::UnknownCountry => &problem_types::INVALID_VALUE,
+        TermsProblem::UnknownSeller => &problem_types::UNKNOWN_REFERENCE,
+        TermsProblem::EmptyRange
+        | TermsProblem::PercentOutOfRange
+        | TermsProblem::Negative
+        | TermsProblem::MinimumAboveMaximum
+        | TermsProblem::TiersDoNotAscend => &problem_types::OUT_OF_RANGE,
+    };
+    Problem::invalid_field(path, code, fault.to_string())
+}
+
+/// Why there is no quote; the lines stand as a cart, or the only one at the top.
+pub(super) fn quote_problem(error: QuoteError, is_cart: bool) -> Problem {
+    let of_seller = |line: usize, code, detail: String| {
+        if is_cart { line_field(line, "seller", code, detail) } else { field(&["seller"], code, detail) }
+    };
+    match error {
+        QuoteError::NotFound => Problem::not_found("fee policy"),
+        QuoteError::UnknownSeller { line } => {
+            of_seller(line, &problem_types::UNKNOWN_REFERENCE, "there is no such seller".to_owned())
+        }
+        QuoteError::SellerCurrency { line, seller } => {
+            of_seller(line, &problem_types::CURRENCY_MISMATCH, format!("the seller is paid in {seller}"))
+        }
+        QuoteError::Db(error) => error.into(),
+    }
+}
+
+impl From<SimulationError> for Problem {
+    fn from(error: SimulationError) -> Self {
+        match error {
+            SimulationError::UnknownVersion => {
+                field(&["version"], &problem_types::UNKNOWN_REFERENCE, error.to_string())
+            }
+            SimulationError::PeriodEmpty | SimulationError::PeriodNotOver => {
+                field(&["before"], &problem_types::OUT_OF_RANGE, error.to_string())
+            }
+            SimulationError::PeriodTooLong | SimulationError::TooManyLines => {
+                field(&["before"], &problem_types::TOO_MUCH, error.to_string())
+            }
+            SimulationError::Fee(error) => error.into(),
+            SimulationError::Db(error) => error.into(),
         }
     }
 }

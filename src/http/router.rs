@@ -14,8 +14,8 @@ fn api() -> OpenApiRouter<HttpState> {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(sellers::routes()) //            /v1/sellers, ../{id}, ../{id}/balance, ../{id}/payouts
         .merge(onboarding_links::routes()) //   /v1/sellers/{id}/onboarding_links
-        .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../{id}/quote
-        .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/cancel
+        .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
+        .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/cancel, ../{id}/explain
         .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
         .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals

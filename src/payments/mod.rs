@@ -10,9 +10,13 @@
 mod apply;
 mod entries;
 mod error;
+mod explain;
+mod quote;
+mod simulate;
 mod split;
 mod state;
 mod store;
+mod volume;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,6 +29,11 @@ use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, R
 pub use apply::{apply, apply_refusal, release};
 pub use entries::{SellerShare, charged, funds_available, refund_confirmed, refund_shares, shares_released};
 pub use error::PaymentError;
+pub use explain::{fee_in_words, who_gets_what};
+pub use quote::{Quote, QuoteError, QuotedLine, quote};
+pub use simulate::{
+    LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
+};
 pub use split::{Remaining, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{find, find_by_key, find_for_update, find_lines, list, record_refund};
@@ -32,7 +41,7 @@ pub use store::{find, find_by_key, find_for_update, find_lines, list, record_ref
 use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::SellerNumber;
-use crate::fees::{self, FeePolicy};
+use crate::fees::{self, FeePolicy, SaleKind};
 use crate::id::{FeePolicyId, OperationId, PaymentId, SellerId};
 use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
@@ -66,6 +75,16 @@ impl LineKind {
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Item, Self::Shipping, Self::Tip, Self::Platform].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What it is to a fee policy; none for the platform's own, of which there is nothing to take.
+    pub fn sale(self) -> Option<SaleKind> {
+        match self {
+            Self::Item => Some(SaleKind::Item),
+            Self::Shipping => Some(SaleKind::Shipping),
+            Self::Tip => Some(SaleKind::Tip),
+            Self::Platform => None,
+        }
     }
 }
 
@@ -195,14 +214,29 @@ pub struct Line {
     pub category: Option<String>,
     /// What the platform keeps of the amount.
     pub commission: i64,
-    /// The policy and version that priced it.
-    pub fee_policy: Option<(FeePolicyId, i32)>,
+    /// What priced it.
+    pub fee_policy: Option<LineFee>,
     /// Given back of `amount`.
     pub refunded_amount: i64,
     /// Given back of `tax_amount`.
     pub refunded_tax: i64,
     /// Returned of `commission`.
     pub returned_commission: i64,
+}
+
+/// What priced a line, and how: part of its snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineFee {
+    /// The policy.
+    pub policy: FeePolicyId,
+    /// Its version.
+    pub version: i32,
+    /// The number of its rule, from 1. None: no rule was for the line, or a release priced it that kept no rule.
+    pub rule: Option<i32>,
+    /// Where the rule has tiers: what the seller had sold in the month, minor units.
+    pub volume: Option<i64>,
+    /// How the commission came about, in words.
+    pub sentence: Option<String>,
 }
 
 /// Which payments to list.
@@ -246,8 +280,10 @@ pub async fn create(
                     return Ok(earlier);
                 }
                 let sellers = sellers_of(tx, &input).await?;
-                let policies = policies_of(tx, &input).await?;
-                let lines = split::price(&input, &sellers, &policies)?;
+                let policies = policies_of(tx, &input, now).await?;
+                let with_tiers = split::sellers_with_tiers(&input, &sellers, &policies);
+                let volumes = volume::read(tx, &with_tiers, input.amount.currency, now).await?;
+                let lines = split::price(&input, &sellers, &policies, &volumes)?;
                 let (id, operation_id) = (PaymentId::new(), OperationId::new());
                 let key = app.keys.next(tx).await?;
                 let command = Command::CreatePayment(CreatePayment {
@@ -342,15 +378,25 @@ struct Policies {
     default: Option<FeePolicy>,
 }
 
-async fn policies_of(tx: &mut Tx, input: &NewPayment) -> Result<Policies, PaymentError> {
+impl Policies {
+    fn of(&self, line: &NewLine) -> Option<&FeePolicy> {
+        match line.fee_policy {
+            Some(id) => self.named.get(&id),
+            None => self.default.as_ref(),
+        }
+    }
+}
+
+/// The policies of a cart, each in the version that holds now.
+async fn policies_of(tx: &mut Tx, input: &NewPayment, now: Timestamp) -> Result<Policies, PaymentError> {
     let mut named = HashMap::new();
     for (index, line) in input.lines.iter().enumerate() {
         let Some(id) = line.fee_policy else { continue };
         if let Entry::Vacant(place) = named.entry(id) {
-            place.insert(fees::find(tx, id).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?);
+            place.insert(fees::find(tx, id, now).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?);
         }
     }
-    let default = fees::find_default(tx).await?;
+    let default = fees::find_default(tx, now).await?;
     Ok(Policies { named, default })
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Line, NewLine, NewPayment, PaymentError, Policies, TaxLiability};
+use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, TaxLiability};
 use crate::chart::SellerNumber;
-use crate::fees::commission;
+use crate::fees::{self, FeePolicy, Sale};
 use crate::id::SellerId;
 use crate::sellers::{Seller, SellerStatus};
 
@@ -18,13 +18,44 @@ pub(super) fn check_sum(input: &NewPayment) -> Result<(), PaymentError> {
     }
 }
 
-/// Prices every line by its policy.
+/// A seller's line as its fee policy sees it; none for the platform's own lines and for sellers that are not known.
+fn sale_of<'a>(line: &'a NewLine, input: &NewPayment, sellers: &'a HashMap<SellerId, Seller>) -> Option<Sale<'a>> {
+    let seller = sellers.get(&line.seller?)?;
+    Some(Sale {
+        seller: Some(seller.id),
+        country: Some(&seller.country),
+        currency: input.amount.currency,
+        category: line.category.as_deref(),
+        kind: line.kind.sale()?,
+        amount: line.amount,
+    })
+}
+
+/// Whose volume of the month the prices depend on.
+pub(super) fn sellers_with_tiers(
+    input: &NewPayment,
+    sellers: &HashMap<SellerId, Seller>,
+    policies: &Policies,
+) -> Vec<SellerId> {
+    let with_tiers = |line: &NewLine| {
+        let sale = sale_of(line, input, sellers)?;
+        sale.seller.filter(|_| policies.of(line).is_some_and(|policy| policy.terms.needs_volume(&sale)))
+    };
+    let mut ids: Vec<SellerId> = input.lines.iter().filter_map(with_tiers).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Prices every line by its policy. `volumes` are those of the sellers with tiers.
 pub(super) fn price(
     input: &NewPayment,
     sellers: &HashMap<SellerId, Seller>,
     policies: &Policies,
+    volumes: &HashMap<SellerId, i64>,
 ) -> Result<Vec<Line>, PaymentError> {
-    input.lines.iter().enumerate().map(|(index, line)| price_line(index, line, input, sellers, policies)).collect()
+    let lines = input.lines.iter().enumerate();
+    lines.map(|(index, line)| price_line(index, line, input, sellers, policies, volumes)).collect()
 }
 
 fn price_line(
@@ -33,6 +64,7 @@ fn price_line(
     input: &NewPayment,
     sellers: &HashMap<SellerId, Seller>,
     policies: &Policies,
+    volumes: &HashMap<SellerId, i64>,
 ) -> Result<Line, PaymentError> {
     let currency = input.amount.currency;
     if line.seller.is_none() && line.tax_liability == TaxLiability::Seller {
@@ -55,11 +87,13 @@ fn price_line(
             Some((id, seller.number))
         }
     };
-    // What the platform sells itself is all the platform's; there is nothing to take a commission of.
-    let policy = match line.fee_policy {
-        _ if seller.is_none() => None,
-        Some(id) => policies.named.get(&id),
-        None => policies.default.as_ref(),
+    let priced = sale_of(line, input, sellers).zip(policies.of(line)).map(|(sale, policy)| {
+        let volume = sale.seller.and_then(|seller| volumes.get(&seller)).copied().unwrap_or(0);
+        price_sale(policy, &sale, volume)
+    });
+    let (commission, fee_policy) = match priced {
+        Some((commission, fee)) => (commission, Some(fee)),
+        None => (0, None),
     };
     Ok(Line {
         number: i32::try_from(index).expect("a cart has few lines"),
@@ -70,12 +104,25 @@ fn price_line(
         tax_liability: line.tax_liability,
         tax_jurisdiction: line.tax_jurisdiction.clone(),
         category: line.category.clone(),
-        commission: policy.map_or(0, |policy| commission(&policy.terms, line.amount, currency)),
-        fee_policy: policy.map(|policy| (policy.id, policy.version)),
+        commission,
+        fee_policy,
         refunded_amount: 0,
         refunded_tax: 0,
         returned_commission: 0,
     })
+}
+
+/// What a policy keeps of a sale, in minor units, and how that came about.
+pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (i64, LineFee) {
+    let priced = fees::price(&policy.terms, sale, volume);
+    let fee = LineFee {
+        policy: policy.id,
+        version: policy.version,
+        rule: priced.map(|priced| priced.rule_number()),
+        volume: priced.and_then(|priced| priced.calculation.volume).map(|volume| volume.sold),
+        sentence: Some(fees::sentence(&policy.reference, policy.version, &policy.terms, sale, priced.as_ref())),
+    };
+    (priced.map_or(0, |priced| priced.calculation.commission), fee)
 }
 
 /// What is left of a line after its refunds; minor units.

@@ -1,16 +1,22 @@
 //! SQL of payments and payment_lines.
 
+mod sales;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{DbError, Tx};
 use partita_provider::{BalanceTransaction, Currency, Money, Refusal};
 use uuid::Uuid;
 
-use super::{Funds, Line, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare, TaxLiability};
+use super::{
+    Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare, TaxLiability,
+};
 use crate::actor::Actor;
 use crate::chart::SellerNumber;
 use crate::clock;
 use crate::id::PaymentId;
+
+pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
 
 struct Row {
     id: Uuid,
@@ -111,11 +117,11 @@ pub(super) async fn insert(
         Some("payments_reference_unique") => PaymentError::ReferenceTaken,
         _ => error.into(),
     })?;
-    insert_lines(tx, id, lines).await?;
+    insert_lines(tx, id, lines, now).await?;
     find(tx, id).await?.ok_or(PaymentError::NotFound)
 }
 
-async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line]) -> Result<(), DbError> {
+async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line], now: Timestamp) -> Result<(), DbError> {
     let book = tx.book_id();
     let column = |value: fn(&Line) -> i64| lines.iter().map(value).collect::<Vec<i64>>();
     let numbers: Vec<i32> = lines.iter().map(|line| line.number).collect();
@@ -124,13 +130,19 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line]) -> Result<(), 
     let liabilities: Vec<String> = lines.iter().map(|line| line.tax_liability.as_str().to_owned()).collect();
     let jurisdictions: Vec<Option<String>> = lines.iter().map(|line| line.tax_jurisdiction.clone()).collect();
     let categories: Vec<Option<String>> = lines.iter().map(|line| line.category.clone()).collect();
-    let policies: Vec<Option<Uuid>> = lines.iter().map(|line| line.fee_policy.map(|(id, _)| id.uuid())).collect();
-    let versions: Vec<Option<i32>> = lines.iter().map(|line| line.fee_policy.map(|(_, version)| version)).collect();
+    let fees: Vec<Option<&LineFee>> = lines.iter().map(|line| line.fee_policy.as_ref()).collect();
+    let policies: Vec<Option<Uuid>> = fees.iter().map(|fee| fee.map(|fee| fee.policy.uuid())).collect();
+    let versions: Vec<Option<i32>> = fees.iter().map(|fee| fee.map(|fee| fee.version)).collect();
+    let rules: Vec<Option<i32>> = fees.iter().map(|fee| fee.and_then(|fee| fee.rule)).collect();
+    let volumes: Vec<Option<i64>> = fees.iter().map(|fee| fee.and_then(|fee| fee.volume)).collect();
+    let sentences: Vec<Option<String>> = fees.iter().map(|fee| fee.and_then(|fee| fee.sentence.clone())).collect();
     sqlx::query!(
         "insert into payment_lines (book_id, payment_id, line, type, seller_id, amount, tax_amount, tax_liability,
-                                    tax_jurisdiction, category, commission, fee_policy_id, fee_policy_version)
-         select $1, $2, * from unnest($3::int[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[],
-                                      $9::text[], $10::text[], $11::bigint[], $12::uuid[], $13::int[])",
+                                    tax_jurisdiction, category, commission, fee_policy_id, fee_policy_version, fee_rule,
+                                    fee_volume, fee_explanation, priced_at)
+         select $1, $2, *, $17::timestamptz
+         from unnest($3::int[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[],
+                     $11::bigint[], $12::uuid[], $13::int[], $14::int[], $15::bigint[], $16::text[])",
         book.get(),
         id.uuid(),
         &numbers,
@@ -143,7 +155,11 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line]) -> Result<(), 
         &categories as &[Option<String>],
         &column(|line| line.commission),
         &policies as &[Option<Uuid>],
-        &versions as &[Option<i32>]
+        &versions as &[Option<i32>],
+        &rules as &[Option<i32>],
+        &volumes as &[Option<i64>],
+        &sentences as &[Option<String>],
+        now.to_sqlx() as _
     )
     .execute(tx.conn())
     .await?;
@@ -234,8 +250,8 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
     let book = tx.book_id();
     let rows = sqlx::query!(
         r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount, l.tax_amount, l.tax_liability, l.tax_jurisdiction,
-                  l.category, l.commission, l.fee_policy_id, l.fee_policy_version, l.refunded_amount, l.refunded_tax,
-                  l.returned_commission
+                  l.category, l.commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
+                  l.refunded_amount, l.refunded_tax, l.returned_commission
            from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
            where l.book_id = $1 and l.payment_id = $2 order by l.line"#,
         book.get(),
@@ -256,7 +272,13 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             tax_jurisdiction: row.tax_jurisdiction,
             category: row.category,
             commission: row.commission,
-            fee_policy: row.fee_policy_id.zip(row.fee_policy_version).map(|(id, version)| (id.into(), version)),
+            fee_policy: row.fee_policy_id.zip(row.fee_policy_version).map(|(id, version)| LineFee {
+                policy: id.into(),
+                version,
+                rule: row.fee_rule,
+                volume: row.fee_volume,
+                sentence: row.fee_explanation,
+            }),
             refunded_amount: row.refunded_amount,
             refunded_tax: row.refunded_tax,
             returned_commission: row.returned_commission,

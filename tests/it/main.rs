@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod bulkheads;
 mod doubt;
+mod fee_rules;
 mod idempotency;
 mod inbox;
 mod onboarding;

@@ -98,6 +98,9 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("GET" | "DELETE", _) => None,
         ("PATCH", "/v1/fee_policies/{id}") => Some(json!({"percent_bps": 1})),
         ("POST", "/v1/fee_policies/{id}/quote") => Some(json!({"amount": 100, "currency": "EUR"})),
+        ("POST", "/v1/fee_policies/{id}/simulate") => {
+            Some(json!({"from": "2026-03-01T00:00:00Z", "before": "2026-03-02T00:00:00Z"}))
+        }
         ("PATCH", "/v1/webhook_endpoints/{id}") => Some(json!({"status": "disabled"})),
         ("POST", "/v1/operations/{id}/resolution") => Some(json!({"outcome": "failed", "reason": "no trace of it"})),
         (

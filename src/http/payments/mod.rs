@@ -1,6 +1,7 @@
 //! `/v1/payments`.
 
 mod cart;
+mod explanation;
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,11 @@ use crate::platforms::Mode;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch)).routes(routes!(cancel))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(fetch))
+        .routes(routes!(cancel))
+        .merge(explanation::routes())
 }
 
 /// The tax of a line; minor units.
@@ -73,6 +78,8 @@ struct LineBody {
     fee_policy: Option<FeePolicyId>,
     /// The version of the policy that priced it.
     fee_policy_version: Option<i32>,
+    /// The number of the rule that priced it, from 1; null when none was for it. `../explain` says it in words.
+    fee_rule: Option<i32>,
     /// Given back of `amount`.
     refunded_amount: i64,
     /// Given back of `tax.amount`.
@@ -95,8 +102,9 @@ impl From<Line> for LineBody {
             },
             category: line.category,
             commission: line.commission,
-            fee_policy: line.fee_policy.map(|(id, _)| id),
-            fee_policy_version: line.fee_policy.map(|(_, version)| version),
+            fee_policy: line.fee_policy.as_ref().map(|fee| fee.policy),
+            fee_policy_version: line.fee_policy.as_ref().map(|fee| fee.version),
+            fee_rule: line.fee_policy.and_then(|fee| fee.rule),
             refunded_amount: line.refunded_amount,
             refunded_tax: line.refunded_tax,
             returned_commission: line.returned_commission,
