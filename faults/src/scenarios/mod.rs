@@ -41,8 +41,8 @@ use crate::sink::Sink;
 /// failure is a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The same where the provider answered with errors of its own: what it keeps under a key is looked up twice, ten
-/// minutes apart.
+/// The same where the provider answered with errors of its own, or a process died over a look-up: what is looked up and
+/// not found is looked up again ten minutes later.
 const PATIENCE_WITH_LOOK_UPS: Duration = Duration::from_mins(13);
 
 /// A fault of the table in `docs/reliability.md`.
@@ -277,7 +277,8 @@ async fn run(
     let lasted_ms = ms(began.elapsed());
     scene.rig.heal().await.context("healing")?;
     let healed = Instant::now();
-    let patience = if fault == Fault::Soak { PATIENCE_WITH_LOOK_UPS } else { PATIENCE };
+    let looks_up = matches!(fault, Fault::Soak | Fault::Crashes);
+    let patience = if looks_up { PATIENCE_WITH_LOOK_UPS } else { PATIENCE };
     let left = wait_until_quiet(&scene, patience).await?;
     let quiet_after_ms = left.is_empty().then(|| ms(healed.elapsed()));
     for (count, what) in left {
