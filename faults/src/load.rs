@@ -61,7 +61,7 @@ impl Load {
         client: impl Fn(usize) -> anyhow::Result<Client>,
     ) -> anyhow::Result<Self> {
         let pace = Pace::Pause(Duration::from_millis(amount.pause_ms));
-        Self::start_at(name, seed, amount.clients, pace, market, client)
+        Self::start_at(name, seed, amount.clients, &pace, market, client)
     }
 
     /// Starts clients that together begin so many requests in ten seconds, whether earlier ones were answered or not, as
@@ -78,7 +78,7 @@ impl Load {
         client: impl Fn(usize) -> anyhow::Result<Client>,
     ) -> anyhow::Result<Self> {
         let tickets = Arc::new(Semaphore::new(0));
-        let load = Self::start_at(name, seed, clients, Pace::Tickets(Arc::clone(&tickets)), market, client)?;
+        let load = Self::start_at(name, seed, clients, &Pace::Tickets(Arc::clone(&tickets)), market, client)?;
         let every = Duration::from_secs(10) / in_ten_seconds.max(1);
         let stop = load.stop.clone();
         tokio::spawn(async move {
@@ -96,7 +96,7 @@ impl Load {
         name: &str,
         seed: u64,
         number_of_clients: usize,
-        pace: Pace,
+        pace: &Pace,
         market: &Arc<Market>,
         client: impl Fn(usize) -> anyhow::Result<Client>,
     ) -> anyhow::Result<Self> {

@@ -96,6 +96,6 @@ async fn take(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
 fn read(body: &[u8]) -> Option<Came> {
     let event: Value = serde_json::from_slice(body).ok()?;
     let happened: Timestamp = event["timestamp"].as_str()?.parse().ok()?;
-    let lag_ms = u64::try_from(Timestamp::now().duration_since(happened).as_millis()).unwrap_or(0);
+    let lag_ms = u64::try_from(partita::clock::system_now().duration_since(happened).as_millis()).unwrap_or(0);
     Some(Came { event: event["id"].as_str()?.to_owned(), happened, lag_ms })
 }

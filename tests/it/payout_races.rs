@@ -180,7 +180,7 @@ async fn the_days_payouts_racing_refunds_and_their_reversals_never_pay_what_is_g
     };
     refunds(0..1).await;
     let midnight = t.move_clocks(1);
-    let (_, (), (), one, other) =
+    let ((), (), (), one, other) =
         tokio::join!(midnight, refunds(1..3), refunds(3..4), worker::drain(&t.app), worker::drain(&t.app));
     one.expect("drained");
     other.expect("drained");

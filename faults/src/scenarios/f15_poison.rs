@@ -118,7 +118,7 @@ async fn stretch(
     loud: u32,
     lasts: Duration,
 ) -> anyhow::Result<(Vec<Vec<Took>>, Timestamp)> {
-    let (seed, since) = (scene.rig.seed, Timestamp::now());
+    let (seed, since) = (scene.rig.seed, partita::clock::system_now());
     let from: Vec<u64> = quiet.iter().map(|(neighbour, _)| neighbour.history.now_ms()).collect();
     let mut loads = vec![Load::paced(name, seed, CLIENTS, loud, &scene.market, |number| scene.rig.client(number))?];
     for (neighbour, market) in quiet {

@@ -24,7 +24,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     let (base, began) = (scene.rig.folder.join("base"), Instant::now());
     backup::take(&scene.rig.admin_url(), &base, Purpose::Keep).await?;
     scene.note("base_backup_ms", ms(began.elapsed()));
-    tokio::time::sleep((scene.until - lasts / 3).saturating_duration_since(Instant::now())).await;
+    tokio::time::sleep(scene.until.saturating_duration_since(Instant::now() + lasts / 3)).await;
     let point: String = sqlx::query_scalar("select clock_timestamp()::text").fetch_one(&scene.rig.admin).await?;
     tokio::time::sleep(scene.until.saturating_duration_since(Instant::now())).await;
     // Nobody asks meanwhile, so that what was acknowledged after the point is known.

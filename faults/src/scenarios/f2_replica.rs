@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_mins(1);
 pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     let load = scene.load(24, 50)?;
     let (mut number, mut standstills) = (0, 0_u32);
-    let is_long = scene.until.saturating_duration_since(Instant::now()) >= LONG - EVERY;
+    let is_long = scene.until.saturating_duration_since(Instant::now()) >= LONG.saturating_sub(EVERY);
     while Instant::now() < scene.until {
         tokio::time::sleep(EVERY).await;
         let replicas = &mut scene.rig.replicas;

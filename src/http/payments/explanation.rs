@@ -57,7 +57,7 @@ struct LineBody {
 }
 
 impl LineBody {
-    fn show(line: Line, sellers: &[Seller], currency: Currency) -> Self {
+    fn show(line: &Line, sellers: &[Seller], currency: Currency) -> Self {
         let seller = line.seller.and_then(|(id, _)| sellers.iter().find(|seller| seller.id == id));
         let reference = seller.map(|seller| seller.reference.as_str());
         Self {
@@ -66,8 +66,8 @@ impl LineBody {
             seller_reference: reference.map(ToOwned::to_owned),
             amount: line.amount,
             commission: line.commission,
-            fee: payments::fee_in_words(&line, currency),
-            shares: payments::who_gets_what(&line, reference, currency),
+            fee: payments::fee_in_words(line, currency),
+            shares: payments::who_gets_what(line, reference, currency),
             fee_policy: line.fee_policy.as_ref().map(|fee| fee.policy),
             fee_policy_version: line.fee_policy.as_ref().map(|fee| fee.version),
             fee_rule: line.fee_policy.as_ref().and_then(|fee| fee.rule),
@@ -136,6 +136,6 @@ async fn explain(
         status: payment.status.as_str(),
         amount: payment.amount.minor,
         currency,
-        lines: lines.into_iter().map(|line| LineBody::show(line, &sellers, currency)).collect(),
+        lines: lines.iter().map(|line| LineBody::show(line, &sellers, currency)).collect(),
     }))
 }

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
-use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -165,7 +164,7 @@ async fn strike_one(
         provoke::provoke(scene, ground, pair, &request).await?;
         wait_for_death(scene).await?
     };
-    let at_ms = Timestamp::now().as_millisecond();
+    let at_ms = partita::clock::system_now().as_millisecond();
     provoke::calm(scene).await?;
     let Some(status) = status else { return Ok(None) };
     let log = scene.rig.replicas[MORTAL].log()?;
