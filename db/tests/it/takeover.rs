@@ -36,6 +36,8 @@ async fn restore(from: PrivateServer, to: &Path) -> (PrivateServer, PrivateServe
     fs::write(to.join("cluster/recovery.signal"), "").expect("a file");
     let mut options = ServerOptions::new(to);
     options.settings.push(("restore_command".to_owned(), "false".to_owned()));
+    // Nobody is let in before it has taken over: what a start writes could not be written.
+    options.settings.push(("hot_standby".to_owned(), "off".to_owned()));
     let restored = PrivateServer::start(options).await.expect("the restored server");
     (PrivateServer::start(ServerOptions::new(folder)).await.expect("the first server"), restored)
 }
