@@ -77,7 +77,8 @@ impl TestDb {
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             let waiting: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+                "select count(distinct pid) from pg_locks join pg_stat_activity using (pid)
+                 where pg_stat_activity.datname = current_database() and not granted",
             )
             .fetch_one(&mut owner)
             .await
