@@ -161,18 +161,26 @@ pub async fn acknowledgements(client: &Client, kept: &[Acknowledged], found: &mu
     Ok(())
 }
 
-/// I4: no operation had two effects at the provider, by the provider's own log.
+/// I4: no operation had two effects at the provider, by the provider's own log, and none that is taken for failed had one.
 ///
 /// # Errors
-/// When the log cannot be read.
-pub async fn effects(control: &Control, found: &mut Findings) -> anyhow::Result<usize> {
+/// When the log or the database cannot be read.
+pub async fn effects(admin: &PgPool, control: &Control, found: &mut Findings) -> anyhow::Result<usize> {
     let effects = control.effects().await?;
+    let failed: Vec<String> = sqlx::query_scalar(FAILED_OPERATIONS).fetch_all(admin).await?;
+    let failed: BTreeSet<String> = failed.into_iter().collect();
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for effect in &effects {
         // A cancellation carries no metadata; its key names the operation before the last dot.
         let by_key = effect.idempotency_key.as_deref().and_then(|key| key.rsplit_once('.')).map(|(name, _)| name);
         match effect.operation.as_deref().or(by_key) {
-            Some(operation) => asked.entry(operation).or_default().push(effect.object.as_deref().unwrap_or("-")),
+            Some(operation) => {
+                let object = effect.object.as_deref().unwrap_or("-");
+                asked.entry(operation).or_default().push(object);
+                if effect.status != DECLINED && failed.contains(operation) {
+                    found.add("I4", format!("{operation} is taken for failed, and had an effect: {object}"));
+                }
+            }
             None => found.add("I4", format!("{} {} was asked by nobody", effect.method, effect.path)),
         }
     }
@@ -181,6 +189,12 @@ pub async fn effects(control: &Control, found: &mut Findings) -> anyhow::Result<
     }
     Ok(effects.len())
 }
+
+/// The answer to a payment that was declined: its object is there, and moved nothing.
+const DECLINED: i16 = 402;
+
+/// By the name that the provider knows them under: the key before its generation.
+const FAILED_OPERATIONS: &str = "select split_part(idempotency_key, '.', 1) from operations where state = 'failed'";
 
 /// I5: every movement of the provider is booked, and no other; reconciliation finds no break; the provider's own books
 /// agree with themselves.

@@ -210,7 +210,7 @@ impl Driven {
             Places { admin: &self.admin, provider: &self.provider_admin, control: &self.control, book: self.book.id };
         check::books(&self.app, &places, found).await?;
         check::acknowledgements(&self.client(0)?, &self.history.acknowledged(), found).await?;
-        let effects = check::effects(&self.control, found).await?;
+        let effects = check::effects(&self.admin, &self.control, found).await?;
         let movements = check::agreement(&self.app, &places, found).await?;
         Ok((effects, movements))
     }

@@ -81,7 +81,7 @@ impl Neighbour {
         let places = Places { admin, provider: &self.provider_admin, control: &self.control, book: self.book.id };
         check::books(app, &places, found).await?;
         check::acknowledgements(&self.client(0)?, &self.history.acknowledged(), found).await?;
-        check::effects(&self.control, found).await?;
+        check::effects(admin, &self.control, found).await?;
         check::agreement(app, &places, found).await.with_context(|| self.name.clone())?;
         Ok(())
     }

@@ -351,7 +351,7 @@ async fn check(scene: &mut Scene) -> anyhow::Result<()> {
         acknowledged.retain(|said| !forgotten.acknowledged.contains(&said.key));
     }
     check::acknowledgements(&rig.client(0)?, &acknowledged, found).await?;
-    let effects = check::effects(&rig.control, found).await?;
+    let effects = check::effects(&rig.admin, &rig.control, found).await?;
     for neighbour in &*neighbours {
         neighbour.check(&app, &rig.admin, found).await?;
     }
