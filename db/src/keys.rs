@@ -12,10 +12,18 @@ use crate::transaction::Tx;
 /// fetched on the caller's own connection, so that a unit of work never waits for a second one: a pool whose every
 /// connection waited for another would stand still. What a process has not used when it ends, or two transactions fetch
 /// at the same time, is lost, never given twice: a sequence does not roll back, and a key that was written down durably
-/// was given after the sequence's own record in the log, which is flushed with it.
+/// was given after the sequence's own record in the log, which is flushed with it. A server that takes over may never
+/// have heard of a block and give it anew, so that a block is good on the timeline it came from only.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
-    free: Arc<Mutex<Range<i64>>>,
+    free: Arc<Mutex<Block>>,
+}
+
+/// Keys that were fetched and not given yet.
+#[derive(Debug, Default)]
+struct Block {
+    free: Range<i64>,
+    timeline: Option<String>,
 }
 
 impl Keys {
@@ -29,16 +37,22 @@ impl Keys {
     /// # Errors
     /// If the sequence cannot be read.
     pub async fn next(&self, tx: &mut Tx) -> Result<i64, DbError> {
-        if let Some(key) = self.free().next() {
+        let timeline = tx.timeline().map(str::to_owned);
+        if let Some(key) = self.free_on(timeline.as_deref()) {
             return Ok(key);
         }
-        let mut block = fetch_block(tx).await?;
-        let key = block.next().ok_or_else(|| sqlx::Error::Protocol("internal_keys gives empty blocks".to_owned()))?;
-        *self.free() = block;
+        let mut free = fetch_block(tx).await?;
+        let key = free.next().ok_or_else(|| sqlx::Error::Protocol("internal_keys gives empty blocks".to_owned()))?;
+        *self.block() = Block { free, timeline };
         Ok(key)
     }
 
-    fn free(&self) -> std::sync::MutexGuard<'_, Range<i64>> {
+    fn free_on(&self, timeline: Option<&str>) -> Option<i64> {
+        let mut block = self.block();
+        if block.timeline.as_deref() == timeline { block.free.next() } else { None }
+    }
+
+    fn block(&self) -> std::sync::MutexGuard<'_, Block> {
         self.free.lock().expect("nothing panics while holding it")
     }
 }

@@ -18,7 +18,9 @@
 //! connections lost before the commit repeat it whole), so it must have no effect outside the database.
 //!
 //! No timeout or `select!` may be put around a query: the server's own `statement_timeout` and `lock_timeout`, which
-//! every transaction sets, do that work without breaking the wire protocol.
+//! every transaction sets, do that work without breaking the wire protocol. A server that vanishes without a word, with
+//! its machine or behind a broken network, keeps no limit: against that this crate has one of its own around each step
+//! ([`DbOptions::work_timeout`]), after which the connection is closed, never used again.
 
 mod book;
 mod clock;
@@ -48,7 +50,12 @@ pub use crate::{
     transaction::Tx,
     vault::{Column, KeyListError, Sealed, Vault, VaultError},
 };
-use crate::{options::Limits, refusals::Refusals, transaction::Mode, unit::Unit};
+use crate::{
+    options::Limits,
+    refusals::Refusals,
+    transaction::{Mode, within},
+    unit::Unit,
+};
 
 /// A pool of connections under the application's role. Clones share the pool.
 #[derive(Clone, Debug)]
@@ -65,7 +72,8 @@ impl Db {
     /// [`DbError::Sqlx`] if the server cannot be reached or refuses us, [`DbError::RoleTooStrong`] if the role could
     /// step around row-level security or the append-only grants.
     pub async fn connect(options: &DbOptions) -> Result<Self, DbError> {
-        let connect = options.connect_options()?;
+        let (connect, limits) = (options.connect_options()?, Arc::new(options.limits()));
+        let answer = limits.answer;
         // A pool tries until its time is over and then says only that: one plain connection tells why there is none.
         sqlx::PgConnection::connect_with(&connect).await?.close().await?;
         let pool = PgPoolOptions::new()
@@ -82,17 +90,17 @@ impl Db {
                     Ok(true)
                 })
             })
-            .after_release(|connection, _| {
+            .after_release(move |connection, _| {
                 Box::pin(async move {
                     // Silent when no transaction is open, which is always so unless this crate is wrong: then the
                     // open one ends here, and an aborted one refuses BEGIN, so that the pool closes the connection.
-                    connection.execute("begin; rollback").await?;
-                    Ok(true)
+                    let ended = within(answer, connection.execute("begin; rollback")).await;
+                    Ok(ended.is_ok())
                 })
             })
             .connect_with(connect)
             .await?;
-        let db = Self { pool, limits: Arc::new(options.limits()), refusals: Refusals::default() };
+        let db = Self { pool, limits, refusals: Refusals::default() };
         role::refuse_strong_role(&db.pool).await?;
         Ok(db)
     }
@@ -134,6 +142,24 @@ impl Db {
         E: std::error::Error + From<DbError> + Send + Sync + 'static,
     {
         Unit::new(self, name, scope, Mode::Read).spawn(work).await
+    }
+
+    /// As [`Db::read`], for what goes through a whole book: it may take hours.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    ///
+    /// # Panics
+    /// As [`Db::run_tx`].
+    pub async fn read_at_length<T, E, F>(&self, name: &'static str, scope: Scope, work: F) -> Result<T, E>
+    where
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: std::error::Error + From<DbError> + Send + Sync + 'static,
+    {
+        let limits = Limits { work: options::AT_LENGTH, ..(*self.limits).clone() };
+        let patient = Self { limits: Arc::new(limits), ..self.clone() };
+        Unit::new(&patient, name, scope, Mode::Read).spawn(work).await
     }
 
     /// Closes the pool once the units of work under way have ended; later ones fail.

@@ -26,6 +26,9 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// The server ends a wait for a lock that lasts longer, and the work is tried again; 2 s unless set.
     pub lock_timeout: Duration,
+    /// How long a unit of work, and then its commit, may take before its connection is given up; 60 s unless set. Only a
+    /// server that vanished without a word comes to that: no limit of its own ends anything then.
+    pub work_timeout: Duration,
     /// Shown in `pg_stat_activity`; `partita` unless set.
     pub application_name: String,
 }
@@ -39,6 +42,7 @@ impl DbOptions {
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
+            work_timeout: Duration::from_mins(1),
             application_name: "partita".to_owned(),
         }
     }
@@ -55,13 +59,25 @@ impl DbOptions {
         Limits {
             statement_timeout_ms: self.statement_timeout.as_millis(),
             lock_timeout_ms: self.lock_timeout.as_millis(),
+            answer: self.work_timeout.min(ANSWER),
+            work: self.work_timeout,
         }
     }
 }
 
-/// What every transaction sets for itself.
-#[derive(Debug)]
+/// How long the server may take for what takes it no time.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+
+/// What [`Db::read_at_length`](crate::Db::read_at_length) may take.
+pub(crate) const AT_LENGTH: Duration = Duration::from_hours(12);
+
+/// What every transaction sets for itself, and how long it waits for a server that says nothing.
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) statement_timeout_ms: u128,
     pub(crate) lock_timeout_ms: u128,
+    /// What takes the server no time: beginning, rolling back, a question.
+    pub(crate) answer: Duration,
+    /// The work itself, and the commit.
+    pub(crate) work: Duration,
 }

@@ -1,5 +1,7 @@
 //! One transaction on one connection: opening it, ending it, and what is known when the end was not heard.
 
+use std::{io, time::Duration};
+
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, pool::PoolConnection, postgres::PgSeverity};
 
 use crate::{
@@ -61,13 +63,18 @@ impl Tx {
         self.id.as_ref().map(|id| id.xid)
     }
 
+    /// The timeline of the server that the transaction writes on; `None` if it only reads.
+    pub(crate) fn timeline(&self) -> Option<&str> {
+        self.id.as_ref().map(|id| id.timeline.as_str())
+    }
+
     /// Opens a transaction in one round trip. A connection that turns out to be dead is closed and the next one taken,
     /// as many times as the pool has connections: after a restart of the server all of them are.
     pub(crate) async fn open(pool: &PgPool, scope: Scope, mode: Mode, limits: &Limits) -> Result<Self, DbError> {
         let mut stale_connections_left = pool.size();
         loop {
             let mut lease = Lease::new(pool.acquire().await?);
-            match begin(lease.connection(), scope, mode, limits).await {
+            match within(limits.answer, begin(lease.connection(), scope, mode, limits)).await {
                 Ok(id) => return Ok(Self { lease, scope, id }),
                 Err(error) => {
                     lease.close().await;
@@ -81,9 +88,9 @@ impl Tx {
     }
 
     /// Commits in one round trip.
-    pub(crate) async fn commit(mut self, name: &'static str) -> CommitOutcome {
+    pub(crate) async fn commit(mut self, name: &'static str, limits: &Limits) -> CommitOutcome {
         let xid = self.xid();
-        let ended = end(self.lease.connection(), xid).await;
+        let ended = within(limits.work, end(self.lease.connection(), xid)).await;
         match ended {
             Ok(ended) if ended == xid => {
                 self.lease.give_back();
@@ -107,8 +114,8 @@ impl Tx {
     }
 
     /// Rolls back; the connection survives only if the server confirmed it.
-    pub(crate) async fn rollback(mut self) {
-        match sqlx::raw_sql("rollback").execute(self.lease.connection()).await {
+    pub(crate) async fn rollback(mut self, limits: &Limits) {
+        match within(limits.answer, sqlx::raw_sql("rollback").execute(self.lease.connection())).await {
             Ok(_) => self.lease.give_back(),
             Err(error) => {
                 tracing::debug!(%error, "the rollback failed; closing the connection");
@@ -139,7 +146,7 @@ async fn begin(
     mode: Mode,
     limits: &Limits,
 ) -> Result<Option<XactId>, sqlx::Error> {
-    let Limits { statement_timeout_ms, lock_timeout_ms } = limits;
+    let Limits { statement_timeout_ms, lock_timeout_ms, .. } = limits;
     let (kind, last) = match mode {
         Mode::Write => ("isolation level read committed", format!("select pg_current_xact_id()::text, {TIMELINE}")),
         Mode::Read => ("isolation level repeatable read read only", String::new()),
@@ -167,6 +174,20 @@ async fn end(connection: &mut PgConnection, xid: Option<u64>) -> Result<Option<u
     };
     let rows = sqlx::raw_sql(sql).fetch_all(connection).await?;
     rows.first().map(xid_of).transpose()
+}
+
+/// Waits for a server so long; then the connection is as good as lost. Whatever was under way on it stays half done, so
+/// that it must be closed.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_elapsed| Err(silence()))
+}
+
+/// A server that says nothing any more.
+pub(crate) fn silence() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the server has not answered for too long"))
 }
 
 fn xid_of(row: &sqlx::postgres::PgRow) -> Result<u64, sqlx::Error> {

@@ -10,7 +10,7 @@ use crate::{
     Db,
     book::Scope,
     error::{DbError, is_retryable, is_write_refused},
-    transaction::{CommitOutcome, Mode, TIMELINE, Tx, XactId},
+    transaction::{CommitOutcome, Mode, TIMELINE, Tx, XactId, silence, within},
 };
 
 /// How often a unit of work is run at most.
@@ -99,10 +99,17 @@ impl Unit {
             Ok(tx) => tx,
             Err(error) => return failed(error),
         };
-        match AssertUnwindSafe(async { work(&mut tx).await }).catch_unwind().await {
+        let worked = AssertUnwindSafe(async { work(&mut tx).await }).catch_unwind();
+        let Ok(worked) = tokio::time::timeout(self.db.limits.work, worked).await else {
+            // Dropped with the connection, on which a query may be half way.
+            drop(tx);
+            tracing::error!(name = self.name, "the database has not answered for too long; its connection is given up");
+            return failed(silence().into());
+        };
+        match worked {
             Ok(Ok(value)) => self.commit(tx, value).await,
             Ok(Err(error)) => {
-                tx.rollback().await;
+                tx.rollback(&self.db.limits).await;
                 Try::Failed { retry: is_retryable(&error), error }
             }
             Err(panic) => {
@@ -113,7 +120,7 @@ impl Unit {
     }
 
     async fn commit<T, E: From<DbError>>(&self, tx: Tx, value: T) -> Try<T, E> {
-        match tx.commit(self.name).await {
+        match tx.commit(self.name, &self.db.limits).await {
             CommitOutcome::Committed => Try::Done(value),
             CommitOutcome::Failed(error) => failed(error),
             CommitOutcome::InDoubt { id, error } => match self.ask_about(&id).await {
@@ -163,7 +170,8 @@ impl Unit {
             "select {TIMELINE}, pg_xact_status('{xid}'::xid8), pg_logical_emit_message(true, 'partita', '')::text"
         );
         // Read to its end, which is after the commit. All that is put into the text is an integer and a constant.
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&self.db.pool).await?;
+        let asked = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&self.db.pool);
+        let rows = within(self.db.limits.answer, asked).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         Ok((row.try_get(0)?, row.try_get(1)?))
     }

@@ -1,5 +1,6 @@
 //! The port itself: prepare, submit, read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -213,6 +214,8 @@ pub struct Event {
     pub created: i64,
     /// What to read to learn the truth; none for types that concern us in no way.
     pub concerns: Option<Lookup>,
+    /// What its object carries of ours, as the event shows it.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Why bytes cannot be made of a command.

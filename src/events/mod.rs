@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
 pub use resolve::{adopt, give_up, lookup_of, search_for};
-pub use submit::{Driven, Holder, drive, mode_of, submit};
+pub use submit::{Driven, Holder, drive, may_go_on, mode_of, submit};
 pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
 
 use crate::actor::Actor;

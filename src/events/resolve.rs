@@ -1,6 +1,6 @@
 //! Ending a command by what people found out, where the provider's answers left it open.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use partita_db::Tx;
 use partita_provider::{Command, Lookup, ProviderObject, Refusal, Search};
 
@@ -9,6 +9,10 @@ use super::{ApplyError, Origin, apply_refusal};
 use crate::journal::Journal;
 use crate::operations::{self, Conclusion, Operation};
 use crate::sellers::METADATA_OPERATION;
+
+/// Under one key a command is sent for 23 hours at most: the list of what was made meanwhile ends there, however long the
+/// doubt lasts.
+const SENT_WITHIN_HOURS: i64 = 24;
 
 /// Where the provider shows the object of a command, given the object's id; none for commands that make none.
 pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup> {
@@ -26,11 +30,12 @@ pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup>
 
 /// How the provider is asked whether it has the object of a command.
 pub fn search_for(operation: &Operation) -> Search {
+    let sent_from = operation.first_sent_at.unwrap_or(operation.created_at);
     Search {
         command: operation.command.clone(),
         marker: METADATA_OPERATION.to_owned(),
-        sent_from: operation.first_sent_at.unwrap_or(operation.created_at).as_second(),
-        sent_until: None,
+        sent_from: sent_from.as_second(),
+        sent_until: Some((sent_from + SignedDuration::from_hours(SENT_WITHIN_HOURS)).as_second()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{BookId, Scope, Tx};
+use partita_db::{BookId, DbError, Scope, Tx};
 use partita_provider::{FetchError, LookedUp, Lookup, Provider, ProviderObject, RawAnswer, Refusal};
 use uuid::Uuid;
 
@@ -20,9 +20,12 @@ use crate::operations::{
     next_step, retry_delay_ms, verdict,
 };
 use crate::platforms::{self, Mode};
+use crate::verify;
 
 /// From the provider's statuses of this size on, an answer is an error of the provider's own.
 const SERVER_ERRORS: u16 = 500;
+/// How often a lease is prolonged while the provider is asked for an object.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long a command may be in doubt before whoever runs the service is told.
 const DOUBT_ALARM_MINUTES: i64 = 60;
 
@@ -79,13 +82,30 @@ async fn pick(app: &Arc<App>, book: BookId, object: Uuid, holder: Holder) -> Res
         .run_tx("take operation", Scope::Book(book), move |tx| {
             Box::pin(async move {
                 let newest = operations::find_newest_by_object(tx, object).await?;
-                match (newest, holder) {
-                    (Some(operation), Holder::Anyone) => Ok(operations::claim(tx, operation.key, now).await?),
-                    (newest, _) => Ok(newest),
+                let (Some(operation), Holder::Anyone) = (&newest, holder) else { return Ok(newest) };
+                let locked = operations::find_for_update(tx, operation.key).await?;
+                match locked {
+                    Some(operation) if may_go_on(tx, &operation, now).await? => {
+                        Ok(operations::claim(tx, operation.key, now).await?)
+                    }
+                    _ => Ok(None),
                 }
             })
         })
         .await
+}
+
+/// Whether a command may be brought on now. What was never sent starts a movement of money, which a halted book does not.
+/// What is in doubt is sent again only by a server that knows all keys it was sent under; asking about it moves nothing.
+///
+/// # Errors
+/// What the database says.
+pub async fn may_go_on(tx: &mut Tx, operation: &Operation, now: Timestamp) -> Result<bool, DbError> {
+    Ok(match (operation.state, next_step(operation, now)) {
+        (OperationState::Planned, _) => !verify::is_halted(tx).await?,
+        (_, Step::Send) => verify::knows_server(tx).await?,
+        (_, Step::LookUp) => true,
+    })
 }
 
 async fn settled(app: &Arc<App>, book: BookId, object: Uuid) -> Result<Driven, ApplyError> {
@@ -141,12 +161,42 @@ async fn look_up(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError>
     crash::point_of("before_look_up", [operation.kind.as_str()]);
     // An object whose id was told exists: no list's silence may ever have it made again.
     let known = operation.provider_object.as_deref().and_then(|id| lookup_of(&operation, id));
-    let verdict = match known {
-        Some(lookup) => read_known(&*provider, &lookup).await,
-        None => search(&*provider, &operation, app.resend_up_to, app.clock.now()).await,
+    let look = async {
+        match known {
+            Some(lookup) => read_known(&*provider, &lookup).await,
+            None => search(&*provider, &operation, app.resend_up_to, app.clock.now()).await,
+        }
     };
+    let verdict = while_held(app, &operation, look).await;
     crash::point_of("after_look_up", [operation.kind.as_str()]);
     take(app, operation, News { verdict, raw: None, server_error: false }).await
+}
+
+/// Waits for what may take longer than a lease, which it prolongs meanwhile: otherwise the next attempt would begin the
+/// same list anew, and none would ever be taken that found nothing in it.
+async fn while_held<T>(app: &Arc<App>, operation: &Operation, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + RENEW_EVERY, RENEW_EVERY);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = renew.tick() => match renew_lease(app, operation).await {
+                Ok(true) => {}
+                Ok(false) => tracing::debug!(operation = %operation.id, "another attempt has taken over"),
+                Err(error) => tracing::warn!(operation = %operation.id, %error, "a lease could not be prolonged"),
+            },
+        }
+    }
+}
+
+async fn renew_lease(app: &Arc<App>, operation: &Operation) -> Result<bool, DbError> {
+    let (book, operation) = (operation.book, Arc::new(operation.clone()));
+    app.db
+        .run_tx("prolong lease", Scope::Book(book), move |tx| {
+            let operation = Arc::clone(&operation);
+            Box::pin(async move { operations::renew_lease(tx, &operation).await })
+        })
+        .await
 }
 
 async fn read_known(provider: &dyn Provider, lookup: &Lookup) -> Ruling {

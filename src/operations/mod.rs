@@ -23,7 +23,7 @@ pub use review::{record_resolution, record_review};
 pub use state::{Absence, Step, Verdict, after_absence, next_step, retry_delay_ms, verdict};
 pub use store::{
     HistoryStep, OpenCount, claim, conclude, count_open, find, find_by_id_for_update, find_for_update,
-    find_newest_by_object, list, list_by_object, list_history, record_answer,
+    find_newest_by_object, list, list_by_object, list_history, record_answer, renew_lease, unknown_of,
 };
 
 use crate::actor::Actor;

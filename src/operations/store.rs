@@ -244,6 +244,43 @@ pub async fn claim(tx: &mut Tx, key: i64, now: Timestamp) -> Result<Option<Opera
     }
 }
 
+/// Prolongs the lease of the attempt `operation.attempt`; false when it is not in force any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn renew_lease(tx: &mut Tx, operation: &Operation) -> Result<bool, DbError> {
+    let book = tx.book_id();
+    let renewed = sqlx::query!(
+        "update operations set lease_until = clock_timestamp() + make_interval(secs => $4)
+         where book_id = $1 and id = $2 and attempt = $3 and state = 'submitting'",
+        book.get(),
+        operation.id.uuid(),
+        operation.attempt,
+        f64::from(LEASE_SECONDS)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
+/// Which of these operations are not there.
+///
+/// # Errors
+/// What the database says.
+pub async fn unknown_of(tx: &mut Tx, ids: &[OperationId]) -> Result<Vec<OperationId>, DbError> {
+    let book = tx.book_id();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let unknown = sqlx::query_scalar!(
+        r#"select asked.id as "id!" from unnest($2::uuid[]) as asked (id)
+           where not exists (select from operations o where o.book_id = $1 and o.id = asked.id)"#,
+        book.get(),
+        &ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(unknown.into_iter().map(OperationId::from).collect())
+}
+
 /// Keeps what an attempt brought, as it came.
 ///
 /// # Errors

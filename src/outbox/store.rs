@@ -222,20 +222,25 @@ pub async fn list_range(
     Ok(rows)
 }
 
-/// Books with events whose deliveries are not made yet, at most `limit`. Needs no book.
+/// Books after this one with events whose deliveries are not made yet, at most `limit`. Needs no book.
 ///
 /// # Errors
 /// What the database says.
-pub async fn books_with_unannounced(tx: &mut Tx, limit: i64) -> Result<Vec<BookId>, DbError> {
+pub async fn books_with_unannounced(
+    tx: &mut Tx,
+    after: Option<BookId>,
+    limit: i64,
+) -> Result<Vec<BookId>, DbError> {
     // From one book to the next along the index, however many events each has.
     let books = sqlx::query_scalar!(
         r#"with recursive found as (
-               (select book_id from event_fanout order by book_id limit 1)
+               (select book_id from event_fanout where book_id > $2 order by book_id limit 1)
                union all
                select (select f.book_id from event_fanout f where f.book_id > found.book_id order by f.book_id limit 1)
                from found where found.book_id is not null)
            select book_id as "book_id!: BookId" from found where book_id is not null limit $1"#,
-        limit
+        limit,
+        after.map_or(0, BookId::get)
     )
     .fetch_all(tx.conn())
     .await?;

@@ -110,7 +110,7 @@ pub enum RebuildError {
 /// [`RebuildError`] when it could not be finished; that says nothing about the books.
 pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildError> {
     app.db
-        .read("compare ledger with facts", Scope::Book(book), |tx| {
+        .read_at_length("compare ledger with facts", Scope::Book(book), |tx| {
             Box::pin(async move {
                 let mut comparison =
                     Comparison { position: current_position(tx).await?.to_string(), ..Comparison::default() };

@@ -166,7 +166,7 @@ pub async fn run(app: &Arc<App>, book: BookId) -> Result<Report, VerifyError> {
 
 async fn read(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report, VerifyError> {
     let now = app.clock.now();
-    app.db.read("verify", Scope::Book(book), move |tx| Box::pin(recompute(tx, depth, now))).await
+    app.db.read_at_length("verify", Scope::Book(book), move |tx| Box::pin(recompute(tx, depth, now))).await
 }
 
 async fn recompute(tx: &mut Tx, depth: Depth, now: Timestamp) -> Result<Report, VerifyError> {
@@ -325,6 +325,15 @@ fn cleared(run: VerifyRunId, payload: serde_json::Value, detail: String, at: Tim
 /// What the database says.
 pub async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
     store::is_halted(tx).await
+}
+
+/// Whether the transaction's book knows the server that the database runs on. Until it does, a command in doubt is not
+/// sent again either: the server may have forgotten that it was sent under a newer key.
+///
+/// # Errors
+/// What the database says.
+pub async fn knows_server(tx: &mut Tx) -> Result<bool, DbError> {
+    store::knows_server(tx).await
 }
 
 /// Takes a book out of its halt, if a complete run finds nothing any more; who did it and why is kept.

@@ -230,6 +230,16 @@ pub(super) async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
     Ok(halted.fetch_one(tx.conn()).await?)
 }
 
+/// Whether the transaction's book knows the server that the database runs on.
+pub(super) async fn knows_server(tx: &mut Tx) -> Result<bool, DbError> {
+    let known = sqlx::query_scalar!(
+        r#"select exists (select from book_timelines where book_id = $1
+               and timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)) as "known!""#,
+        tx.book_id().get()
+    );
+    Ok(known.fetch_one(tx.conn()).await?)
+}
+
 /// In how many books nothing that moves money may be started. Asked under no book; fails on a standby.
 ///
 /// # Errors
@@ -268,7 +278,8 @@ pub(super) async fn insert_timeline(tx: &mut Tx) -> Result<bool, DbError> {
 /// When the transaction's book last changed anything, by the business clock, which the provider's is compared with.
 pub(super) async fn last_written(tx: &mut Tx) -> Result<Option<Timestamp>, DbError> {
     let last = sqlx::query_scalar!(
-        r#"select max(occurred_at) as "last: jiff_sqlx::Timestamp" from outbox where book_id = $1"#,
+        r#"select max(occurred_at) as "last: jiff_sqlx::Timestamp"
+           from (select occurred_at from outbox where book_id = $1 order by recorded_at desc limit 1000) as newest"#,
         tx.book_id().get()
     );
     Ok(last.fetch_one(tx.conn()).await?.map(jiff_sqlx::Timestamp::to_jiff))

@@ -47,7 +47,7 @@ pub async fn lost_since(app: &Arc<App>, book: BookId) -> Result<Option<Timestamp
     Ok(last.map(|last| last - SignedDuration::from_hours(MARGIN_HOURS)))
 }
 
-/// Has a book know the server which the database runs on now. With movements of the provider that nothing here explains,
+/// Has a book know the server which the database runs on now. With something at the provider that nothing here explains,
 /// the book is halted in the same transaction. False: another process was first.
 ///
 /// # Errors
@@ -91,7 +91,7 @@ fn forgotten(missing: &[String]) -> Finding {
         kind: Kind::Integrity,
         sentence: "A server that takes over has everything that its predecessor had acknowledged.",
         detail: format!(
-            "{} movements of the provider are of commands that this server does not have: {named}",
+            "{} movements and commands that the provider has are of commands that this server does not have: {named}",
             missing.len()
         ),
     }

@@ -9,11 +9,10 @@ use crate::app::App;
 use crate::due::Due;
 use crate::events::{self, ApplyError};
 use crate::operations::{self, OperationState};
-use crate::verify;
 
 /// How soon a command is looked at again whose lease another process holds.
 const HELD_ELSEWHERE_SECONDS: i64 = 1;
-/// How soon a command that was never sent is looked at again while its book is halted.
+/// How soon a command is looked at again that may not be sent while its book is halted or does not know its server.
 const HALTED_SECONDS: i64 = 60;
 
 pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
@@ -23,9 +22,9 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         .run_tx("claim operation", Scope::Book(due.book), move |tx| {
             Box::pin(async move {
                 let found = operations::find_for_update(tx, key).await?;
-                // What was never sent starts a movement of money; what was has to be brought to its end.
-                let unsent = found.as_ref().is_some_and(|operation| operation.state == OperationState::Planned);
-                if unsent && verify::is_halted(tx).await? {
+                if let Some(operation) = found.as_ref().filter(|operation| !operation.state.is_final())
+                    && !events::may_go_on(tx, operation, now).await?
+                {
                     return Ok(None);
                 }
                 let claimed = operations::claim(tx, key, now).await?;

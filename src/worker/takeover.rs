@@ -1,7 +1,8 @@
 //! Looks whether another server has taken over, and what it lacks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use partita_db::{BookId, DbError};
 use tokio_util::sync::CancellationToken;
@@ -11,8 +12,11 @@ use crate::events::ApplyError;
 use crate::reconciliation::{self, ReconciliationError};
 use crate::verify::{self, VerifyError};
 
-/// Between two looks: for so long requests are told to come again after a takeover, at least.
+/// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long after a takeover the provider is asked: what was sent by order of the server before may be on its way until
+/// then, and would be missed by a look that came earlier. For so long requests are told to come again.
+const SENT_WITHIN: Duration = Duration::from_secs(35);
 
 /// Why it is not known what a server lacks.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +34,9 @@ enum TakeoverError {
 
 pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut seen = BTreeMap::new();
     while stop.run_until_cancelled(look.tick()).await.is_some() {
-        if let Err(error) = know_servers(&app).await {
+        if let Err(error) = know_servers_after(&app, SENT_WITHIN, &mut seen).await {
             tracing::error!(%error, "it could not be looked whether another server has taken over");
         }
     }
@@ -43,7 +48,21 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
 /// # Errors
 /// What the database says of the list of books.
 pub async fn know_servers(app: &Arc<App>) -> Result<(), ApplyError> {
-    for book in verify::books_taken_over(app).await? {
+    know_servers_after(app, Duration::ZERO, &mut BTreeMap::new()).await
+}
+
+/// The same for the books that were `seen` to be taken over so long ago.
+async fn know_servers_after(
+    app: &Arc<App>,
+    wait: Duration,
+    seen: &mut BTreeMap<BookId, Instant>,
+) -> Result<(), ApplyError> {
+    let taken_over = verify::books_taken_over(app).await?;
+    seen.retain(|book, _| taken_over.contains(book));
+    for book in taken_over {
+        if seen.entry(book).or_insert_with(Instant::now).elapsed() < wait {
+            continue;
+        }
         if let Err(error) = know_server(app, book).await {
             tracing::error!(
                 book = book.get(), %error,

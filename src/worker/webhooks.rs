@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use partita_db::{DbError, Scope};
+use partita_db::{BookId, DbError, Scope};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +28,15 @@ const BOOKS: i64 = 16;
 /// Runs until cancelled; turns under way are finished.
 pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
     seal_secrets(&app).await;
-    let mut turns = JoinSet::new();
+    let (mut turns, mut after) = (JoinSet::new(), None);
     while !stop.is_cancelled() {
         while turns.try_join_next().is_some() {}
-        let begun = round(&app, MOST_TURNS.saturating_sub(turns.len())).await.unwrap_or_else(|error| {
+        let begun = round(&app, after, MOST_TURNS.saturating_sub(turns.len())).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the list of webhooks cannot be read");
             Round::default()
         });
-        let idle = begun.fanned_out == 0 && begun.claimed.is_empty();
+        let idle = begun.fanned_out == 0 && begun.claimed.is_empty() && begun.more_after.is_none();
+        after = begun.more_after;
         for claimed in begun.claimed {
             let app = Arc::clone(&app);
             turns.spawn(async move { turn(&app, claimed).await });
@@ -55,7 +56,7 @@ pub(super) async fn run(app: Arc<App>, stop: CancellationToken) {
 /// # Errors
 /// What the database says of the lists.
 pub async fn deliver_webhooks(app: &Arc<App>) -> Result<usize, DbError> {
-    let begun = round(app, MOST_TURNS).await?;
+    let begun = round(app, None, MOST_TURNS).await?;
     let count = begun.fanned_out + begun.claimed.len();
     futures::future::join_all(begun.claimed.into_iter().map(|claimed| turn(app, claimed))).await;
     Ok(count)
@@ -66,17 +67,22 @@ pub async fn deliver_webhooks(app: &Arc<App>) -> Result<usize, DbError> {
 struct Round {
     /// Events whose deliveries were made.
     fanned_out: usize,
+    /// The book after which others may have events; none when it began anew with the first or has seen the last one.
+    more_after: Option<BookId>,
     /// Endpoints whose turn it is.
     claimed: Vec<Claimed>,
 }
 
-async fn round(app: &Arc<App>, most_turns: usize) -> Result<Round, DbError> {
+/// Fans out for the books `after` one, so that many with much to tell keep none behind them waiting.
+async fn round(app: &Arc<App>, after: Option<BookId>, most_turns: usize) -> Result<Round, DbError> {
     let books = app
         .db
-        .read("books with new events", Scope::Routing, |tx| {
-            Box::pin(async move { outbox::books_with_unannounced(tx, BOOKS).await })
+        .read("books with new events", Scope::Routing, move |tx| {
+            Box::pin(async move { outbox::books_with_unannounced(tx, after, BOOKS).await })
         })
         .await?;
+    let full = books.len() >= usize::try_from(BOOKS).unwrap_or(usize::MAX);
+    let more_after = books.last().copied().filter(|_| full);
     let counts = books.into_iter().map(|book| async move {
         webhook_endpoints::fan_out(app, book).await.unwrap_or_else(|error| {
             tracing::error!(book = book.get(), %error, "events could not be fanned out; tried again");
@@ -96,7 +102,7 @@ async fn round(app: &Arc<App>, most_turns: usize) -> Result<Round, DbError> {
         .await?;
     let waiting = oldest.map_or(0, |oldest| now.duration_since(oldest).as_secs().max(0));
     metrics::gauge!(names::WEBHOOK_OLDEST_WAITING).set(f64::from(u32::try_from(waiting).unwrap_or(u32::MAX)));
-    Ok(Round { fanned_out, claimed })
+    Ok(Round { fanned_out, more_after, claimed })
 }
 
 async fn turn(app: &Arc<App>, claimed: Claimed) {

@@ -3,6 +3,8 @@
 //! Read leniently and not through async-stripe's types, which refuse a known event whose object lacks a field, and
 //! every event of Stripe's v2 namespace: an event that was verified must never be lost for its shape.
 
+use std::collections::BTreeMap;
+
 use partita_provider::{Event, FetchError, ListedEvent, Lookup, Page};
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,8 +28,14 @@ pub(crate) fn read(body: &[u8]) -> Result<Event, FetchError> {
         livemode: event.get("livemode").and_then(Value::as_bool).unwrap_or(false),
         created: event.get("created").and_then(Value::as_i64).unwrap_or(0),
         concerns: event.pointer("/data/object").and_then(|object| concerns(account.as_deref(), object)),
+        metadata: event.pointer("/data/object/metadata").map(metadata).unwrap_or_default(),
         account,
     })
+}
+
+fn metadata(carried: &Value) -> BTreeMap<String, String> {
+    let entries = carried.as_object().into_iter().flatten();
+    entries.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 #[derive(Deserialize)]
@@ -153,6 +161,16 @@ mod tests {
         assert_eq!(concerned(None, &json!({"object": "dispute", "id": "dp_1"})), None);
         assert_eq!(concerned(None, &json!({})), None);
         assert_eq!(concerned(None, &Value::Null), None);
+    }
+
+    #[test]
+    fn metadata_is_told_as_far_as_it_is_text() {
+        let body = |metadata: Value| {
+            json!({"id": "evt_1", "type": "topup.created", "data": {"object": {"id": "tu_1", "metadata": metadata}}})
+        };
+        let read = |metadata: Value| read(body(metadata).to_string().as_bytes()).expect("an event").metadata;
+        assert_eq!(read(json!({"op_id": "opn_1", "n": 7})), BTreeMap::from([("op_id".into(), "opn_1".into())]));
+        assert_eq!([read(Value::Null), read(json!("x")), read(json!({}))], [const { BTreeMap::new() }; 3]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod migrations;
 mod retries;
 mod rig;
 mod roles;
+mod silence;
 mod takeover;
 mod tenancy;
 mod units;

@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use partita_db::{Db, DbError, DbOptions};
+use partita_db::{Db, DbError, DbOptions, Keys};
 use partita_postgres::{PrivateServer, Role, ServerOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{
@@ -83,6 +83,15 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, strike: Arc<AtomicB
     }
 }
 
+async fn take_key(db: &Db, keys: &Keys) -> i64 {
+    let keys = keys.clone();
+    let taken = db.run_tx("take a key", book(1), move |tx| {
+        let keys = keys.clone();
+        Box::pin(async move { keys.next(tx).await })
+    });
+    taken.await.expect("a key")
+}
+
 #[tokio::test]
 async fn a_server_that_took_over_is_not_believed_about_a_number_that_it_gave_anew() {
     let place = tempfile::Builder::new().prefix("partita-takeover").tempdir_in("/tmp").expect("a temporary folder");
@@ -109,6 +118,8 @@ async fn a_server_that_took_over_is_not_believed_about_a_number_that_it_gave_ane
     // The one that is struck, so that the question needs a new one.
     options.max_connections = 1;
     let db = Db::connect(&options).await.expect("through the proxy");
+    let keys = Keys::new();
+    let before = take_key(&db, &keys).await;
     strike.store(true, Ordering::SeqCst);
     let paid = db.run_tx("pay", book(1), |tx| Box::pin(async move { note(tx, 1).await })).await;
     match &paid {
@@ -119,4 +130,7 @@ async fn a_server_that_took_over_is_not_believed_about_a_number_that_it_gave_ane
     }
     let notes: i64 = sqlx::query_scalar("select count(*) from notes").fetch_one(&mut admin).await.expect("a row");
     assert_eq!(notes, 0, "the second server never had it");
+    // Nor has it heard of the block of keys that the first one gave: it may give the same to somebody else.
+    let after = take_key(&db, &keys).await;
+    assert!(after != before + 1 && after % 1_000 == 0, "{after} is of a block that the second server gave");
 }

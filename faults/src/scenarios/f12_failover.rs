@@ -20,8 +20,9 @@ const BEHIND: Duration = Duration::from_secs(5);
 /// How long the way leads to a standby that is not promoted yet.
 const NOT_PROMOTED: Duration = Duration::from_secs(1);
 
-/// How soon a request must succeed after the promotion: first the provider is asked what the standby lacks.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
+/// How soon a request must succeed after the promotion. First the provider is asked what the standby lacks, and that only
+/// once nothing can be on its way any more that the lost primary had ordered: 35 s.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(35 + 20);
 
 /// How long a standby may take until it streams.
 const STREAMS_WITHIN: Duration = Duration::from_mins(1);
