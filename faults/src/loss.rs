@@ -29,7 +29,9 @@ impl Loss {
     /// # Errors
     /// When the filter cannot be set.
     pub async fn begin(port: u16, per_mille: u16) -> anyhow::Result<Self> {
-        let drop = |side: &str| format!("tcp {side} {port} numgen random mod 1000 < {per_mille} counter drop\n");
+        // The filter's language refuses a comparison that is always true.
+        let chance = if per_mille >= 1_000 { String::new() } else { format!("numgen random mod 1000 < {per_mille} ") };
+        let drop = |side: &str| format!("tcp {side} {port} {chance}counter drop\n");
         let rules = format!(
             "table inet {TABLE} {{\nchain input {{\ntype filter hook input priority 0\n{}{}}}\n}}\n",
             drop("dport"),

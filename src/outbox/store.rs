@@ -226,11 +226,7 @@ pub async fn list_range(
 ///
 /// # Errors
 /// What the database says.
-pub async fn books_with_unannounced(
-    tx: &mut Tx,
-    after: Option<BookId>,
-    limit: i64,
-) -> Result<Vec<BookId>, DbError> {
+pub async fn books_with_unannounced(tx: &mut Tx, after: Option<BookId>, limit: i64) -> Result<Vec<BookId>, DbError> {
     // From one book to the next along the index, however many events each has.
     let books = sqlx::query_scalar!(
         r#"with recursive found as (

@@ -82,8 +82,11 @@ async fn commands(
     let mut missing = BTreeSet::new();
     loop {
         let page = provider.events(&query).await?;
-        let told: BTreeSet<&str> =
-            page.data.iter().filter_map(|listed| Some(listed.event.metadata.get(METADATA_OPERATION)?.as_str())).collect();
+        let told: BTreeSet<&str> = page
+            .data
+            .iter()
+            .filter_map(|listed| Some(listed.event.metadata.get(METADATA_OPERATION)?.as_str()))
+            .collect();
         let mut ids = Vec::new();
         for text in told {
             match OperationId::parse(text) {

@@ -165,9 +165,7 @@ mod tests {
 
     #[test]
     fn metadata_is_told_as_far_as_it_is_text() {
-        let body = |metadata: Value| {
-            json!({"id": "evt_1", "type": "topup.created", "data": {"object": {"id": "tu_1", "metadata": metadata}}})
-        };
+        let body = |metadata: Value| json!({"id": "evt_1", "type": "topup.created", "data": {"object": {"id": "tu_1", "metadata": metadata}}});
         let read = |metadata: Value| read(body(metadata).to_string().as_bytes()).expect("an event").metadata;
         assert_eq!(read(json!({"op_id": "opn_1", "n": 7})), BTreeMap::from([("op_id".into(), "opn_1".into())]));
         assert_eq!([read(Value::Null), read(json!("x")), read(json!({}))], [const { BTreeMap::new() }; 3]);

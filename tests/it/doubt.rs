@@ -1,7 +1,8 @@
 //! Doubt: what becomes of a command when nobody can tell whether it had its effect.
 
 use partita::platforms::{self, SCOPES};
-use partita_simulator::FaultKind;
+use partita::worker;
+use partita_simulator::{Fault, FaultKind, Settings};
 use serde_json::{Value, json};
 
 use crate::recovery::{drive, plan_payment};
@@ -71,6 +72,30 @@ async fn an_error_that_the_provider_keeps_is_looked_up_twice_and_then_sent_under
     let timeline = t.get(&format!("/v1/payments/{}/timeline", text(&payment["id"]))).await;
     let of: Vec<&Value> = timeline["data"].as_array().expect("a list").iter().map(|change| &change["of"]).collect();
     assert!(of.contains(&&json!("operation")) && of.contains(&&json!("payment")));
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_look_up_prolongs_its_lease_so_that_its_end_counts() {
+    let t = TestApp::new().await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let payment = pay_into_a_kept_error(&t, &a, "order-1", 60_00).await;
+    // The second look-up is the one that settles it: a page of its list comes late.
+    t.control.set_settings(Settings { hang_ms: 11_500, ..t.control.settings() }).await.expect("lawful settings");
+    let (method, path) = ("GET".to_owned(), "/v1/payment_intents".to_owned());
+    t.control.plan_fault(Fault { kind: FaultKind::HangBefore, method, path, times: 1 });
+    t.move_clocks(11 * 60).await;
+    let app = std::sync::Arc::clone(&t.app);
+    let working = tokio::spawn(async move { worker::step(&app).await });
+    // Leases are the database's time, which no test moves.
+    tokio::time::sleep(std::time::Duration::from_millis(10_700)).await;
+    let left = "select coalesce(max(extract(epoch from lease_until - clock_timestamp())), 0)::bigint from operations";
+    let left = t.count(left).await;
+    assert!((33..=40).contains(&left), "of 40 s {left} are left, 10 s after they were given");
+    working.await.expect("no panic").expect("done");
+    t.settle().await;
+    assert_eq!(t.payment(&payment).await["status"], "succeeded");
+    assert_eq!(t.effects("/v1/payment_intents").await, 1);
     t.finish().await;
 }
 

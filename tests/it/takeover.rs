@@ -1,11 +1,14 @@
 //! Another server has taken over: no money moves until the provider was asked what that one lacks.
 
+use partita::events::{self, Driven, Holder};
+use partita::id::PaymentId;
 use partita::verify;
 use partita::worker;
+use partita_simulator::{FaultKind, Settings};
 use serde_json::{Value, json};
 
 use crate::support::{cart, taxed};
-use crate::test_app::TestApp;
+use crate::test_app::{TestApp, text};
 
 const DAY: i64 = 86_400;
 
@@ -100,4 +103,71 @@ async fn without_the_provider_nobody_knows_what_a_server_lacks_and_no_money_move
     let refused = t.post("/v1/payments", "order-2", cart("order-2", "EUR", &[taxed(&a, 10_00, 0)])).await;
     assert_eq!(refused.expect(503)["code"], "money_movement_halted");
     t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_command_that_has_not_moved_anything_yet_halts_its_book_too() {
+    let t = TestApp::new().await;
+    story(&t).await;
+    let slow = Settings { topup_seconds: 86_400, ..t.control.settings() };
+    t.control.set_settings(slow).await.expect("lawful settings");
+    let pending = [
+        ("amount", "5000"),
+        ("currency", "eur"),
+        ("description", "float"),
+        ("metadata[op_id]", "opn_01jd9yf6wjfw6rvjvx0j6fc4r5"),
+    ];
+    t.at_provider("POST", "/v1/topups", &pending).await;
+    another_server_takes_over(&t).await;
+    worker::know_servers(&t.app).await.expect("the books could be listed");
+    assert_eq!(halted(&t).await, 1, "no movement tells of it, its event does");
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_sends_nothing_that_was_never_sent_while_its_book_does_not_know_its_server() {
+    let t = TestApp::new().await;
+    let (a, _) = story(&t).await;
+    let body = cart("order-2", "EUR", &[taxed(&a, 10_00, 0)]);
+    // Not sent: the provider asks to come again.
+    t.next_post_fails(FaultKind::RateLimited, "/v1/payment_intents");
+    let payment = t.post("/v1/payments", "order-2", body).await.expect(202);
+    assert_eq!(t.count("select count(*) from operations where state = 'planned'").await, 1);
+    let charged = t.effects("/v1/payment_intents").await;
+    another_server_takes_over(&t).await;
+    let object = text(&payment["id"]).parse::<PaymentId>().expect("an id").uuid();
+    t.move_clocks(60).await;
+    let wait = std::time::Duration::from_secs(10);
+    let driven = events::drive(&t.app, t.book.id, object, Holder::Anyone, wait).await.expect("driven");
+    assert_eq!((driven, t.effects("/v1/payment_intents").await), (Driven::Open, charged), "nothing was sent");
+
+    worker::know_servers(&t.app).await.expect("the books could be listed");
+    let driven = events::drive(&t.app, t.book.id, object, Holder::Anyone, wait).await.expect("driven");
+    assert_eq!((driven, t.effects("/v1/payment_intents").await), (Driven::Settled, charged + 1));
+    t.advance(6 * DAY).await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_doubt_is_not_sent_again_before_its_book_knows_its_server() {
+    let t = TestApp::new().await;
+    let (a, _) = story(&t).await;
+    t.control.set_settings(Settings { hang_ms: 100, ..t.control.settings() }).await.expect("lawful settings");
+    t.next_post_fails(FaultKind::HangBefore, "/v1/payment_intents");
+    let body = cart("order-2", "EUR", &[taxed(&a, 10_00, 0)]);
+    t.post("/v1/payments", "order-2", body).await.expect(202);
+    assert_eq!(t.count("select count(*) from operations where state = 'unknown'").await, 1);
+    let charged = t.effects("/v1/payment_intents").await;
+    another_server_takes_over(&t).await;
+    t.advance(120).await;
+    assert_eq!(
+        t.effects("/v1/payment_intents").await,
+        charged,
+        "perhaps it was sent under a newer key that is forgotten"
+    );
+    worker::know_servers(&t.app).await.expect("the books could be listed");
+    t.advance(120).await;
+    assert_eq!(t.effects("/v1/payment_intents").await, charged + 1);
+    t.advance(6 * DAY).await;
+    t.finish().await;
 }

@@ -46,6 +46,8 @@ struct Struck {
     /// As it was armed.
     point: String,
     way: Way,
+    /// Whether its process had a worker, which claims whatever is due.
+    works: bool,
     /// None when it died before anything was asked, of what another one had left.
     asked: Option<Request>,
     /// When; milliseconds since 1970.
@@ -173,7 +175,8 @@ async fn strike_one(
         scene.found.add("I7", format!("a process ended by itself before {point}: {status}"));
         return Ok(None);
     }
-    Ok(Some(Struck { kind: pair.kind, point, way: pair.point.way, asked, at_ms }))
+    let works = pair.is_passed_by_worker();
+    Ok(Some(Struck { kind: pair.kind, point, way: pair.point.way, works, asked, at_ms }))
 }
 
 /// How the mortal one ended, if it did in time. Webhooks that failed are sent again meanwhile.

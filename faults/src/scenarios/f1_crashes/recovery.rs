@@ -16,6 +16,9 @@ use crate::sink::Sink;
 /// How much longer than the lease of the dead one an operation may take; milliseconds.
 const MARGIN_MS: i64 = 5_000;
 
+/// The lease of the dead one; milliseconds.
+const LEASE_MS: i64 = 1_000 * LEASE_SECONDS as i64;
+
 /// An operation that was under way when its process died.
 #[derive(sqlx::FromRow)]
 struct Seen {
@@ -27,12 +30,22 @@ struct Seen {
     ended: Option<i64>,
 }
 
+/// How long after a death what it struck may take; milliseconds.
+const BAR_MS: i64 = LEASE_MS + MARGIN_MS;
+
 /// Measures from each death to the end of the operation that was struck. One that was struck again waits for another lease.
+///
+/// One that lost no attempt of its own was struck as the piece of work that makes it, or waited in the same batch: which
+/// process claimed that next, and died over it, is written nowhere. So it has until its lease, and that of each later death
+/// that can have held it, is over.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Result<()> {
     let (mut measured, mut slowest, mut again) = (0_u32, 0, 0_u32);
+    let (mut in_batches, mut slowest_in_batches) = (0_u32, 0);
+    let mut deaths: Vec<i64> = struck.iter().filter(|one| one.works).map(|one| one.at_ms).collect();
+    deaths.sort_unstable();
     for one in struck.iter().filter(|one| !matches!(one.way, Way::Approved)) {
         let Some(asked) = &one.asked else { continue };
         for seen in operations(scene, one.kind, &asked.key).await? {
@@ -43,14 +56,20 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
                 continue;
             }
             let took_ms = ended - one.at_ms;
-            let leases = seen.deaths.max(1);
             measured += 1;
-            if leases > 1 {
-                again += 1;
+            let due_by = if seen.deaths == 0 {
+                in_batches += 1;
+                slowest_in_batches = slowest_in_batches.max(took_ms);
+                last_lease(one.at_ms, &deaths)
             } else {
-                slowest = slowest.max(took_ms);
-            }
-            if took_ms > leases * i64::from(LEASE_SECONDS) * 1_000 + MARGIN_MS {
+                if seen.deaths > 1 {
+                    again += 1;
+                } else {
+                    slowest = slowest.max(took_ms);
+                }
+                one.at_ms + (seen.deaths - 1) * LEASE_MS + BAR_MS
+            };
+            if ended > due_by {
                 let id = partita::id::OperationId::from(seen.id);
                 let detail =
                     format!("{id} took {took_ms} ms after the death at {}, of {} attempts", one.point, seen.deaths);
@@ -61,7 +80,17 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
     scene.note("recoveries_measured", measured);
     scene.note("slowest_recovery_ms", slowest);
     scene.note("struck_more_than_once", again);
+    scene.note("struck_in_a_batch", in_batches);
+    scene.note("slowest_in_a_batch_ms", slowest_in_batches);
     Ok(())
+}
+
+/// Until when what a death struck must be through, when each later one may have claimed it as soon as it could.
+fn last_lease(at_ms: i64, deaths: &[i64]) -> i64 {
+    deaths.iter().filter(|death| **death > at_ms).fold(at_ms + BAR_MS, |until, death| {
+        let claimable = until - 2 * MARGIN_MS;
+        if (claimable..=until).contains(death) { death + BAR_MS } else { until }
+    })
 }
 
 async fn operations(scene: &Scene, kind: Kind, key: &str) -> anyhow::Result<Vec<Seen>> {
@@ -119,4 +148,18 @@ pub(super) async fn events_arrived(scene: &mut Scene, sink: &Sink) -> anyhow::Re
     scene.note("events_told", happened.len());
     scene.note("events_told_more_than_once", repeated);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_death_prolongs_only_what_it_can_have_held() {
+        assert_eq!(last_lease(0, &[]), 45_000);
+        assert_eq!(last_lease(0, &[0, 3_000, 20_000]), 45_000, "the first lease runs");
+        assert_eq!(last_lease(0, &[3_000, 40_000]), 85_000);
+        assert_eq!(last_lease(0, &[3_000, 40_000, 60_000, 80_000]), 125_000, "and the next one's");
+        assert_eq!(last_lease(0, &[46_000]), 45_000, "it was over before");
+    }
 }
