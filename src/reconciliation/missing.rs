@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use partita_db::BookId;
 use partita_provider::PageRequest;
 
-use super::{Account, PAGE, ReconciliationError, adopt, known_of};
+use super::account::{Account, PAGE, known_of};
+use super::{ReconciliationError, adopt};
 use crate::app::{App, ProviderSetupError};
 use crate::events;
 
