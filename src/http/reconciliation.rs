@@ -50,7 +50,7 @@ struct StandingBody {
     /// What the provider had moved until then is compared, of every account that moved; null before the first run that
     /// succeeded.
     reconciled_through: Option<Time>,
-    /// Differences that stand.
+    /// Differences that stand, each of which an event told of.
     #[schema(example = 0)]
     open_breaks: i64,
 }

@@ -164,7 +164,7 @@ pub struct Break {
 pub struct Standing {
     /// What the provider had moved until then is compared; none when no run has succeeded yet.
     pub reconciled_through: Option<Timestamp>,
-    /// Differences that stand.
+    /// Differences that stand and were told of; what may still be money on its way is none yet.
     pub open_breaks: i64,
 }
 

@@ -29,7 +29,7 @@ const OF_MOVEMENTS: [Kind; 11] = [
     Kind::ReserveChanged,
 ];
 
-/// Most movements that one page can miss. Should the provider have lost more, the other runs find the rest.
+/// Most movements that are told as missing between two pages. Whoever has lost more than that knows by these.
 const MOST_MISSING: i64 = 1_000;
 
 /// Our movements of a span of the provider's list that are not among what it showed there: perhaps it has them not.

@@ -278,7 +278,8 @@ pub async fn standing(tx: &mut Tx) -> Result<Standing, DbError> {
         r#"select (select reconciled_through from reconciliation_runs
                    where book_id = $1 and reconciled_through is not null order by created_at desc limit 1)
                       as "through: jiff_sqlx::Timestamp",
-                  (select count(*) from reconciliation_open_breaks where book_id = $1) as "open_breaks!""#,
+                  (select count(*) from reconciliation_open_breaks
+                   where book_id = $1 and told_at is not null) as "open_breaks!""#,
         book.get()
     )
     .fetch_one(tx.conn())
