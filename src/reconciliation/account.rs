@@ -103,7 +103,7 @@ impl Turn {
     ) -> Result<bool, ReconciliationError> {
         let mut progress = match progress {
             Some(progress) => progress,
-            None => self.begin(account).await?,
+            None => self.first_progress(account).await?,
         };
         while !progress.is_listed {
             let Some(left) = pages.checked_sub(1) else { return Ok(false) };
@@ -114,7 +114,7 @@ impl Turn {
         Ok(true)
     }
 
-    async fn begin(&self, account: &Account) -> Result<Progress, ReconciliationError> {
+    async fn first_progress(&self, account: &Account) -> Result<Progress, ReconciliationError> {
         let (name, now) = (account.name(), self.app.clock.now());
         let (started, compared_to) = self
             .app

@@ -23,6 +23,7 @@ async fn idempotency_keys_are_kept_for_thirty_days_and_never_less_than_their_com
     let open = "update operations set state = 'needs_review', review_reason = 'nobody knows'
                 where object_id = (select id from payments where reference = 'order-2')";
     assert_eq!(t.tamper(open).await, 1);
+    t.tamper("delete from due where kind = 'operation'").await;
     worker::schedule_retention(&t.app).await.expect("scheduled");
     let all = keys(&t).await;
     t.advance(29 * DAY).await;
