@@ -58,8 +58,8 @@ pub async fn take_turn(app: &Arc<App>, book: BookId) -> Result<Timestamp, Reconc
         })
         .await;
     let (run, number, scope) = match begun {
-        Ok(Some(turn)) => turn,
-        Ok(None) | Err(ReconciliationError::AlreadyRunning) => return Ok(now + SignedDuration::from_secs(HELD_SECONDS)),
+        Ok(turn) => turn,
+        Err(ReconciliationError::AlreadyRunning) => return Ok(now + SignedDuration::from_secs(HELD_SECONDS)),
         Err(error) => return Err(error),
     };
     let worked = match turn_of(app, book, run, number, scope).await {
@@ -88,18 +88,18 @@ pub async fn take_turn(app: &Arc<App>, book: BookId) -> Result<Timestamp, Reconc
     }
 }
 
-async fn begin(tx: &mut Tx, book: BookId, now: Timestamp) -> Result<Option<(RunId, i32, Scope)>, ReconciliationError> {
+async fn begin(tx: &mut Tx, book: BookId, now: Timestamp) -> Result<(RunId, i32, Scope), ReconciliationError> {
     runs::give_up_dead(tx, false, now).await?;
     if let Some((run, number)) = runs::resume(tx).await? {
         let scope = runs::find(tx, run).await?.ok_or(ReconciliationError::NotFound)?.scope;
-        return Ok(Some((run, number, scope)));
+        return Ok((run, number, scope));
     }
     runs::remove_uneventful(tx, now - SignedDuration::from_hours(KEPT_HOURS)).await?;
     let scope = scope_of(runs::complete_runs(tx).await?, book, now);
     let new = runs::NewRun { id: RunId::new(), scope, scheduled: true, actor: Actor::System, now };
     runs::insert(tx, new).await?;
     tasks::insert(tx, new.id, scope).await?;
-    Ok(Some((new.id, 1, scope)))
+    Ok((new.id, 1, scope))
 }
 
 /// Everything, once after each night's hour, and again an hour later if that could not be finished; what moved, at all other
