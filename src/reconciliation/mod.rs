@@ -202,7 +202,7 @@ enum Worked {
     /// Its pages were used up; the run goes on in the next turn.
     Paused,
     /// The run has ended; with why the first account that this turn gave up could not be compared.
-    Finished(Run, Option<ReconciliationError>),
+    Finished(Box<Run>, Option<ReconciliationError>),
 }
 
 /// Compares a book's ledger with its provider, completely, and stores what it finds. Waits a while for a run that is under
@@ -251,7 +251,7 @@ pub async fn finish(app: &Arc<App>, book: BookId, id: RunId) -> Result<Run, Reco
         Err(error) => Err(error),
     };
     match worked {
-        Ok(Worked::Finished(run, None)) => Ok(run),
+        Ok(Worked::Finished(run, None)) => Ok(*run),
         Ok(Worked::Finished(_, Some(error))) => Err(error),
         // Nobody has so many pages; the run is given up as one that died.
         Ok(Worked::Paused) => Err(ReconciliationError::Overtaken),
@@ -287,7 +287,8 @@ async fn work(turn: &Turn, mut pages: u32) -> Result<Worked, ReconciliationError
             })
             .await?;
         let Some((account, progress)) = next else {
-            return Ok(Worked::Finished(end(app, book, run, None).await?, first_failure));
+            let run = Box::new(end(app, book, run, None).await?);
+            return Ok(Worked::Finished(run, first_failure));
         };
         match turn.compare(&account, progress, &mut pages).await {
             Ok(true) => {}
