@@ -36,6 +36,12 @@ pub mod names {
     pub const VERIFY_RUNS: &str = "partita_verify_runs_total";
     /// Contradictions that the last run over every book found, by kind: integrity, liveness or agreement.
     pub const VERIFY_FINDINGS: &str = "partita_verify_findings";
+    /// Runs of reconciliation by schedule, by scope (complete or recent) and outcome (succeeded or failed).
+    pub const RECONCILIATION_RUNS: &str = "partita_reconciliation_runs_total";
+    /// Differences between ledger and provider that stand.
+    pub const RECONCILIATION_BREAKS: &str = "partita_reconciliation_open_breaks";
+    /// How long ago that was up to which the book is compared that is furthest behind, in seconds.
+    pub const RECONCILIATION_LAG: &str = "partita_reconciliation_lag_seconds";
     /// Books in which the movement of money is halted.
     pub const HALTED_BOOKS: &str = "partita_halted_books";
 }
@@ -156,6 +162,21 @@ fn describe() {
     );
     metrics::describe_counter!(names::VERIFY_RUNS, Unit::Count, "Runs of verify, by depth and outcome.");
     metrics::describe_gauge!(names::VERIFY_FINDINGS, Unit::Count, "Contradictions that stand, by kind.");
+    metrics::describe_counter!(
+        names::RECONCILIATION_RUNS,
+        Unit::Count,
+        "Runs of reconciliation, by scope and outcome."
+    );
+    metrics::describe_gauge!(
+        names::RECONCILIATION_BREAKS,
+        Unit::Count,
+        "Differences between ledger and provider that stand."
+    );
+    metrics::describe_gauge!(
+        names::RECONCILIATION_LAG,
+        Unit::Seconds,
+        "How long ago that was up to which the book is compared that is furthest behind."
+    );
     metrics::describe_gauge!(names::HALTED_BOOKS, Unit::Count, "Books in which the movement of money is halted.");
 }
 

@@ -94,7 +94,7 @@ fn as_json(book: &Book, run: &Run, breaks: &[Break]) -> Value {
         .collect();
     json!({
         "id": run.id, "platform": book.reference, "mode": book.mode.as_str(), "status": run.status.as_str(),
-        "accounts": run.accounts, "matched": run.matched, "adopted": run.adopted, "breaks": breaks,
+        "reconciled_through": run.reconciled_through, "accounts": run.accounts, "matched": run.matched, "adopted": run.adopted, "breaks": breaks,
         "balances": run.balances,
     })
 }

@@ -5,10 +5,10 @@
 
 mod store;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use partita_db::BookId;
 
-pub use store::{claim, finish, next, postpone, release, schedule};
+pub use store::{claim, finish, next, postpone, release, schedule, schedule_books};
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,16 @@ pub struct Due {
     pub due_at: Timestamp,
 }
 
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Due {
+    /// The next of its times after now, for what is done once a day: a book keeps its time of day, however late it was.
+    pub fn next_day(&self, now: Timestamp) -> Timestamp {
+        let days = now.duration_since(self.due_at).as_hours() / DAY.as_hours();
+        self.due_at + SignedDuration::from_hours((days.max(0) + 1) * DAY.as_hours())
+    }
+}
+
 /// A claimed piece of work with the lease that proves the claim.
 #[derive(Debug, Clone)]
 pub struct Claimed {
@@ -30,4 +40,19 @@ pub struct Claimed {
     pub due: Due,
     /// Who schedules the same work meanwhile takes the lease away, so that finishing does not lose it.
     pub lease: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_book_keeps_its_time_of_day_however_late_it_was() {
+        let due_at: Timestamp = "2026-03-02T05:00:00Z".parse().expect("a time");
+        let due = Due { kind: "verify".to_owned(), book: BookId::try_new(1).expect("a book"), id: 0, due_at };
+        for (late, next) in [(0, "2026-03-03"), (23, "2026-03-03"), (24, "2026-03-04"), (100, "2026-03-07")] {
+            let expected: Timestamp = format!("{next}T05:00:00Z").parse().expect("a time");
+            assert_eq!(due.next_day(due_at + SignedDuration::from_hours(late)), expected, "{late} hours late");
+        }
+    }
 }

@@ -28,6 +28,25 @@ pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result
     Ok(())
 }
 
+/// Makes sure that every book has a row of this kind, the first time within a day from now on: each book at a moment of its
+/// own.
+///
+/// # Errors
+/// What the database says.
+pub async fn schedule_books(tx: &mut Tx, kind: &str, now: Timestamp) -> Result<(), DbError> {
+    sqlx::query!(
+        "insert into due (kind, book_id, id, due_at)
+         select $1, b.book_id, 0, $2::timestamptz + make_interval(secs => (b.book_id::bigint * 2654435761 % 86400)::float8)
+         from books b
+         on conflict (kind, book_id, id) do nothing",
+        kind,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Claims up to `limit` rows of a kind that are due at `now`, of other books than the busy ones.
 ///
 /// # Errors

@@ -398,7 +398,7 @@ impl From<ReconciliationError> for Problem {
     fn from(error: ReconciliationError) -> Self {
         match error {
             ReconciliationError::NotFound => Self::not_found("reconciliation run"),
-            ReconciliationError::AlreadyRunning => conflict(sentence(&error)),
+            ReconciliationError::AlreadyRunning | ReconciliationError::Overtaken => conflict(sentence(&error)),
             ReconciliationError::Fetch(FetchError::Unreachable(_)) => {
                 Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error)
             }

@@ -30,7 +30,29 @@ const WAIT: Duration = Duration::from_secs(20);
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch)).routes(routes!(list_breaks))
+    OpenApiRouter::new()
+        .routes(routes!(standing))
+        .routes(routes!(create, list))
+        .routes(routes!(fetch))
+        .routes(routes!(list_breaks))
+}
+
+/// Where the comparison of the ledger with the provider stands.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Reconciliation)]
+struct StandingBody {
+    /// Always `reconciliation`.
+    #[schema(value_type = String, example = "reconciliation")]
+    object: &'static str,
+    /// `test` or `live`.
+    #[schema(value_type = String, example = "test")]
+    mode: &'static str,
+    /// What the provider had moved until then is compared, of every account that moved; null before the first run that
+    /// succeeded.
+    reconciled_through: Option<Time>,
+    /// Differences that stand, each of which an event told of.
+    #[schema(example = 0)]
+    open_breaks: i64,
 }
 
 /// A comparison of the ledger with the provider.
@@ -47,6 +69,12 @@ struct RunBody {
     /// `running`; `succeeded`: everything was compared; `failed`: it could not be finished and says nothing.
     #[schema(value_type = String, example = "succeeded")]
     status: &'static str,
+    /// `complete`: every account, its whole history; `recent`: the accounts that moved, from two days before they were last
+    /// compared.
+    #[schema(value_type = String, example = "complete")]
+    scope: &'static str,
+    /// Whether it was made by schedule.
+    scheduled: bool,
     /// How many accounts at the provider were compared, the platform's own among them.
     #[schema(example = 5)]
     accounts: i32,
@@ -64,7 +92,10 @@ struct RunBody {
     /// The ledger's position when the balances were compared.
     #[schema(value_type = Option<String>, example = "1:523,2:88")]
     position: Option<serde_json::Value>,
-    /// The compared balances, per account, state and currency.
+    /// What the provider had moved until then is compared; null unless the run succeeded.
+    reconciled_through: Option<Time>,
+    /// The compared balances, per account, state and currency; of more than 200 accounts the first ones and those that
+    /// differ.
     #[schema(value_type = Vec<Object>)]
     balances: serde_json::Value,
     /// Why it failed.
@@ -134,12 +165,15 @@ impl RunBody {
             id: run.id,
             mode: mode.as_str(),
             status: run.status.as_str(),
+            scope: run.scope.as_str(),
+            scheduled: run.scheduled,
             accounts: run.accounts,
             matched: run.matched,
             adopted: run.adopted,
             break_count: run.breaks,
             breaks: breaks.into_iter().map(|found| BreakBody::show(mode, found)).collect(),
             position: run.ledger_position,
+            reconciled_through: run.reconciled_through.map(Time),
             balances: run.balances,
             error: run.error,
             actor: run.created_by,
@@ -182,6 +216,32 @@ async fn create(
         Ok(Err(panicked)) => Err(Problem::internal(&panicked)),
         Err(_) => Ok((StatusCode::ACCEPTED, Json(read(&state, &caller, id).await?))),
     }
+}
+
+/// Up to when everything is compared, and how much differs.
+#[utoipa::path(
+    get, path = "/v1/reconciliation", tag = "Reconciliation", operation_id = "get_reconciliation",
+    responses((status = 200, description = "Where it stands", body = StandingBody), Refusals),
+)]
+async fn standing(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Query(NoParameters {}): Query<NoParameters>,
+) -> Result<Json<StandingBody>, Problem> {
+    caller.require("reconciliation:read")?;
+    let found = state
+        .app
+        .db
+        .read("reconciliation's standing", caller.scope(), |tx| {
+            Box::pin(async move { reconciliation::standing(tx).await })
+        })
+        .await?;
+    Ok(Json(StandingBody {
+        object: "reconciliation",
+        mode: caller.mode.as_str(),
+        reconciled_through: found.reconciled_through.map(Time),
+        open_breaks: found.open_breaks,
+    }))
 }
 
 /// One run with its breaks.

@@ -5,7 +5,7 @@ mod store;
 use partita_db::{DbError, Tx};
 use uuid::Uuid;
 
-pub use store::finish;
+pub use store::{finish, remove_made_before};
 
 use crate::verify;
 
@@ -92,14 +92,16 @@ pub async fn claim<T: From<Uuid>>(
     request: &Request,
     now: jiff::Timestamp,
 ) -> Result<Option<Begun<T>>, ClaimError> {
-    if store::insert(tx, request, now).await? {
-        return Ok(None);
+    while !store::insert(tx, request, now).await? {
+        match store::find(tx, request).await? {
+            Some(Claim::Answered(answer)) => return Ok(Some(Begun::Answered(answer))),
+            Some(Claim::Open { object_id }) => return Ok(Some(Begun::Resumed(object_id.into()))),
+            Some(Claim::Mismatch) => return Err(ClaimError::Reused),
+            // Removed between the two for its age: nobody has it now.
+            None => {}
+        }
     }
-    match store::find(tx, request).await? {
-        Claim::Answered(answer) => Ok(Some(Begun::Answered(answer))),
-        Claim::Open { object_id } => Ok(Some(Begun::Resumed(object_id.into()))),
-        Claim::Mismatch => Err(ClaimError::Reused),
-    }
+    Ok(None)
 }
 
 /// Ties the claimed key to the object that the request makes, in the same transaction.

@@ -22,7 +22,8 @@ pub(super) async fn insert(tx: &mut Tx, request: &Request, now: Timestamp) -> Re
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn find(tx: &mut Tx, request: &Request) -> Result<Claim, DbError> {
+/// None: it was removed a moment ago.
+pub(super) async fn find(tx: &mut Tx, request: &Request) -> Result<Option<Claim>, DbError> {
     let book = tx.book_id();
     let row = sqlx::query!(
         "select fingerprint, object_id, response_status, response_body from idempotency_keys
@@ -30,16 +31,17 @@ pub(super) async fn find(tx: &mut Tx, request: &Request) -> Result<Claim, DbErro
         book.get(),
         request.key
     )
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
+    let Some(row) = row else { return Ok(None) };
     if row.fingerprint != request.fingerprint {
-        return Ok(Claim::Mismatch);
+        return Ok(Some(Claim::Mismatch));
     }
     if let (Some(status), Some(body)) = (row.response_status, row.response_body) {
-        return Ok(Claim::Answered(StoredAnswer { status: stored_status(status), body }));
+        return Ok(Some(Claim::Answered(StoredAnswer { status: stored_status(status), body })));
     }
     let object_id = row.object_id.expect("a key is committed together with the object that it made");
-    Ok(Claim::Open { object_id })
+    Ok(Some(Claim::Open { object_id }))
 }
 
 pub(super) async fn bind(tx: &mut Tx, key: &str, object_type: &str, object_id: Uuid) -> Result<(), DbError> {
@@ -56,7 +58,8 @@ pub(super) async fn bind(tx: &mut Tx, key: &str, object_type: &str, object_id: U
     Ok(())
 }
 
-/// Fixes the answer of a key, once. Returns what is stored: the given answer, or the one that was there first.
+/// Fixes the answer of a key, once. Returns what is stored: the given answer, or the one that was there first. A key that was
+/// removed meanwhile, as one does after a month, keeps none.
 ///
 /// # Errors
 /// What the database says.
@@ -73,9 +76,32 @@ pub async fn finish(tx: &mut Tx, key: &str, answer: &StoredAnswer) -> Result<Sto
         status,
         answer.body
     )
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    Ok(StoredAnswer { status: stored_status(row.status), body: row.body })
+    Ok(row.map_or_else(|| answer.clone(), |row| StoredAnswer { status: stored_status(row.status), body: row.body }))
+}
+
+/// Removes up to `limit` keys that were made before `before`, the oldest first, whose command has ended; returns how many. The
+/// trigger `idempotency_keys_open` keeps those of open commands, whoever asks.
+///
+/// # Errors
+/// What the database says.
+pub async fn remove_made_before(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64, DbError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "delete from idempotency_keys where (book_id, key) in (
+             select k.book_id, k.key from idempotency_keys k
+             where k.book_id = $1 and k.created_at < $2 and not exists (
+                 select from operations o
+                 where o.book_id = k.book_id and o.object_id = k.object_id and o.state not in ('succeeded', 'failed'))
+             order by k.created_at limit $3 for update skip locked)",
+        book.get(),
+        before.to_sqlx() as _,
+        limit
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }
 
 fn stored_status(status: i16) -> u16 {

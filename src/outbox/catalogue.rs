@@ -54,6 +54,7 @@ event_types! {
     "approval.requested": "Somebody proposed something that another person has to agree to.";
     "approval.approved": "A proposal was agreed to, and done.";
     "approval.rejected": "A proposal was turned down or withdrawn.";
+    "reconciliation.break_found": "Ledger and provider differ, and did not the last time they were compared; told once for as long as it stands.";
     "verify.violation": "What the books say contradicts itself; if their integrity is concerned, no movement of money is started any more.";
     "verify.cleared": "A person found the books whole again: money moves again.";
     "webhook_endpoint.created": "A webhook endpoint was made.";

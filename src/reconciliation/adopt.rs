@@ -5,7 +5,8 @@ use std::sync::Arc;
 use partita_db::{BookId, Scope};
 use partita_provider::{BalanceTransaction, FetchError, Lookup, Provider, ProviderObject};
 
-use super::{Account, ReconciliationError};
+use super::ReconciliationError;
+use super::account::Account;
 use crate::app::App;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;

@@ -8,7 +8,7 @@ use partita_provider::{Balance, BalanceTransaction, Currency, Money, SettlementS
 use crate::provider_movements::Movement;
 
 /// A movement this young may still be on its way into the ledger.
-const ON_ITS_WAY_SECONDS: i64 = 120;
+pub(super) const ON_ITS_WAY_SECONDS: i64 = 120;
 
 /// What kind of difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +68,28 @@ impl BreakKind {
 pub(super) struct Finding {
     pub kind: BreakKind,
     pub movement: Option<String>,
+    /// Of a balance as a whole: which state of it.
+    pub state: Option<&'static str>,
     pub currency: Currency,
     pub ledger_amount: Option<i64>,
     pub provider_amount: Option<i64>,
     pub detail: String,
 }
+
+impl Finding {
+    /// What differs: with kind, account and currency it tells whether two runs found the same.
+    pub(super) fn subject(&self) -> &str {
+        self.movement.as_deref().or(self.state).unwrap_or_default()
+    }
+
+    /// The provider's figure less the ledger's, where both have one; minor units.
+    pub(super) fn difference(&self) -> Option<i64> {
+        self.provider_amount?.checked_sub(self.ledger_amount?)
+    }
+}
+
+/// The states of a balance, as the subjects of findings.
+pub(super) const BALANCE_STATES: [&str; 3] = ["pending", "available", "reserved"];
 
 /// What the ledger has of a movement: what its transactions moved on the provider's accounts.
 #[derive(Debug, Clone)]
@@ -96,6 +113,7 @@ fn compare(said: &BalanceTransaction, ours: Option<&InLedger>, now: Timestamp) -
         Some(Finding {
             kind,
             movement: Some(said.id.clone()),
+            state: None,
             currency: said.currency,
             ledger_amount,
             provider_amount: Some(said.net),
@@ -141,6 +159,7 @@ pub(super) fn missing_at_provider(movement: &Movement) -> Finding {
     Finding {
         kind: BreakKind::MissingAtProvider,
         movement: Some(movement.id.clone()),
+        state: None,
         currency: movement.currency,
         ledger_amount: Some(movement.net),
         provider_amount: None,
@@ -202,6 +221,7 @@ impl BalanceRow {
             (ours != theirs).then(|| Finding {
                 kind: BreakKind::BalanceMismatch,
                 movement: None,
+                state: Some(state),
                 currency: self.currency,
                 ledger_amount: i64::try_from(ours).ok(),
                 provider_amount: i64::try_from(theirs).ok(),

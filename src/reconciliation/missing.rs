@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use partita_db::{BookId, Scope};
 use partita_provider::{EventQuery, PageRequest, Provider};
 
-use super::{Account, PAGE, ReconciliationError, adopt, known_of};
+use super::account::{Account, PAGE, known_of};
+use super::{ReconciliationError, adopt};
 use crate::app::{App, ProviderSetupError};
 use crate::events;
 use crate::id::OperationId;

@@ -12,7 +12,6 @@ use crate::due::{self, Claimed};
 /// The queue of books to be verified completely.
 pub const DUE_KIND: &str = "verify";
 
-const EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Whose process died is verified again after that; longer than a run takes.
 const LEASE_SECONDS: i32 = 3_600;
 const WHEN_TAKEN: SignedDuration = SignedDuration::from_mins(1);
@@ -39,7 +38,7 @@ pub async fn schedule(app: &Arc<App>) -> Result<(), DbError> {
     let now = app.clock.now();
     app.db
         .run_tx("schedule complete verification", Scope::Routing, move |tx| {
-            Box::pin(async move { store::schedule(tx, DUE_KIND, now).await })
+            Box::pin(async move { due::schedule_books(tx, DUE_KIND, now).await })
         })
         .await
 }
@@ -59,7 +58,7 @@ pub async fn check_next(app: &Arc<App>) -> Result<Turn, DbError> {
     let Some(claimed) = claimed.into_iter().next() else { return Ok(Turn::Nothing) };
     let book = claimed.due.book;
     let (turn, next) = match check_alone(app, book).await {
-        Ok(Some(report)) => (Turn::Verified(book, Box::new(report)), following(claimed.due.due_at, now)),
+        Ok(Some(report)) => (Turn::Verified(book, Box::new(report)), claimed.due.next_day(now)),
         Ok(None) => (Turn::Taken, now + WHEN_TAKEN),
         Err(error) => (Turn::Failed(book, error), now + WHEN_FAILED),
     };
@@ -87,12 +86,6 @@ async fn check_alone(app: &Arc<App>, book: BookId) -> Result<Option<Report>, Ver
     Ok(report)
 }
 
-/// The book's next time of day after now.
-fn following(due_at: Timestamp, now: Timestamp) -> Timestamp {
-    let days = now.duration_since(due_at).as_hours() / EVERY.as_hours();
-    due_at + SignedDuration::from_hours((days.max(0) + 1) * EVERY.as_hours())
-}
-
 async fn postpone(app: &Arc<App>, claimed: Claimed, at: Timestamp) -> Result<(), DbError> {
     app.db
         .run_tx("end complete verification", Scope::Routing, move |tx| {
@@ -100,20 +93,4 @@ async fn postpone(app: &Arc<App>, claimed: Claimed, at: Timestamp) -> Result<(),
             Box::pin(async move { due::postpone(tx, &claimed, at).await })
         })
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, Timestamp};
-
-    use super::following;
-
-    #[test]
-    fn a_book_keeps_its_time_of_day_however_late_its_run_was() {
-        let due_at: Timestamp = "2026-03-02T05:00:00Z".parse().expect("a time");
-        for (late, next) in [(0, "2026-03-03"), (23, "2026-03-03"), (24, "2026-03-04"), (100, "2026-03-07")] {
-            let expected: Timestamp = format!("{next}T05:00:00Z").parse().expect("a time");
-            assert_eq!(following(due_at, due_at + SignedDuration::from_hours(late)), expected, "{late} hours late");
-        }
-    }
 }

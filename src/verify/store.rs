@@ -173,21 +173,6 @@ pub(super) async fn changed_objects(
     Ok(objects)
 }
 
-/// Makes sure that every book is verified completely, once in each day from a moment on that is its own.
-pub(super) async fn schedule(tx: &mut Tx, kind: &str, now: Timestamp) -> Result<(), DbError> {
-    sqlx::query!(
-        "insert into due (kind, book_id, id, due_at)
-         select $1, b.book_id, 0, $2::timestamptz + make_interval(secs => (b.book_id::bigint * 2654435761 % 86400)::float8)
-         from books b
-         on conflict (kind, book_id, id) do nothing",
-        kind,
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
 /// Takes the turn of the one complete run there may be at a time, until the transaction ends; false if it is taken.
 pub(super) async fn take_turn(tx: &mut Tx) -> Result<bool, DbError> {
     let turn = sqlx::query_scalar!(

@@ -29,7 +29,7 @@ pub use endpoints::{create, delete, reseal, rotate_secret, send_test, update};
 pub use error::WebhookError;
 pub use replay::{MOST_REPLAYED, Range, fan_out, replay, resend};
 pub use state::{DeliveryReason, DeliveryStatus, DisabledReason, EndpointStatus, Signing};
-pub use store::deliveries::{DeliveryFilter, attempts, find_delivery, list_deliveries};
+pub use store::deliveries::{DeliveryFilter, attempts, find_delivery, list_deliveries, remove_ended_before};
 pub use store::endpoints::{find, list};
 pub use turn::{MOST_IN_FLIGHT, take_turn};
 

@@ -1,4 +1,4 @@
-//! Counts what waits, for the metrics: commands that have not ended, events that are not applied.
+//! Counts what waits, for the metrics: commands that have not ended, events that are not applied, differences that stand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::events::ApplyError;
 use crate::operations::{self, OperationState};
 use crate::platforms;
+use crate::reconciliation;
 use crate::telemetry::names;
 
 /// What waits, over all books.
@@ -19,6 +20,8 @@ struct Backlog {
     operations: BTreeMap<String, i64>,
     events: BTreeMap<&'static str, i64>,
     oldest_doubt: Option<Timestamp>,
+    open_breaks: i64,
+    reconciled_through: Option<Timestamp>,
 }
 
 /// Measures the backlog of every book.
@@ -30,12 +33,13 @@ pub(super) async fn measure(app: &Arc<App>) -> Result<(), ApplyError> {
         app.db.read("books", Scope::Routing, |tx| Box::pin(async move { platforms::list_books(tx).await })).await?;
     let mut backlog = Backlog::default();
     for book in books {
-        let (open, events) = app
+        let (open, events, standing) = app
             .db
             .read("backlog", Scope::Book(book.id), |tx| {
-                Box::pin(
-                    async move { Ok::<_, ApplyError>((operations::count_open(tx).await?, inbox::waiting(tx).await?)) },
-                )
+                Box::pin(async move {
+                    let standing = reconciliation::standing(tx).await?;
+                    Ok::<_, ApplyError>((operations::count_open(tx).await?, inbox::waiting(tx).await?, standing))
+                })
             })
             .await?;
         for count in open {
@@ -44,6 +48,8 @@ pub(super) async fn measure(app: &Arc<App>) -> Result<(), ApplyError> {
             }
             *backlog.operations.entry(count.state).or_default() += count.operations;
         }
+        backlog.open_breaks += standing.open_breaks;
+        backlog.reconciled_through = backlog.reconciled_through.into_iter().chain(standing.reconciled_through).min();
         for (state, count) in events {
             *backlog.events.entry(state.as_str()).or_default() += count;
         }
@@ -63,7 +69,9 @@ impl Backlog {
             let count = self.events.get(state).copied().unwrap_or_default();
             metrics::gauge!(names::INBOX_EVENTS, "state" => state).set(gauge(count));
         }
-        let doubt = self.oldest_doubt.map_or(0, |sent| now.duration_since(sent).as_secs());
-        metrics::gauge!(names::OLDEST_DOUBT).set(gauge(doubt));
+        let since = |at: Option<Timestamp>| gauge(at.map_or(0, |at| now.duration_since(at).as_secs()));
+        metrics::gauge!(names::OLDEST_DOUBT).set(since(self.oldest_doubt));
+        metrics::gauge!(names::RECONCILIATION_BREAKS).set(gauge(self.open_breaks));
+        metrics::gauge!(names::RECONCILIATION_LAG).set(since(self.reconciled_through));
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{BookId, Scope};
+use partita_db::{BookId, Scope, Tx};
 use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
-use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
+use partita_webhooks::inbox::{self, InboxError, InboxEvent, InboxKey};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -34,6 +34,8 @@ const LONGEST_PARK_SECONDS: i64 = 3_600;
 const READS_BEFORE_IGNORED: i32 = 5;
 /// How often an object is read that cannot be understood, before a person is asked. Only answers count, no outages.
 const READS_BEFORE_QUARANTINED: i32 = 8;
+/// How long an object is looked for that the provider has not: its copies may lag behind its events, but not for ever.
+const ABSENT_HOURS: i64 = 6;
 /// How many objects are read from the provider at once.
 const READS_AT_ONCE: usize = 8;
 
@@ -96,6 +98,10 @@ enum Read {
     Object(Arc<ProviderObject>),
     /// Nothing that this release acts on.
     Meaningless,
+    /// The provider has no such object.
+    Absent,
+    /// An object that cannot be ours.
+    Foreign,
     /// To be read again later.
     Later(String),
     /// What came cannot be understood: broken on the way, or of a shape that this release does not know.
@@ -151,6 +157,9 @@ fn lookup_of(provider: &dyn Provider, event: &InboxEvent) -> Result<Option<Looku
 async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {
     match provider.fetch(lookup).await {
         Ok(object) => Read::Object(Arc::new(object)),
+        // Ours are made by payment intents, and the event names none.
+        Err(FetchError::NotFound) if matches!(lookup, Lookup::PaymentOfCharge(_)) => Read::Foreign,
+        Err(FetchError::NotFound) => Read::Absent,
         Err(FetchError::Unreadable(why)) => Read::Garbled(why),
         Err(error) => Read::Later(error.to_string()),
     }
@@ -185,19 +194,17 @@ async fn apply_batch(
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
                         Some(Read::Later(why)) => inbox::park(tx, &event.key, next_try(&event, now), why).await?,
+                        Some(Read::Absent) => put_off_absent(tx, &event, now).await?,
                         Some(Read::Garbled(why)) if event.reads < READS_BEFORE_QUARANTINED => {
                             inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                         }
                         Some(Read::Poison(why) | Read::Garbled(why)) => inbox::quarantine(tx, &event.key, why).await?,
+                        Some(Read::Foreign) => put_off_foreign(tx, event, now, &mut ignored).await?,
                         Some(Read::Object(object)) => {
                             let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
                                 Applied::Ours(_) => applied.push(event.key),
-                                Applied::NotOurs if event.reads >= READS_BEFORE_IGNORED => ignored.push(event.key),
-                                Applied::NotOurs => {
-                                    let why = "no object of ours is behind it";
-                                    inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
-                                }
+                                Applied::NotOurs => put_off_foreign(tx, event, now, &mut ignored).await?,
                             }
                         }
                     }
@@ -210,6 +217,31 @@ async fn apply_batch(
             })
         })
         .await
+}
+
+/// Puts an event off whose object the provider has not, and sets it aside when it has had none for too long.
+async fn put_off_absent(tx: &mut Tx, event: &InboxEvent, now: Timestamp) -> Result<(), InboxError> {
+    let since = event.absent_since.unwrap_or(now);
+    if now.duration_since(since) < SignedDuration::from_hours(ABSENT_HOURS) {
+        let why = FetchError::NotFound.to_string();
+        return inbox::park_absent(tx, &event.key, next_try(event, now), now, &why).await;
+    }
+    let why = format!("the provider has no such object, and has had none since {since}");
+    inbox::quarantine(tx, &event.key, &why).await
+}
+
+/// Puts an event off about nothing of ours, and leaves it aside when that is so for long.
+async fn put_off_foreign(
+    tx: &mut Tx,
+    event: InboxEvent,
+    now: Timestamp,
+    ignored: &mut Vec<InboxKey>,
+) -> Result<(), InboxError> {
+    if event.reads >= READS_BEFORE_IGNORED {
+        ignored.push(event.key);
+        return Ok(());
+    }
+    inbox::park_read(tx, &event.key, next_try(&event, now), "no object of ours is behind it").await
 }
 
 /// Applies one event, or keeps with it why it cannot be.

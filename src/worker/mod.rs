@@ -10,6 +10,8 @@ mod day_balances;
 mod inbox;
 mod lane;
 mod operations;
+mod reconciliation;
+mod retention;
 mod sweep;
 mod takeover;
 mod transfers;
@@ -25,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
+pub use reconciliation::schedule_reconciliation;
+pub use retention::schedule_retention;
 pub use sweep::schedule_sweeps;
 pub use takeover::know_servers;
 pub use verify::{anchor_books, verify_complete, verify_new};
@@ -44,12 +48,14 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::transfers::DUE_KIND,
     sweep::DUE_KIND,
+    reconciliation::DUE_KIND,
+    retention::DUE_KIND,
 ];
 
 /// Runs until cancelled; what is under way is finished.
@@ -83,6 +89,12 @@ async fn keep_up(app: Arc<App>, stop: CancellationToken) {
         }
         if let Err(error) = schedule_sweeps(&app).await {
             tracing::error!(%error, "sweeps of the provider's events could not be scheduled");
+        }
+        if let Err(error) = schedule_reconciliation(&app).await {
+            tracing::error!(%error, "reconciliation could not be scheduled");
+        }
+        if let Err(error) = schedule_retention(&app).await {
+            tracing::error!(%error, "the removal of what is old could not be scheduled");
         }
     }
 }
@@ -129,11 +141,12 @@ impl Piece {
         if kind == inbox::DUE_KIND {
             return Ok(inbox::claim(app, limit, now).await?.into_iter().map(Self::Inbox).collect());
         }
+        let lease = if kind == reconciliation::DUE_KIND { reconciliation::LEASE_SECONDS } else { LEASE_SECONDS };
         let claimed = app
             .db
             .run_tx("claim due work", Scope::Routing, move |tx| {
                 let busy = busy.clone();
-                Box::pin(async move { due::claim(tx, kind, now, LEASE_SECONDS, limit, &busy).await })
+                Box::pin(async move { due::claim(tx, kind, now, lease, limit, &busy).await })
             })
             .await?;
         Ok(claimed.into_iter().map(Self::Due).collect())
@@ -179,6 +192,8 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::operations::DUE_KIND => operations::send(app, &claimed.due).await,
         crate::provider_movements::DUE_KIND => availability::settle(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
+        reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
+        retention::DUE_KIND => retention::tidy(app, &claimed.due).await,
         _ => transfers::rebalance(app, &claimed.due).await,
     };
     let (kind, book, id) = (claimed.due.kind.clone(), claimed.due.book.get(), claimed.due.id);

@@ -1,10 +1,13 @@
 //! The inbox as people see it, and the sweep that fills what webhooks left out.
 
 use partita::worker;
+use partita_simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::support::{cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
+
+const HOUR: i64 = 3_600;
 
 /// An applied event, set aside as a defect of ours would have set it.
 async fn quarantined_event(t: &TestApp) -> String {
@@ -59,6 +62,123 @@ async fn the_inbox_is_listed_in_pages_without_bodies() {
     let wrong = t.send("GET", "/v1/inbox?state=lost", None, None).await.expect(422);
     assert_eq!(wrong["errors"][0]["code"], "invalid_value", "{wrong:#}");
     assert_eq!(t.send("GET", "/v1/inbox/evt_none", None, None).await.expect(404)["code"], "not_found");
+    t.finish().await;
+}
+
+/// State, attempts and reads of the events of top-ups, each once.
+async fn top_up_events(t: &TestApp) -> Vec<(String, i32, i32)> {
+    let admin = t.admin().await;
+    let rows = sqlx::query_as("select distinct state, attempts, reads from inbox_events where kind like 'topup.%'");
+    let rows = rows.fetch_all(&admin).await.expect("rows");
+    admin.close().await;
+    rows
+}
+
+/// Ten hours in which nothing can be read at the provider.
+async fn outage(t: &TestApp) {
+    reads_fail(t, FaultKind::RateLimited, u32::MAX);
+    for _ in 0..10 {
+        t.advance(HOUR).await;
+    }
+    t.control.clear_faults();
+    assert_eq!(top_up_events(t).await, [("parked".to_owned(), 10, 0)], "tried, and nothing was shown");
+}
+
+fn reads_fail(t: &TestApp, kind: FaultKind, times: u32) {
+    t.control.plan_fault(Fault { kind, method: "GET".to_owned(), path: "/v1/".to_owned(), times });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_read_counts_towards_setting_an_event_aside() {
+    let t = TestApp::new().await;
+    let body = json!({"reference": "float", "amount": 100_00, "currency": "EUR"});
+    t.post("/v1/top_ups", "float", body).await.expect(201);
+    outage(&t).await;
+    reads_fail(&t, FaultKind::Garbage, 1);
+    t.advance(HOUR).await;
+    assert_eq!(top_up_events(&t).await, [("parked".to_owned(), 11, 1)], "one unreadable answer gives nothing up");
+    t.advance(HOUR).await;
+    assert_eq!(top_up_events(&t).await[0].0, "applied");
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_never_readable_is_set_aside() {
+    let t = TestApp::new().await;
+    let body = json!({"reference": "float", "amount": 100_00, "currency": "EUR"});
+    t.post("/v1/top_ups", "float", body).await.expect(201);
+    outage(&t).await;
+    reads_fail(&t, FaultKind::Garbage, u32::MAX);
+    for _ in 0..8 {
+        t.advance(HOUR).await;
+    }
+    assert_eq!(top_up_events(&t).await, [("parked".to_owned(), 18, 8)]);
+    t.advance(HOUR).await;
+    assert_eq!(top_up_events(&t).await, [("quarantined".to_owned(), 19, 8)], "the ninth answer was too much");
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_was_read_counts_towards_ignoring_an_event() {
+    let t = TestApp::new().await;
+    t.at_provider("POST", "/v1/topups", &[("amount", "5000"), ("currency", "eur")]).await;
+    outage(&t).await;
+    for read in 1..=5 {
+        t.advance(HOUR).await;
+        assert_eq!(top_up_events(&t).await, [("parked".to_owned(), 10 + read, read)]);
+    }
+    t.advance(HOUR).await;
+    assert_eq!(top_up_events(&t).await[0].0, "ignored");
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_about_what_the_provider_has_not_is_tried_for_hours_and_then_set_aside() {
+    let t = TestApp::new().await;
+    let event = json!({
+        "id": "evt_gone", "object": "event", "type": "transfer.created", "livemode": false, "created": 1_772_442_000,
+        "data": {"object": {"object": "transfer", "id": "tr_gone"}},
+    });
+    assert_eq!(t.webhook(0, &event).await.status, 200);
+    t.settle().await;
+    // Nobody says in an outage that it is not there.
+    reads_fail(&t, FaultKind::RateLimited, u32::MAX);
+    t.advance(HOUR).await;
+    t.control.clear_faults();
+    for _ in 0..4 {
+        t.advance(HOUR).await;
+    }
+    let waiting = t.list("/v1/inbox?state=parked").await;
+    assert_eq!((waiting.len(), &waiting[0]["last_error"]), (1, &json!("the provider has no such object")));
+    t.advance(HOUR).await;
+    let aside = t.list("/v1/inbox?state=quarantined").await;
+    assert_eq!(aside.len(), 1);
+    let why = text(&aside[0]["last_error"]);
+    assert!(why.starts_with("the provider has no such object, and has had none since 2026-03-02T09:00"), "{why}");
+
+    let replay = format!("/v1/inbox/{}/replay", text(&aside[0]["id"]));
+    t.send("POST", &replay, None, Some(json!({}))).await.expect(200);
+    t.settle().await;
+    assert_eq!(t.list("/v1/inbox?state=parked").await.len(), 1, "looked for anew");
+    for _ in 0..6 {
+        t.advance(HOUR).await;
+    }
+    assert_eq!(t.list("/v1/inbox?state=quarantined").await.len(), 1, "as long as the first time");
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_about_a_charge_that_no_payment_made_is_ignored() {
+    let t = TestApp::new().await;
+    let event = json!({
+        "id": "evt_charge", "object": "event", "type": "charge.succeeded", "livemode": false, "created": 1_772_442_000,
+        "data": {"object": {"object": "charge", "id": "ch_by_hand", "payment_intent": null}},
+    });
+    assert_eq!(t.webhook(0, &event).await.status, 200);
+    for _ in 0..6 {
+        t.advance(HOUR).await;
+    }
+    assert_eq!(t.list("/v1/inbox?state=ignored").await.len(), 1);
     t.finish().await;
 }
 

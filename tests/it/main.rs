@@ -17,6 +17,8 @@ mod rebuild;
 mod reconciliation;
 mod recovery;
 mod refunds;
+mod retention;
+mod scheduled_reconciliation;
 mod sink;
 mod storm;
 mod support;

@@ -227,3 +227,32 @@ pub(in crate::webhook_endpoints) async fn insert_attempt(
     .await?;
     Ok(())
 }
+
+/// Removes up to `limit` deliveries that ended before `before`, the oldest first, with their attempts; returns how many.
+///
+/// # Errors
+/// What the database says.
+pub async fn remove_ended_before(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let book = tx.book_id();
+    let ids = sqlx::query_scalar!(
+        "select id from webhook_deliveries
+         where book_id = $1 and status in ('delivered', 'failed', 'canceled') and updated_at < $2
+         order by updated_at limit $3 for update skip locked",
+        book.get(),
+        before.to_sqlx() as _,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    sqlx::query!(
+        "delete from webhook_delivery_attempts where book_id = $1 and delivery_id = any($2)",
+        book.get(),
+        &ids
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!("delete from webhook_deliveries where book_id = $1 and id = any($2)", book.get(), &ids)
+        .execute(tx.conn())
+        .await?;
+    Ok(ids.len())
+}

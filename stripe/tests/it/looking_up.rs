@@ -1,6 +1,8 @@
 //! What a lost answer left behind is found again, is told from what others made, and is never invented.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use partita_provider::{Command, FetchError, LookedUp, Outcome, Provider as _, ProviderObject, Search};
@@ -199,6 +201,63 @@ async fn pages_are_followed_to_the_end() {
     assert!(fake.seen()[0].query.contains("created[gte]=1789996400") || fake.seen()[0].query.contains("1789996400"));
     let fake = stripe_with(ids, "none", nothing_searched()).await;
     assert_eq!(looked_up(&fake).await, Ok(LookedUp::Absent));
+}
+
+/// What comes of a look-up over three pages when the second fails so often, and how often each was asked for.
+async fn with_failing_page(failures: usize, failure: (u16, Value)) -> (Result<LookedUp, FetchError>, Vec<usize>) {
+    let left = AtomicUsize::new(failures);
+    let fake = Fake::start(move |seen| {
+        let after = seen.query.split('&').find_map(|pair| pair.strip_prefix("starting_after="));
+        let (id, more) = match (seen.path.as_str(), after) {
+            ("/v1/payment_intents", None) => ("pi_1", true),
+            ("/v1/payment_intents", Some("pi_1")) => {
+                if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+                    return Reply::json(failure.0, &[], &failure.1);
+                }
+                ("pi_2", true)
+            }
+            ("/v1/payment_intents", _) => ("pi_3", false),
+            ("/v1/payment_intents/search", _) => return Reply::json(200, &[], &nothing_searched().1),
+            _ => return Reply::json(200, &[], &example("payment_intent", json!({"id": "pi_3"}))),
+        };
+        let marker = if id == "pi_3" { "op_id & more" } else { "" };
+        let rows = json!([{"id": id, "metadata": {"op_id": marker}}]);
+        Reply::json(200, &[], &json!({"object": "list", "data": rows, "has_more": more}))
+    })
+    .await;
+    let looked = looked_up(&fake).await;
+    let asked = |page: &str| {
+        let of_page = |query: &str| match query.split_once("starting_after=") {
+            None => page.is_empty(),
+            Some((_, after)) => after.split('&').next() == Some(page),
+        };
+        fake.seen().iter().filter(|seen| seen.path == "/v1/payment_intents" && of_page(&seen.query)).count()
+    };
+    (looked, ["", "pi_1", "pi_2"].map(asked).to_vec())
+}
+
+#[tokio::test]
+async fn a_page_that_fails_is_asked_for_again_and_the_list_does_not_begin_anew() {
+    for failure in [(500, json!({})), (429, json!({})), (200, json!({"object": "list"}))] {
+        let (looked, asked) = with_failing_page(3, failure.clone()).await;
+        assert!(matches!(&looked, Ok(LookedUp::Found(object)) if object.id() == "pi_3"), "{failure:?}: {looked:?}");
+        assert_eq!(asked, [1, 4, 1], "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_fails_four_times_ends_the_look_up() {
+    let (looked, asked) = with_failing_page(4, (500, json!({}))).await;
+    assert!(matches!(looked, Err(FetchError::Unreachable(_))), "{looked:?}");
+    assert_eq!(asked, [1, 4, 0]);
+}
+
+#[tokio::test]
+async fn a_page_that_is_refused_is_asked_for_once() {
+    let refusal = error("invalid_request_error", &Value::Null, json!({}));
+    let (looked, asked) = with_failing_page(1, (403, refusal)).await;
+    assert!(matches!(looked, Err(FetchError::Refused(_))), "{looked:?}");
+    assert_eq!(asked, [1, 1, 0]);
 }
 
 #[tokio::test]

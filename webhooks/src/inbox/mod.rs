@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use partita_db::{BookId, DbError, Tx};
 
 pub use store::claim::{
-    claim_books, claim_due, claim_one, ignore, mark_applied, park, park_read, quarantine, reopen, settle,
+    claim_books, claim_due, claim_one, ignore, mark_applied, park, park_absent, park_read, quarantine, reopen, settle,
 };
 pub use store::list::{InboxCount, InboxCursor, InboxEventDetail, InboxSummary, counts, find, list, waiting};
 pub use store::{NewInboxEvent, Stored, store};
@@ -61,6 +61,8 @@ pub struct InboxEvent {
     pub attempts: i32,
     /// Of these, how often its object was shown and nothing could be made of it.
     pub reads: i32,
+    /// Since when the provider says that it has no such object (business clock); none once it showed it.
+    pub absent_since: Option<Timestamp>,
 }
 
 /// Where an event stands.

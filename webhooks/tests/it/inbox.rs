@@ -1,6 +1,7 @@
 //! The inbox on a real Postgres, as the application's role.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::support::{
@@ -8,9 +9,11 @@ use crate::support::{
     store,
 };
 use partita_db::Scope;
-use partita_webhooks::inbox::{self, InboxError, InboxState, Stored};
+use partita_webhooks::inbox::{self, InboxError, InboxKey, InboxState, Stored};
 
 const ONE: i32 = 1;
+
+static KEY: LazyLock<InboxKey> = LazyLock::new(|| key("evt_1"));
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_delivered_fifty_times_at_once_is_stored_once() {
@@ -186,6 +189,32 @@ async fn a_list_shows_every_event_once_page_by_page() {
         .await;
     assert_eq!(parked.len(), 1);
     assert_eq!((parked[0].attempts, parked[0].last_error.as_deref()), (1, Some("why")));
+    test.close().await;
+}
+
+#[tokio::test]
+async fn since_when_an_object_is_absent_stands_until_it_is_shown_or_somebody_asks_again() {
+    let test = TestDb::create().await;
+    store(&test.db, book(ONE), &event("evt_1"), at(0)).await;
+    let since = |now| {
+        let test = &test;
+        async move {
+            let claimed = test.in_book(ONE, move |tx| Box::pin(inbox::claim_one(tx, &KEY, at(now)))).await;
+            let event = claimed.expect("it is due");
+            (event.attempts, event.reads, event.absent_since)
+        }
+    };
+    test.in_book(ONE, |tx| Box::pin(inbox::park_absent(tx, &KEY, at(10), at(0), "none"))).await;
+    assert_eq!(since(10).await, (1, 0, Some(at(0))));
+    test.in_book(ONE, |tx| Box::pin(inbox::park_absent(tx, &KEY, at(20), at(10), "none"))).await;
+    test.in_book(ONE, |tx| Box::pin(inbox::park(tx, &KEY, at(30), "an outage"))).await;
+    assert_eq!(since(30).await, (3, 0, Some(at(0))), "for the first time then, and nobody has shown it since");
+    test.in_book(ONE, |tx| Box::pin(inbox::park_read(tx, &KEY, at(40), "not complete"))).await;
+    assert_eq!(since(40).await, (4, 1, None));
+    test.in_book(ONE, |tx| Box::pin(inbox::park_absent(tx, &KEY, at(50), at(40), "none"))).await;
+    test.in_book(ONE, |tx| Box::pin(inbox::quarantine(tx, &KEY, "none"))).await;
+    test.in_book(ONE, |tx| Box::pin(inbox::reopen(tx, &KEY, at(60)))).await;
+    assert_eq!(since(60).await, (0, 0, None));
     test.close().await;
 }
 

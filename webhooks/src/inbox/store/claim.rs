@@ -52,6 +52,7 @@ struct EventRow {
     raw: Vec<u8>,
     attempts: i32,
     reads: i32,
+    absent_since: Option<jiff_sqlx::Timestamp>,
 }
 
 impl From<EventRow> for InboxEvent {
@@ -64,6 +65,7 @@ impl From<EventRow> for InboxEvent {
             raw: row.raw,
             attempts: row.attempts,
             reads: row.reads,
+            absent_since: row.absent_since.map(jiff_sqlx::Timestamp::to_jiff),
         }
     }
 }
@@ -86,7 +88,8 @@ pub async fn claim_due(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<Vec<In
             created_at as "created_at: _",
             raw,
             attempts,
-            reads
+            reads,
+            absent_since as "absent_since: _"
          from inbox_events
          where book_id = $1 and state in ('received', 'parked') and next_attempt_at <= $2
          order by next_attempt_at, created_at, provider, account, event_id
@@ -119,7 +122,8 @@ pub async fn claim_one(tx: &mut Tx, key: &InboxKey, now: Timestamp) -> Result<Op
             created_at as "created_at: _",
             raw,
             attempts,
-            reads
+            reads,
+            absent_since as "absent_since: _"
          from inbox_events
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4
             and state in ('received', 'parked') and next_attempt_at <= $5
@@ -210,7 +214,7 @@ async fn put_off(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str, reads
     let changed = sqlx::query!(
         "update inbox_events
          set state = 'parked', attempts = attempts + 1, reads = reads + $8, next_attempt_at = $5,
-             last_error = left($6, $7)
+             absent_since = case when $8 = 0 then absent_since end, last_error = left($6, $7)
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4 and state in ('received', 'parked')",
         book.get(),
         key.provider,
@@ -220,6 +224,39 @@ async fn put_off(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str, reads
         why,
         LONGEST_REASON,
         reads,
+    )
+    .execute(tx.conn())
+    .await?
+    .rows_affected();
+    all_changed(InboxState::Parked, std::slice::from_ref(key), changed)
+}
+
+/// Puts an event off like [`park`], and notes that the provider has no such object at `now` (business clock). For how long
+/// that is so already stands in [`InboxEvent::absent_since`].
+///
+/// # Errors
+/// [`InboxError::NotOpen`] if it was ended already.
+pub async fn park_absent(
+    tx: &mut Tx,
+    key: &InboxKey,
+    until: Timestamp,
+    now: Timestamp,
+    why: &str,
+) -> Result<(), InboxError> {
+    let book = book_of(tx)?;
+    let changed = sqlx::query!(
+        "update inbox_events
+         set state = 'parked', attempts = attempts + 1, next_attempt_at = $5, last_error = left($6, $7),
+             absent_since = coalesce(absent_since, $8)
+         where book_id = $1 and provider = $2 and account = $3 and event_id = $4 and state in ('received', 'parked')",
+        book.get(),
+        key.provider,
+        key.account,
+        key.event_id,
+        until.to_sqlx() as _,
+        why,
+        LONGEST_REASON,
+        now.to_sqlx() as _,
     )
     .execute(tx.conn())
     .await?
@@ -258,7 +295,7 @@ pub async fn reopen(tx: &mut Tx, key: &InboxKey, now: Timestamp) -> Result<(), I
     let book = book_of(tx)?;
     let changed = sqlx::query!(
         "update inbox_events
-         set state = 'received', attempts = 0, reads = 0, next_attempt_at = $5
+         set state = 'received', attempts = 0, reads = 0, absent_since = null, next_attempt_at = $5
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4 and state in ('quarantined', 'ignored')",
         book.get(),
         key.provider,
