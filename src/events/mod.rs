@@ -95,6 +95,8 @@ async fn apply_by_kind(
         ProviderObject::Payout(said) => payouts::apply(tx, origin.provider, origin.account, said, journal, now)
             .await?
             .map(crate::id::PayoutId::uuid),
+        // Not booked yet: a break of the next reconciliation.
+        ProviderObject::Dispute(_) => None,
     })
 }
 
