@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod bulkheads;
+mod disputes;
 mod doubt;
 mod idempotency;
 mod inbox;
