@@ -23,7 +23,7 @@ use crate::history::Acknowledged;
 /// A breach of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// `I1` to `I12`.
+    /// `I1` to `I12`; `bar` when it is one of time or size that a fault sets itself.
     pub invariant: &'static str,
     /// What was found.
     pub detail: String,
@@ -179,8 +179,10 @@ pub async fn effects(control: &Control, found: &mut Findings) -> anyhow::Result<
 /// # Errors
 /// When it cannot be found out.
 pub async fn agreement(app: &Arc<App>, places: &Places<'_>, found: &mut Findings) -> anyhow::Result<usize> {
-    let theirs = movements(places.provider, THEIR_MOVEMENTS).await?;
-    let ours = movements(places.admin, OUR_MOVEMENTS).await?;
+    let theirs = sqlx::query_scalar(THEIR_MOVEMENTS).fetch_all(places.provider).await?;
+    let ours = sqlx::query_scalar(OUR_MOVEMENTS).bind(places.book.get()).fetch_all(places.admin).await?;
+    let (theirs, ours): (BTreeSet<String>, BTreeSet<String>) =
+        (theirs.into_iter().collect(), ours.into_iter().collect());
     for missing in theirs.difference(&ours) {
         found.add("I5", format!("the provider has {missing}, the ledger has not"));
     }
@@ -199,11 +201,8 @@ const THEIR_MOVEMENTS: &str = "
     select t.id || ' ' || t.amount || ' ' || t.fee || ' ' || upper(t.currency::text) from balance_transactions t";
 
 const OUR_MOVEMENTS: &str = "
-    select movement_id || ' ' || amount || ' ' || fee || ' ' || currency from provider_movements";
-
-async fn movements(pool: &PgPool, sql: &'static str) -> anyhow::Result<BTreeSet<String>> {
-    Ok(sqlx::query_scalar::<_, String>(sql).fetch_all(pool).await?.into_iter().collect())
-}
+    select movement_id || ' ' || amount || ' ' || fee || ' ' || currency
+    from provider_movements where book_id = $1";
 
 /// I7: what is still open; none is quiet. What waits for people is not open: [`left_to_people`].
 ///

@@ -73,7 +73,7 @@ impl Client {
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             match tried {
                 Tried::Settled(kind, answer) => {
-                    self.history.count(kind, took_ms);
+                    self.history.count(kind, Some(answer.status), took_ms);
                     let at_ms = self.history.now_ms();
                     self.history.write(&Line { at_ms, status: Some(answer.status), ..line(kind) });
                     if kind == Kind::Ok {
@@ -88,7 +88,7 @@ impl Client {
                     return Some(answer);
                 }
                 Tried::Unclear(error, status) => {
-                    self.history.count(Kind::Info, took_ms);
+                    self.history.count(Kind::Info, status, took_ms);
                     let at_ms = self.history.now_ms();
                     self.history.write(&Line { at_ms, status, error: Some(error), ..line(Kind::Info) });
                 }
@@ -119,6 +119,16 @@ impl Client {
             429 | 500..=599 => Tried::Unclear(String::from_utf8_lossy(&bytes).into_owned(), Some(status)),
             _ => Tried::Settled(Kind::Fail, Answer { status, bytes }),
         }
+    }
+
+    /// Posts once, without a key and without a line of history: for what a run needs and does not judge.
+    ///
+    /// # Errors
+    /// When it is not done.
+    pub async fn post_once(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let base = &self.bases[self.number % self.bases.len()];
+        let answer = self.http.post(format!("{base}{path}")).bearer_auth(&self.api_key).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
     }
 
     /// Reads something.

@@ -13,15 +13,20 @@
 //!
 //! Nothing of the service depends on this crate.
 
+pub mod balancer;
 pub mod check;
 pub mod client;
 pub mod dice;
 mod driven;
 pub mod history;
 pub mod load;
+pub mod loss;
 pub mod market;
+pub mod neighbour;
+mod previous;
 pub mod proxy;
 pub mod replica;
 pub mod report;
 pub mod rig;
 pub mod scenarios;
+pub mod sink;

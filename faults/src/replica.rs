@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio::process::{Child, Command};
 
 /// What every process and every app of the faults encrypts with.
-const ENCRYPTION_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const ENCRYPTION_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// What a service of the faults hashes and encrypts with.
 pub(crate) fn secrets(pepper: &str) -> anyhow::Result<Secrets> {
@@ -30,6 +30,18 @@ pub const SERVICE: &str = "partita";
 
 /// How long a replica may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long a replica may take to stop: it drains for 25 s at most.
+const STOPPED_WITHIN: Duration = Duration::from_secs(40);
+
+/// What a process takes of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory that is resident; KiB.
+    pub resident_kib: u64,
+    /// File descriptors.
+    pub open_files: usize,
+}
 
 /// How a replica is started, each time.
 #[derive(Debug, Clone)]
@@ -44,6 +56,8 @@ pub struct Launch {
     pub connections: u32,
     /// Where its log goes.
     pub log: PathBuf,
+    /// Seconds between "not ready" and the end of accepting.
+    pub shutdown_delay: u64,
 }
 
 /// A running replica, or one between two lives.
@@ -86,6 +100,9 @@ impl Replica {
                 .env("PARTITA_ENCRYPTION_KEY", ENCRYPTION_KEY)
                 .env("PARTITA_BIND", self.address.to_string())
                 .env("PARTITA_ADMIN_BIND", self.admin.to_string())
+                .env("PARTITA_SHUTDOWN_DELAY", self.launch.shutdown_delay.to_string())
+                // Whoever gets webhooks listens on this machine.
+                .env("PARTITA_WEBHOOK_NETWORKS", "127.0.0.0/8")
                 // The load comes from one address with one key.
                 .envs(["KEY", "ADDRESS"].into_iter().flat_map(|of| {
                     [(format!("PARTITA_{of}_RATE"), "100000"), (format!("PARTITA_{of}_BURST"), "100000")]
@@ -134,14 +151,50 @@ impl Replica {
         Ok(())
     }
 
+    /// Asks it to stop, as whoever runs it would, and waits until it has; how long that took.
+    ///
+    /// # Errors
+    /// When it cannot be asked, does not end within [`STOPPED_WITHIN`], or ends as one that failed.
+    pub async fn stop(&mut self) -> anyhow::Result<Duration> {
+        let asked = Instant::now();
+        self.signal(Signal::TERM)?;
+        let mut child = self.child.take().context("a replica that runs")?;
+        let ended = tokio::time::timeout(STOPPED_WITHIN, child.wait()).await;
+        let status = ended.context("a replica does not stop")??;
+        anyhow::ensure!(status.success(), "a replica that was asked to stop ended with {status}");
+        Ok(asked.elapsed())
+    }
+
+    /// From its next start on it is this program, after so many seconds of saying that it is not ready at its end.
+    pub fn become_program(&mut self, program: PathBuf, shutdown_delay: u64) {
+        self.launch.program = program;
+        self.launch.shutdown_delay = shutdown_delay;
+    }
+
+    /// What the process takes of the machine.
+    ///
+    /// # Errors
+    /// When it does not run or the system does not tell.
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        let pid = self.child.as_ref().and_then(Child::id).context("a replica that runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc of a replica")?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let resident_kib = resident.trim().trim_end_matches("kB").trim().parse().context("VmRSS")?;
+        let open_files = std::fs::read_dir(format!("/proc/{pid}/fd")).context("/proc of a replica")?.count();
+        Ok(Usage { resident_kib, open_files })
+    }
+
     /// Has it stand still, as a machine does that swaps, or go on.
     ///
     /// # Errors
     /// What the system says.
     pub fn stand_still(&self, still: bool) -> anyhow::Result<()> {
+        self.signal(if still { Signal::STOP } else { Signal::CONT })
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid =
             self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let signal = if still { Signal::STOP } else { Signal::CONT };
         kill_process(pid.context("a replica that runs")?, signal).context("a replica cannot be signalled")
     }
 

@@ -32,6 +32,7 @@ use sqlx::postgres::PgPoolOptions;
 use crate::client::Client;
 use crate::history::History;
 use crate::market::Market;
+use crate::previous;
 use crate::proxy::{Protocol, Proxy, Weather};
 use crate::replica::{Launch, Replica, secrets};
 
@@ -40,11 +41,13 @@ const DATABASE: &str = "partita";
 /// The provider's database.
 const PROVIDER_DATABASE: &str = "provider";
 /// The provider's key.
-const PROVIDER_KEY: &str = "sk_test_of_the_simulator";
+pub(crate) const PROVIDER_KEY: &str = "sk_test_of_the_simulator";
 /// What API keys are hashed with.
-const PEPPER: &str = "a pepper for the faults, long enough for them";
+pub(crate) const PEPPER: &str = "a pepper for the faults, long enough for them";
+/// What webhooks of the platform's and of connected accounts are signed with.
+pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["whsec_of_the_platform", "whsec_of_connected_accounts"];
 /// Connections of each replica to its database.
-const CONNECTIONS: u32 = 12;
+pub(crate) const CONNECTIONS: u32 = 12;
 
 /// A running rig.
 #[derive(Debug)]
@@ -86,11 +89,20 @@ impl std::fmt::Debug for Prepared {
 }
 
 /// What stands in the databases before a replica starts.
-struct Prepared {
-    book: Book,
-    api_key: String,
+pub(crate) struct Prepared {
+    pub(crate) book: Book,
+    pub(crate) api_key: String,
     /// Tokens of the platform's and of the Connect endpoint, each with its secret.
-    endpoints: [(String, String); 2],
+    pub(crate) endpoints: [(String, String); 2],
+}
+
+/// Which release a rig begins with.
+#[derive(Debug, Clone, Copy)]
+pub enum Release<'a> {
+    /// That of this program.
+    This,
+    /// Another program, of an older release: it makes the schema, the platform and the first replicas.
+    Previous(&'a Path),
 }
 
 impl Rig {
@@ -99,12 +111,23 @@ impl Rig {
     /// # Errors
     /// With what could not be started.
     pub async fn start(seed: u64, folder: &Path, replicas: usize) -> anyhow::Result<Self> {
+        Self::start_with(seed, folder, replicas, Release::This).await
+    }
+
+    /// Starts everything in a folder that is empty, in fair weather, with a release.
+    ///
+    /// # Errors
+    /// With what could not be started.
+    pub async fn start_with(seed: u64, folder: &Path, replicas: usize, release: Release<'_>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
         let postgres = start_postgres(&folder.join("postgres"), DATABASE, Role::Owner).await?;
         let provider_postgres = start_postgres(&folder.join("provider"), PROVIDER_DATABASE, Role::Simulator).await?;
         let owner = postgres.cluster().url(Role::Owner, DATABASE);
-        partita_db::migrate(&owner, &partita::MIGRATOR).await.context("the service's schema")?;
-        let simulator = start_simulator(&provider_postgres).await?;
+        match release {
+            Release::This => partita_db::migrate(&owner, &partita::MIGRATOR).await.context("the service's schema")?,
+            Release::Previous(program) => previous::migrate(program, &owner).await?,
+        }
+        let simulator = start_simulator(&provider_postgres, PROVIDER_DATABASE).await?;
         let control = simulator.control();
 
         let to_provider = Proxy::start("provider", Protocol::Plain, vec![address_of(&simulator)?], seed).await?;
@@ -113,20 +136,25 @@ impl Rig {
         let to_service = Proxy::start("service", Protocol::Plain, Vec::new(), seed).await?;
 
         let app_url = postgres.cluster().url(Role::App, DATABASE);
-        let prepared = prepare(&app_url, &to_provider, folder).await?;
-        for ((token, secret), connect) in prepared.endpoints.into_iter().zip([false, true]) {
-            let url = format!("http://{}/webhooks/stripe/{token}", to_service.address());
-            let endpoint = NewEndpoint { url, secret: Some(secret), connect, enabled_events: Vec::new() };
-            control.register_endpoint(endpoint).await?;
-        }
+        let provider_url = format!("http://{}", to_provider.address());
+        let prepared = match release {
+            Release::This => prepare(&app_url, "market", &provider_url, folder).await?,
+            Release::Previous(program) => previous::prepare(program, &app_url, &provider_url, folder).await?,
+        };
+        let program = match release {
+            Release::This => std::env::current_exe().context("where this program is")?,
+            Release::Previous(program) => program.to_owned(),
+        };
+        register_endpoints(&control, &to_service, prepared.endpoints).await?;
         let mut running = Vec::new();
         for number in 0..replicas {
             let launch = Launch {
-                program: std::env::current_exe().context("where this program is")?,
+                program: program.clone(),
                 database_url: through(&app_url, &to_postgres)?,
                 pepper: PEPPER.to_owned(),
                 connections: CONNECTIONS,
                 log: folder.join(format!("replica-{number}.log")),
+                shutdown_delay: 0,
             };
             running.push(Replica::start(launch).await?);
         }
@@ -156,8 +184,38 @@ impl Rig {
     /// # Errors
     /// When it cannot be made.
     pub fn client(&self, number: usize) -> anyhow::Result<Client> {
-        let bases = self.replicas.iter().map(|replica| format!("http://{}", replica.address)).collect();
+        self.client_of(number, self.bases())
+    }
+
+    /// A client of whatever listens at these base addresses.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn client_of(&self, number: usize, bases: Vec<String>) -> anyhow::Result<Client> {
         Ok(Client::try_new(number, bases, self.api_key.clone(), Arc::clone(&self.history))?)
+    }
+
+    /// The base addresses of the replicas.
+    pub fn bases(&self) -> Vec<String> {
+        self.replicas.iter().map(|replica| format!("http://{}", replica.address)).collect()
+    }
+
+    /// The service's database under the role that owns its schema.
+    pub fn owner_url(&self) -> String {
+        self.postgres.cluster().url(Role::Owner, DATABASE)
+    }
+
+    /// Another provider on the provider's server.
+    pub(crate) async fn another_provider(&self, name: &str) -> anyhow::Result<(Simulator, PgPool)> {
+        let database = format!("{PROVIDER_DATABASE}_{name}");
+        self.provider_postgres.cluster().create_database(&database, Role::Simulator).await?;
+        let simulator = start_simulator(&self.provider_postgres, &database).await?;
+        Ok((simulator, superuser(&self.provider_postgres, &database).await?))
+    }
+
+    /// Another platform in the service's database.
+    pub(crate) async fn another_platform(&self, name: &str, provider_url: &str) -> anyhow::Result<Prepared> {
+        prepare(&self.app_url, name, provider_url, &self.folder).await
     }
 
     /// What a raw client sends before its body.
@@ -230,11 +288,11 @@ async fn start_postgres(folder: &Path, database: &str, owner: Role) -> anyhow::R
     Ok(server)
 }
 
-async fn start_simulator(postgres: &PrivateServer) -> anyhow::Result<Simulator> {
+async fn start_simulator(postgres: &PrivateServer, database: &str) -> anyhow::Result<Simulator> {
     let simulator = Simulator::start(SimulatorOptions {
         secret_key: PROVIDER_KEY.to_owned(),
         clock: ClockMode::System,
-        ..SimulatorOptions::new(postgres.cluster().url(Role::Simulator, PROVIDER_DATABASE))
+        ..SimulatorOptions::new(postgres.cluster().url(Role::Simulator, database))
     })
     .await
     .context("the provider")?;
@@ -244,24 +302,39 @@ async fn start_simulator(postgres: &PrivateServer) -> anyhow::Result<Simulator> 
     Ok(simulator)
 }
 
-async fn prepare(app_url: &str, to_provider: &Proxy, folder: &Path) -> anyhow::Result<Prepared> {
+/// Has a provider send its webhooks to the replicas.
+///
+/// # Errors
+/// What the provider says.
+pub(crate) async fn register_endpoints(
+    control: &Control,
+    to_service: &Proxy,
+    endpoints: [(String, String); 2],
+) -> anyhow::Result<()> {
+    for ((token, secret), connect) in endpoints.into_iter().zip([false, true]) {
+        let url = format!("http://{}/webhooks/stripe/{token}", to_service.address());
+        let endpoint = NewEndpoint { url, secret: Some(secret), connect, enabled_events: Vec::new() };
+        control.register_endpoint(endpoint).await?;
+    }
+    Ok(())
+}
+
+async fn prepare(app_url: &str, name: &str, provider_url: &str, folder: &Path) -> anyhow::Result<Prepared> {
     let app = open_app(app_url).await?;
     let secret = folder.join("provider.key");
     std::fs::write(&secret, PROVIDER_KEY).context("the provider's key")?;
-    let books = platforms::create(&app, "market", "Marketplace").await?;
+    let books = platforms::create(&app, name, "Marketplace").await?;
     let book = books.into_iter().next().context("a platform has books")?;
     let connection = ProviderConnection {
         provider: "stripe".to_owned(),
-        base_url: format!("http://{}", to_provider.address()),
+        base_url: provider_url.to_owned(),
         secret_ref: format!("file:{}", secret.display()),
     };
     platforms::connect_provider(&app, book.id, connection).await?;
     let scopes = SCOPES.iter().map(ToString::to_string).collect();
     let (_, api_key) = platforms::create_key(&app, &book, "faults", scopes, None).await?;
     let mut endpoints = Vec::new();
-    for (kind, secret) in
-        [(EndpointKind::Platform, "whsec_of_the_platform"), (EndpointKind::Connect, "whsec_of_connected_accounts")]
-    {
+    for (kind, secret) in [EndpointKind::Platform, EndpointKind::Connect].into_iter().zip(WEBHOOK_SECRETS) {
         let token = platforms::open_webhook_endpoint(&app, &book, kind, WebhookSecret::parse(secret)?).await?;
         endpoints.push((token, secret.to_owned()));
     }
@@ -270,7 +343,7 @@ async fn prepare(app_url: &str, to_provider: &Proxy, folder: &Path) -> anyhow::R
     Ok(Prepared { book, api_key, endpoints })
 }
 
-async fn open_app(url: &str) -> anyhow::Result<Arc<App>> {
+pub(crate) async fn open_app(url: &str) -> anyhow::Result<Arc<App>> {
     let options = DbOptions { max_connections: 4, ..DbOptions::new(url.to_owned()) };
     let db = Db::connect(&options).await.context("the application's role")?;
     Ok(App::new(db, Clock::System, secrets(PEPPER)?, EgressPolicy::default(), RESEND_UP_TO))

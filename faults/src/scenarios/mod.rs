@@ -3,7 +3,10 @@
 //! Every run has the same frame ([`run`]): start, open the marketplace, load and fault together, heal, wait for quiet,
 //! check. A fault only says what it does in between.
 
+mod f13_upgrade;
 mod f14_races;
+mod f15_poison;
+mod f17_soak;
 mod f2_replica;
 mod f3_postgres;
 mod f4_network;
@@ -23,12 +26,18 @@ use serde_json::{Map, Value};
 use crate::check::{self, Findings, Places};
 use crate::load::{Amount, Load};
 use crate::market::Market;
+use crate::neighbour::Neighbour;
 use crate::report::{Report, ms};
-use crate::rig::Rig;
+use crate::rig::{Release, Rig};
+use crate::sink::Sink;
 
 /// How long what is open may take to become less: an attempt's lease is 40 s, a piece of work's and a pause after a
 /// failure are a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The same where the provider answered with errors of its own: what it keeps under a key is looked up twice, ten
+/// minutes apart.
+const PATIENCE_WITH_LOOK_UPS: Duration = Duration::from_mins(13);
 
 /// A fault of the table in `docs/reliability.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,14 +66,23 @@ pub enum Fault {
     /// Webhooks several times, shuffled, late, foreign; clocks are driven.
     #[value(name = "F9")]
     Webhooks,
+    /// From the previous release to this one and back.
+    #[value(name = "F13")]
+    Upgrade,
     /// Races.
     #[value(name = "F14")]
     Races,
+    /// A webhook endpoint that hangs, and a loud platform.
+    #[value(name = "F15")]
+    Poison,
+    /// Much load for long, with kills and a failing provider.
+    #[value(name = "F17")]
+    Soak,
 }
 
 impl Fault {
     /// All that can be run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Replica,
         Self::Postgres,
         Self::Network,
@@ -73,7 +91,10 @@ impl Fault {
         Self::Provider,
         Self::Keys,
         Self::Webhooks,
+        Self::Upgrade,
         Self::Races,
+        Self::Poison,
+        Self::Soak,
     ];
 
     /// Its number and what it is.
@@ -87,20 +108,30 @@ impl Fault {
             Self::Provider => ("F7", "a provider that fails, hangs and lies"),
             Self::Keys => ("F8", "keys that the provider has forgotten"),
             Self::Webhooks => ("F9", "webhooks shuffled, late, repeated and foreign"),
+            Self::Upgrade => ("F13", "from the previous release to this one and back"),
             Self::Races => ("F14", "races"),
+            Self::Poison => ("F15", "a webhook endpoint that hangs, and a loud platform"),
+            Self::Soak => ("F17", "much load for long, with kills and a failing provider"),
         }
     }
 
-    /// Runs it for about so long, in a folder of its own.
+    /// Runs it for about so long, in a folder of its own. `previous` is the program of the previous release, which only the
+    /// upgrade needs.
     ///
     /// # Errors
     /// When the run could not be made; what it found is in the report.
-    pub async fn run(self, seed: u64, lasts: Duration, folder: &Path) -> anyhow::Result<Report> {
+    pub async fn run(
+        self,
+        seed: u64,
+        lasts: Duration,
+        folder: &Path,
+        previous: Option<&Path>,
+    ) -> anyhow::Result<Report> {
         match self {
             Self::Provider => f7_provider::run(seed, lasts, folder).await,
             Self::Keys => f8_keys::run(seed, lasts, folder).await,
             Self::Webhooks => f9_webhooks::run(seed, lasts, folder).await,
-            _ => run(self, seed, lasts, folder).await,
+            _ => run(self, seed, lasts, folder, previous).await,
         }
     }
 }
@@ -115,6 +146,10 @@ pub(crate) struct Scene {
     pub(crate) done: Map<String, Value>,
     /// What only it can see.
     pub(crate) found: Findings,
+    /// Other platforms, checked as the rig's own is.
+    pub(crate) neighbours: Vec<Neighbour>,
+    /// Receivers that stay until the end.
+    pub(crate) sinks: Vec<Sink>,
 }
 
 impl Scene {
@@ -128,62 +163,104 @@ impl Scene {
 }
 
 /// The frame of every fault whose service runs in processes of its own.
-async fn run(fault: Fault, seed: u64, lasts: Duration, folder: &Path) -> anyhow::Result<Report> {
-    let rig = Rig::start(seed, folder, 2).await?;
+async fn run(
+    fault: Fault,
+    seed: u64,
+    lasts: Duration,
+    folder: &Path,
+    previous: Option<&Path>,
+) -> anyhow::Result<Report> {
+    const NEEDED: &str =
+        "F13 needs --previous: the program `partita`, built from the release before the newest migration";
+    let release = match fault {
+        Fault::Upgrade => Release::Previous(previous.context(NEEDED)?),
+        _ => Release::This,
+    };
+    let rig = Rig::start_with(seed, folder, 2, release).await?;
     let market = rig.market().await?;
     let began = Instant::now();
-    let mut scene = Scene { rig, market, until: began + lasts, done: Map::new(), found: Findings::default() };
+    let mut scene = Scene {
+        rig,
+        market,
+        until: began + lasts,
+        done: Map::new(),
+        found: Findings::default(),
+        neighbours: Vec::new(),
+        sinks: Vec::new(),
+    };
     match fault {
         Fault::Replica => f2_replica::strike(&mut scene).await?,
         Fault::Postgres => f3_postgres::strike(&mut scene).await?,
         Fault::Network => f4_network::strike(&mut scene).await?,
         Fault::Commits => f5_commits::strike(&mut scene).await?,
         Fault::Clients => f6_clients::strike(&mut scene).await?,
+        Fault::Upgrade => f13_upgrade::strike(&mut scene, previous.context(NEEDED)?).await?,
         Fault::Races => f14_races::strike(&mut scene).await?,
+        Fault::Poison => f15_poison::strike(&mut scene).await?,
+        Fault::Soak => f17_soak::strike(&mut scene).await?,
         Fault::Provider | Fault::Keys | Fault::Webhooks => anyhow::bail!("these have a rig of their own"),
     }
     let lasted_ms = ms(began.elapsed());
     scene.rig.heal().await.context("healing")?;
     let healed = Instant::now();
-    let quiet_after_ms = wait_until_quiet(&mut scene).await?.then(|| ms(healed.elapsed()));
+    let patience = if fault == Fault::Soak { PATIENCE_WITH_LOOK_UPS } else { PATIENCE };
+    let left = wait_until_quiet(&scene, patience).await?;
+    let quiet_after_ms = left.is_empty().then(|| ms(healed.elapsed()));
+    for (count, what) in left {
+        scene.found.add("I7", format!("{count} {what}"));
+    }
     check(&mut scene).await.context("checking")?;
     let (fault, title) = fault.name();
-    let Scene { rig, done, found, .. } = scene;
+    let Scene { rig, done, found, neighbours, .. } = scene;
     let requests = rig.history.totals();
+    for neighbour in neighbours {
+        neighbour.stop().await;
+    }
     rig.stop().await?;
     Ok(Report { fault, title, seed, lasted_ms, quiet_after_ms, requests, done, violations: found.into_violations() })
 }
 
-/// Waits until nothing is open, for as long as it becomes less; whether nothing was left. Webhooks that failed are sent
-/// again at once instead of after their pauses.
-async fn wait_until_quiet(scene: &mut Scene) -> anyhow::Result<bool> {
-    let (mut least, mut deadline) = (i64::MAX, Instant::now() + PATIENCE);
+/// Waits until nothing is open, for as long as it becomes less; what was left. Webhooks that failed are sent again at once
+/// instead of after their pauses.
+async fn wait_until_quiet(scene: &Scene, patience: Duration) -> anyhow::Result<Vec<(i64, &'static str)>> {
+    let (mut least, mut deadline) = (i64::MAX, Instant::now() + patience);
     loop {
         scene.rig.control.flush_webhooks().await?;
+        for neighbour in &scene.neighbours {
+            neighbour.control.flush_webhooks().await?;
+        }
         let mut open = check::open_work(&scene.rig.admin).await?;
         let due = check::count(&scene.rig.admin, "select count(*) from due where due_at <= now()").await?;
         if due > 0 {
             open.push((due, "pieces of work that are due"));
         }
         let left: i64 = open.iter().map(|(count, _)| count).sum();
-        if left == 0 {
-            return Ok(true);
-        }
         if left < least {
-            (least, deadline) = (left, Instant::now() + PATIENCE);
+            (least, deadline) = (left, Instant::now() + patience);
         }
-        if Instant::now() > deadline {
-            for (count, what) in open {
-                scene.found.add("I7", format!("{count} {what}"));
-            }
-            return Ok(false);
+        if left == 0 || Instant::now() > deadline {
+            return Ok(open);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
+/// How many requests the service gets through in ten seconds in fair weather, with everything that follows from them:
+/// clients without pauses ask for a while, and then what they left is waited for.
+async fn most_in_ten_seconds(scene: &Scene, clients: usize, lasts: Duration) -> anyhow::Result<u32> {
+    let began = Instant::now();
+    let amount = Amount { clients, pause_ms: 0 };
+    let client = |number| scene.rig.client(number);
+    let load = Load::start("measured", scene.rig.seed, amount, &scene.market, client)?;
+    tokio::time::sleep(lasts).await;
+    let made = load.stop().await;
+    let left = wait_until_quiet(scene, PATIENCE).await?;
+    anyhow::ensure!(left.is_empty(), "it does not get through the load without any fault: {left:?}");
+    Ok(u32::try_from(made * 10_000 / ms(began.elapsed()).max(1)).unwrap_or(u32::MAX))
+}
+
 async fn check(scene: &mut Scene) -> anyhow::Result<()> {
-    let Scene { rig, found, .. } = scene;
+    let Scene { rig, found, neighbours, .. } = scene;
     let app = rig.app().await?;
     let places = Places { admin: &rig.admin, provider: &rig.provider_admin, control: &rig.control, book: rig.book.id };
     check::books(&app, &places, found).await?;
@@ -191,6 +268,9 @@ async fn check(scene: &mut Scene) -> anyhow::Result<()> {
     check::acknowledgements(&rig.client(0)?, &acknowledged, found).await?;
     let effects = check::effects(&rig.control, found).await?;
     let movements = check::agreement(&app, &places, found).await?;
+    for neighbour in &*neighbours {
+        neighbour.check(&app, &rig.admin, found).await?;
+    }
     check::left_to_people(&rig.admin, found).await?;
     check::sessions(&rig.admin, rig.postgres_folder(), found).await?;
     app.db.close().await;
@@ -199,7 +279,8 @@ async fn check(scene: &mut Scene) -> anyhow::Result<()> {
             found.add("I7", "a replica ended by itself");
         }
     }
-    let given_up = rig.history.totals().given_up;
+    let histories = neighbours.iter().map(|neighbour| &neighbour.history).chain([&rig.history]);
+    let given_up: u64 = histories.map(|history| history.totals().given_up).sum();
     if given_up > 0 {
         found.add("I3", format!("{given_up} requests never got an answer that settles them"));
     }
