@@ -1,5 +1,6 @@
 //! The service from the outside: real Postgres, real HTTP, the real Stripe adapter against the simulator.
 
+mod agreement;
 mod architecture;
 mod bad_input;
 mod bulkheads;
