@@ -40,7 +40,7 @@ impl Findings {
     }
 
     /// Adds a violation when a count is not zero.
-    fn none(&mut self, invariant: &'static str, count: i64, what: &str) {
+    pub(crate) fn none(&mut self, invariant: &'static str, count: i64, what: &str) {
         if count != 0 {
             self.add(invariant, format!("{count} {what}"));
         }
@@ -221,6 +221,16 @@ pub async fn left_to_people(admin: &PgPool, found: &mut Findings) -> anyhow::Res
         found.add("I7", format!("{count} {what}"));
     }
     Ok(())
+}
+
+/// I7, where something was forgotten: events about it have nothing to be applied to, and are parked or set aside.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn open_work_beside_forgotten(admin: &PgPool) -> anyhow::Result<Vec<(i64, &'static str)>> {
+    let [operations, _] = OPEN_WORK;
+    let events = ("events that nobody looked at", "select count(*) from inbox_events where state = 'received'");
+    counted(admin, &[operations, events]).await
 }
 
 async fn counted(admin: &PgPool, what: &[(&'static str, &'static str)]) -> anyhow::Result<Vec<(i64, &'static str)>> {

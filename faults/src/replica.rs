@@ -3,6 +3,7 @@
 //! It is this very program under the name `partita`: then it runs the service's own `main`, so that what is killed is
 //! built from the same sources as what checks it, and no stale binary can be tested by mistake.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct Launch {
     pub log: PathBuf,
     /// Seconds between "not ready" and the end of accepting.
     pub shutdown_delay: u64,
+    /// Variables of its environment beside those of the service.
+    pub environment: Vec<(String, OsString)>,
 }
 
 /// A running replica, or one between two lives.
@@ -108,6 +111,7 @@ impl Replica {
                     [(format!("PARTITA_{of}_RATE"), "100000"), (format!("PARTITA_{of}_BURST"), "100000")]
                 }))
                 .env("PARTITA_LOG_LEVEL", "info,stripe_shared=error")
+                .envs(self.launch.environment.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().context("the replica's log")?)
                 .stderr(log)
@@ -217,6 +221,6 @@ impl Replica {
 
 /// An address that nobody listens on. Another process could take it before the replica does; then the replica ends and
 /// says so.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0").context("a free port")?.local_addr()?)
 }

@@ -7,7 +7,7 @@
 //!                          └── to_service ── webhooks ──────┘
 //! ```
 //!
-//! The replicas run on the machine's clock, since `partita serve` takes no other, and so does the simulator: charges
+//! The replicas run on their database's clock, since `partita serve` takes no other, and so does the simulator: charges
 //! settle at once (`settlement_days` 0) instead of after days. What needs days is tested where clocks are driven:
 //! [`crate::driven`].
 
@@ -35,6 +35,10 @@ use crate::market::Market;
 use crate::previous;
 use crate::proxy::{Protocol, Proxy, Weather};
 use crate::replica::{Launch, Replica, secrets};
+use crate::servers::backup::Archive;
+use crate::servers::clocks::WrongClock;
+use crate::servers::disk::SmallDisk;
+use crate::servers::{self, Server, at_port};
 
 /// The service's database.
 const DATABASE: &str = "partita";
@@ -48,6 +52,19 @@ pub(crate) const PEPPER: &str = "a pepper for the faults, long enough for them";
 pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["whsec_of_the_platform", "whsec_of_connected_accounts"];
 /// Connections of each replica to its database.
 pub(crate) const CONNECTIONS: u32 = 12;
+
+/// What the service stands on, where a fault needs something else than usual.
+#[derive(Debug, Default)]
+pub struct Ground {
+    /// Its Postgres is on a disk of its own of so many mebibytes.
+    pub disk_mebibytes: Option<u64>,
+    /// Its Postgres archives WAL, a segment after so many seconds at the latest.
+    pub archive_seconds: Option<u32>,
+    /// Each replica has a clock of its own.
+    pub clocks: bool,
+    /// The program of an older release makes the schema, the platform and the first replicas.
+    pub previous: Option<PathBuf>,
+}
 
 /// A running rig.
 #[derive(Debug)]
@@ -74,12 +91,20 @@ pub struct Rig {
     pub book: Book,
     /// What clients did.
     pub history: Arc<History>,
+    /// The clocks of the replicas, if they have their own.
+    pub clocks: Vec<WrongClock>,
+    /// Where the service's Postgres archives to, if it does.
+    pub archive: Option<Archive>,
     api_key: String,
     /// The service's parts in this process, past every proxy, for the checks.
     app_url: String,
+    /// The server that has taken over from `postgres`.
+    successor: Option<Server>,
     postgres: PrivateServer,
     provider_postgres: PrivateServer,
     simulator: Simulator,
+    /// The disk of the service's Postgres, if it has its own; it goes after the server.
+    pub disk: Option<SmallDisk>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -96,64 +121,63 @@ pub(crate) struct Prepared {
     pub(crate) endpoints: [(String, String); 2],
 }
 
-/// Which release a rig begins with.
-#[derive(Debug, Clone, Copy)]
-pub enum Release<'a> {
-    /// That of this program.
-    This,
-    /// Another program, of an older release: it makes the schema, the platform and the first replicas.
-    Previous(&'a Path),
-}
-
 impl Rig {
     /// Starts everything in a folder that is empty, in fair weather.
     ///
     /// # Errors
     /// With what could not be started.
-    pub async fn start(seed: u64, folder: &Path, replicas: usize) -> anyhow::Result<Self> {
-        Self::start_with(seed, folder, replicas, Release::This).await
-    }
-
-    /// Starts everything in a folder that is empty, in fair weather, with a release.
-    ///
-    /// # Errors
-    /// With what could not be started.
-    pub async fn start_with(seed: u64, folder: &Path, replicas: usize, release: Release<'_>) -> anyhow::Result<Self> {
+    pub async fn start(seed: u64, folder: &Path, replicas: usize, ground: &Ground) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
-        let postgres = start_postgres(&folder.join("postgres"), DATABASE, Role::Owner).await?;
-        let provider_postgres = start_postgres(&folder.join("provider"), PROVIDER_DATABASE, Role::Simulator).await?;
+        let disk = match ground.disk_mebibytes {
+            Some(size) => Some(SmallDisk::mount(&folder.join("disk.img"), &folder.join("postgres"), size).await?),
+            None => None,
+        };
+        let archive = ground.archive_seconds.map(|_| Archive::make(&folder.join("archive"))).transpose()?;
+        let settings = archive.as_ref().zip(ground.archive_seconds).map(|(archive, after)| archive.settings(after));
+        let settings = settings.unwrap_or_default();
+        let postgres = start_postgres(&folder.join("postgres"), DATABASE, Role::Owner, settings).await?;
+        let provider_folder = folder.join("provider");
+        let provider_postgres =
+            start_postgres(&provider_folder, PROVIDER_DATABASE, Role::Simulator, Vec::new()).await?;
         let owner = postgres.cluster().url(Role::Owner, DATABASE);
-        match release {
-            Release::This => partita_db::migrate(&owner, &partita::MIGRATOR).await.context("the service's schema")?,
-            Release::Previous(program) => previous::migrate(program, &owner).await?,
+        match &ground.previous {
+            None => partita_db::migrate(&owner, &partita::MIGRATOR).await.context("the service's schema")?,
+            Some(program) => previous::migrate(program, &owner).await?,
         }
         let simulator = start_simulator(&provider_postgres, PROVIDER_DATABASE).await?;
         let control = simulator.control();
 
         let to_provider = Proxy::start("provider", Protocol::Plain, vec![address_of(&simulator)?], seed).await?;
-        let port = SocketAddr::from(([127, 0, 0, 1], postgres.cluster().port()));
+        let port = loopback(postgres.cluster().port());
         let to_postgres = Proxy::start("postgres", Protocol::Postgres, vec![port], seed).await?;
         let to_service = Proxy::start("service", Protocol::Plain, Vec::new(), seed).await?;
 
         let app_url = postgres.cluster().url(Role::App, DATABASE);
         let provider_url = format!("http://{}", to_provider.address());
-        let prepared = match release {
-            Release::This => prepare(&app_url, "market", &provider_url, folder).await?,
-            Release::Previous(program) => previous::prepare(program, &app_url, &provider_url, folder).await?,
+        let prepared = match &ground.previous {
+            None => prepare(&app_url, "market", &provider_url, folder).await?,
+            Some(program) => previous::prepare(program, &app_url, &provider_url, folder).await?,
         };
-        let program = match release {
-            Release::This => std::env::current_exe().context("where this program is")?,
-            Release::Previous(program) => program.to_owned(),
+        let program = match &ground.previous {
+            None => std::env::current_exe().context("where this program is")?,
+            Some(program) => program.clone(),
         };
         register_endpoints(&control, &to_service, prepared.endpoints).await?;
-        let mut running = Vec::new();
+        let (mut running, mut clocks) = (Vec::new(), Vec::new());
         for number in 0..replicas {
+            let mut environment = Vec::new();
+            if ground.clocks {
+                let clock = WrongClock::make(folder.join(format!("clock-{number}")))?;
+                environment = clock.environment();
+                clocks.push(clock);
+            }
             let launch = Launch {
                 program: program.clone(),
-                database_url: through(&app_url, &to_postgres)?,
+                database_url: at_port(&app_url, to_postgres.address().port())?,
                 pepper: PEPPER.to_owned(),
                 connections: CONNECTIONS,
                 log: folder.join(format!("replica-{number}.log")),
+                environment,
                 shutdown_delay: 0,
             };
             running.push(Replica::start(launch).await?);
@@ -171,8 +195,12 @@ impl Rig {
             provider_admin: superuser(&provider_postgres, PROVIDER_DATABASE).await?,
             book: prepared.book,
             history: Arc::new(History::begin(&folder.join("history.jsonl"))?),
+            clocks,
+            archive,
+            disk,
             api_key: prepared.api_key,
             app_url,
+            successor: None,
             postgres,
             provider_postgres,
             simulator,
@@ -242,7 +270,7 @@ impl Rig {
         open_app(&self.app_url).await
     }
 
-    /// Fair weather everywhere, no planned faults, every replica running.
+    /// Fair weather everywhere, no planned faults, right clocks, a disk with room, every replica running.
     ///
     /// # Errors
     /// When a replica does not come back.
@@ -251,6 +279,12 @@ impl Rig {
             proxy.set_weather(Weather::default());
         }
         self.control.clear_faults();
+        for clock in &self.clocks {
+            clock.set(0)?;
+        }
+        if let Some(disk) = &self.disk {
+            disk.free()?;
+        }
         for replica in &mut self.replicas {
             if replica.ended_by_itself()? {
                 replica.spawn()?;
@@ -260,9 +294,45 @@ impl Rig {
         Ok(())
     }
 
-    /// Where Postgres keeps its files.
+    /// Where Postgres keeps its files: the one that the service uses.
     pub fn postgres_folder(&self) -> &Path {
-        self.postgres.folder()
+        self.successor.as_ref().map_or_else(|| self.postgres.folder(), Server::folder)
+    }
+
+    /// The URL of the superuser on the service's first Postgres.
+    pub fn admin_url(&self) -> String {
+        self.postgres.cluster().url(Role::Admin, DATABASE)
+    }
+
+    /// Where the service's first Postgres listens.
+    pub fn postgres_address(&self) -> SocketAddr {
+        loopback(self.postgres.cluster().port())
+    }
+
+    /// Strikes the machine dead that the service's first Postgres runs on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn lose_postgres(&self) -> anyhow::Result<()> {
+        servers::lose_machine(self.postgres.folder(), self.postgres.supervisor_pid())
+    }
+
+    /// From now on the way to Postgres leads to this port; who is on the old way is cut off.
+    pub fn lead_to(&self, port: u16) {
+        self.to_postgres.set_upstreams(vec![loopback(port)]);
+        self.to_postgres.reset_all();
+    }
+
+    /// Has another server be the service's Postgres, for the checks too.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn take_over(&mut self, successor: Server) -> anyhow::Result<()> {
+        self.lead_to(successor.port());
+        self.app_url = at_port(&self.app_url, successor.port())?;
+        self.admin = superuser_at(successor.admin_url()).await?;
+        self.successor = Some(successor);
+        Ok(())
     }
 
     /// Stops everything.
@@ -277,13 +347,22 @@ impl Rig {
         self.provider_admin.close().await;
         self.simulator.shutdown().await;
         self.provider_postgres.shutdown().await?;
+        if let Some(successor) = self.successor {
+            successor.stop().await?;
+        }
         self.postgres.shutdown().await?;
         Ok(())
     }
 }
 
-async fn start_postgres(folder: &Path, database: &str, owner: Role) -> anyhow::Result<PrivateServer> {
-    let server = PrivateServer::start(ServerOptions::new(folder)).await.context("a private Postgres")?;
+async fn start_postgres(
+    folder: &Path,
+    database: &str,
+    owner: Role,
+    settings: Vec<(String, String)>,
+) -> anyhow::Result<PrivateServer> {
+    let options = ServerOptions { settings, ..ServerOptions::new(folder) };
+    let server = PrivateServer::start(options).await.context("a private Postgres")?;
     server.cluster().create_database(database, owner).await?;
     Ok(server)
 }
@@ -350,17 +429,18 @@ pub(crate) async fn open_app(url: &str) -> anyhow::Result<Arc<App>> {
 }
 
 async fn superuser(server: &PrivateServer, database: &str) -> anyhow::Result<PgPool> {
+    superuser_at(&server.cluster().url(Role::Admin, database)).await
+}
+
+async fn superuser_at(url: &str) -> anyhow::Result<PgPool> {
     let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(30));
-    pool.connect(&server.cluster().url(Role::Admin, database)).await.context("the superuser's way in")
+    pool.connect(url).await.context("the superuser's way in")
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn address_of(simulator: &Simulator) -> anyhow::Result<SocketAddr> {
     simulator.base_url().trim_start_matches("http://").parse().context("where the provider listens")
-}
-
-/// The same database, reached through a proxy.
-fn through(url: &str, proxy: &Proxy) -> anyhow::Result<String> {
-    let mut url = url::Url::parse(url)?;
-    url.set_port(Some(proxy.address().port())).map_err(|()| anyhow::anyhow!("a URL with a port"))?;
-    Ok(url.into())
 }

@@ -7,11 +7,13 @@
 //! - In a halted book nothing that moves money is started ([`is_halted`]): no payment, refund, top-up or transfer, and no
 //!   command that was planned is sent for the first time. Reading, events, the resolution of doubt and reconciliation go on.
 //! - A person takes the book out again ([`clear_halt`]), after a complete run that found nothing.
+//! - When another server takes over, the book is as if halted until the provider was asked what that one lacks.
 //!
 //! Liveness and agreement only alarm: an outage must not halt the work that ends it.
 
 mod invariants;
 mod store;
+mod takeover;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use partita_ledger::{LedgerError, Verification, Violation};
 use serde::Serialize;
 
 pub use store::{Halt, count_halted, find_halt};
+pub use takeover::{books_taken_over, know_server, lost_since};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -291,14 +294,14 @@ fn cleared(run: VerifyRunId, payload: serde_json::Value, detail: String, at: Tim
     }
 }
 
-/// Whether nothing that moves money may be started in the transaction's book: the gate. What was sent before may be
-/// resolved, and what the provider tells is taken.
+/// Whether nothing that moves money may be started in the transaction's book: the gate. It is halted, or another server
+/// has taken over and the provider was not asked yet what that one lacks. What was sent before may be resolved, and what
+/// the provider tells is taken.
 ///
 /// # Errors
 /// What the database says.
 pub async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
-    let book = tx.book_id();
-    Ok(find_halt(tx, book).await?.is_some())
+    store::is_halted(tx).await
 }
 
 /// Takes a book out of its halt, if a complete run finds nothing any more; who did it and why is kept.

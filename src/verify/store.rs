@@ -1,4 +1,4 @@
-//! SQL of verify_runs, halted_books and halt_clearances.
+//! SQL of verify_runs, halted_books, halt_clearances and book_timelines.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -88,13 +88,59 @@ pub async fn find_halt(tx: &mut Tx, book: BookId) -> Result<Option<Halt>, DbErro
     Ok(halt.map(|halt| Halt { run: halt.run_id.into(), since: halt.halted_at.to_jiff() }))
 }
 
-/// How many books are halted. Asked under no book.
+/// The gate of the transaction's book.
+pub(super) async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
+    let halted = sqlx::query_scalar!(
+        r#"select (exists (select from halted_books where book_id = $1)
+               or not exists (select from book_timelines where book_id = $1
+                   and timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))) as "halted!""#,
+        tx.book_id().get()
+    );
+    Ok(halted.fetch_one(tx.conn()).await?)
+}
+
+/// In how many books nothing that moves money may be started. Asked under no book; fails on a standby.
 ///
 /// # Errors
 /// What the database says.
 pub async fn count_halted(tx: &mut Tx) -> Result<i64, DbError> {
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from halted_books"#);
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from books b
+           where exists (select from halted_books h where h.book_id = b.book_id)
+               or not exists (select from book_timelines t where t.book_id = b.book_id
+                   and t.timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))"#
+    );
     Ok(count.fetch_one(tx.conn()).await?)
+}
+
+/// The books that do not know the timeline of the server. Asked under no book.
+pub(super) async fn books_taken_over(tx: &mut Tx) -> Result<Vec<BookId>, DbError> {
+    let books = sqlx::query_scalar!(
+        r#"select b.book_id as "book: BookId" from books b
+           where not exists (select from book_timelines t where t.book_id = b.book_id
+               and t.timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
+           order by b.book_id"#
+    );
+    Ok(books.fetch_all(tx.conn()).await?)
+}
+
+/// Has the transaction's book know the timeline of the server; false if it does.
+pub(super) async fn insert_timeline(tx: &mut Tx) -> Result<bool, DbError> {
+    let inserted = sqlx::query!(
+        "insert into book_timelines (book_id, timeline) values ($1, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
+         on conflict do nothing",
+        tx.book_id().get()
+    );
+    Ok(inserted.execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// When the transaction's book last changed anything.
+pub(super) async fn last_written(tx: &mut Tx) -> Result<Option<Timestamp>, DbError> {
+    let last = sqlx::query_scalar!(
+        r#"select max(recorded_at) as "last: jiff_sqlx::Timestamp" from outbox where book_id = $1"#,
+        tx.book_id().get()
+    );
+    Ok(last.fetch_one(tx.conn()).await?.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
 /// Takes the book of the transaction out of this halt; false if it is not in it.

@@ -11,6 +11,7 @@ mod inbox;
 mod lane;
 mod operations;
 mod sweep;
+mod takeover;
 mod transfers;
 mod verify;
 mod webhooks;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
+pub use takeover::know_servers;
 pub use verify::{anchor_books, verify_new};
 pub use webhooks::deliver_webhooks;
 
@@ -52,7 +54,8 @@ const KINDS: [&str; 5] = [
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
     let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
-    tokio::join!(futures::future::join_all(lanes), webhooks, keep_up(app, stop));
+    let takeover = takeover::run(Arc::clone(&app), stop.clone());
+    tokio::join!(futures::future::join_all(lanes), webhooks, takeover, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.

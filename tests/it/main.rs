@@ -1,5 +1,6 @@
 //! The service from the outside: real Postgres, real HTTP, the real Stripe adapter against the simulator.
 
+mod agreement;
 mod architecture;
 mod bad_input;
 mod bulkheads;
@@ -17,6 +18,7 @@ mod refunds;
 mod sink;
 mod storm;
 mod support;
+mod takeover;
 mod tenancy;
 mod test_app;
 mod verify;

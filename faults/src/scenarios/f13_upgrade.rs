@@ -46,10 +46,10 @@ const EXPECTED: [u16; 3] = [402, 409, 422];
 
 pub(super) async fn strike(scene: &mut Scene, previous: &Path) -> anyhow::Result<()> {
     let this = std::env::current_exe().context("where this program is")?;
+    let stretch = scene.until.saturating_duration_since(Instant::now()) / 4;
     let schema_before = schema(&scene.rig.admin).await?;
     let most = most_in_ten_seconds(scene, CLIENTS, MEASURED).await?;
     let rate = (most * SHARE / 100).clamp(1, DESIGNED);
-    let stretch = scene.until.saturating_duration_since(Instant::now()) / 4;
     let addresses = scene.rig.replicas.iter().map(|replica| replica.address).collect();
     let balancer = Balancer::start(addresses).await?;
     for replica in &mut scene.rig.replicas {

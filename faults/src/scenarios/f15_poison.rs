@@ -16,7 +16,7 @@ use crate::neighbour::Neighbour;
 use crate::sink::Sink;
 
 /// Platforms beside the loud one.
-const QUIET: [&str; 2] = ["quiet-1", "quiet-2"];
+const QUIET: [&str; 2] = ["quiet_1", "quiet_2"];
 
 /// Requests under way at once of a platform, at most.
 const CLIENTS: usize = 16;
@@ -40,6 +40,7 @@ const LAG_MS: u64 = 5_000;
 const ARRIVED_WITHIN: Duration = Duration::from_mins(2);
 
 pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
+    let lasts = scene.until.saturating_duration_since(Instant::now());
     let mut quiet = Vec::new();
     for name in QUIET {
         let neighbour = Neighbour::move_in(&scene.rig, name).await?;
@@ -61,10 +62,9 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     }
 
     // As usual, without the poison.
-    let left = scene.until.saturating_duration_since(Instant::now());
-    let (before, _) = stretch(scene, &quiet, "usual", usual, usual, left / 3).await?;
+    let (before, _) = stretch(scene, &quiet, "usual", usual, usual, lasts / 3).await?;
     endpoint(&loud, &poisoned).await?;
-    let (during, since) = stretch(scene, &quiet, "poison", usual, usual * LOUD, left * 2 / 3).await?;
+    let (during, since) = stretch(scene, &quiet, "poison", usual, usual * LOUD, lasts * 2 / 3).await?;
     arrived(scene, &sinks).await?;
 
     let mut told = Vec::<Value>::new();

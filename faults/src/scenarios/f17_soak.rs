@@ -31,6 +31,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const GROWTH: i128 = 50;
 
 pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
+    let lasts = scene.until.saturating_duration_since(Instant::now());
     let most = most_in_ten_seconds(scene, CLIENTS, MEASURED).await?;
     let rate = (most * SHARE / 100).max(1);
     scene.rig.control.set_fault_plan(FaultPlan {
@@ -44,7 +45,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     let (began, from) = (Instant::now(), history.now_ms());
     let load = Load::paced("soak", scene.rig.seed, CLIENTS, rate, &scene.market, |number| scene.rig.client(number))?;
     let (mut looks, mut kills, mut next_kill) = (Vec::<(u64, Usage)>::new(), 0_u64, Instant::now() + EVERY);
-    while Instant::now() < scene.until {
+    while began.elapsed() < lasts {
         tokio::time::sleep(LOOK).await;
         looks.push((ms(began.elapsed()), scene.rig.replicas[0].usage()?));
         if Instant::now() >= next_kill {

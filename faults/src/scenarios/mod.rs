@@ -3,9 +3,13 @@
 //! Every run has the same frame ([`run`]): start, open the marketplace, load and fault together, heal, wait for quiet,
 //! check. A fault only says what it does in between.
 
+mod f10_clocks;
+mod f11_disk;
+mod f12_failover;
 mod f13_upgrade;
 mod f14_races;
 mod f15_poison;
+mod f16_restore;
 mod f17_soak;
 mod f2_replica;
 mod f3_postgres;
@@ -16,7 +20,7 @@ mod f7_provider;
 mod f8_keys;
 mod f9_webhooks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,11 +28,12 @@ use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use crate::check::{self, Findings, Places};
+use crate::forgotten::{self, Forgotten};
 use crate::load::{Amount, Load};
 use crate::market::Market;
 use crate::neighbour::Neighbour;
 use crate::report::{Report, ms};
-use crate::rig::{Release, Rig};
+use crate::rig::{Ground, Rig};
 use crate::sink::Sink;
 
 /// How long what is open may take to become less: an attempt's lease is 40 s, a piece of work's and a pause after a
@@ -66,6 +71,18 @@ pub enum Fault {
     /// Webhooks several times, shuffled, late, foreign; clocks are driven.
     #[value(name = "F9")]
     Webhooks,
+    /// Clocks of replicas that are wrong and jump.
+    #[value(name = "F10")]
+    Clocks,
+    /// A disk that is full.
+    #[value(name = "F11")]
+    Disk,
+    /// The loss of the primary with a synchronous standby.
+    #[value(name = "F12")]
+    Failover,
+    /// The loss of the primary with a standby that is behind.
+    #[value(name = "F12-async")]
+    FailoverBehind,
     /// From the previous release to this one and back.
     #[value(name = "F13")]
     Upgrade,
@@ -75,6 +92,9 @@ pub enum Fault {
     /// A webhook endpoint that hangs, and a loud platform.
     #[value(name = "F15")]
     Poison,
+    /// A backup, restored as of a point in time.
+    #[value(name = "F16")]
+    Restore,
     /// Much load for long, with kills and a failing provider.
     #[value(name = "F17")]
     Soak,
@@ -82,7 +102,7 @@ pub enum Fault {
 
 impl Fault {
     /// All that can be run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Replica,
         Self::Postgres,
         Self::Network,
@@ -91,9 +111,14 @@ impl Fault {
         Self::Provider,
         Self::Keys,
         Self::Webhooks,
+        Self::Clocks,
+        Self::Disk,
+        Self::Failover,
+        Self::FailoverBehind,
         Self::Upgrade,
         Self::Races,
         Self::Poison,
+        Self::Restore,
         Self::Soak,
     ];
 
@@ -108,9 +133,14 @@ impl Fault {
             Self::Provider => ("F7", "a provider that fails, hangs and lies"),
             Self::Keys => ("F8", "keys that the provider has forgotten"),
             Self::Webhooks => ("F9", "webhooks shuffled, late, repeated and foreign"),
+            Self::Clocks => ("F10", "clocks that are wrong and jump"),
+            Self::Disk => ("F11", "a disk that is full"),
+            Self::Failover => ("F12", "failover to a synchronous standby"),
+            Self::FailoverBehind => ("F12-async", "failover to a standby that is behind"),
             Self::Upgrade => ("F13", "from the previous release to this one and back"),
             Self::Races => ("F14", "races"),
             Self::Poison => ("F15", "a webhook endpoint that hangs, and a loud platform"),
+            Self::Restore => ("F16", "a restore as of a point in time"),
             Self::Soak => ("F17", "much load for long, with kills and a failing provider"),
         }
     }
@@ -134,6 +164,27 @@ impl Fault {
             _ => run(self, seed, lasts, folder, previous).await,
         }
     }
+
+    /// The program of the previous release, if it begins with that one.
+    fn begins_with(self, previous: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+        if self != Self::Upgrade {
+            return Ok(None);
+        }
+        let previous = previous.context(
+            "F13 needs --previous: the program `partita`, built from the release before the newest migration",
+        )?;
+        Ok(Some(previous.to_owned()))
+    }
+
+    /// What the service stands on.
+    fn ground(self) -> Ground {
+        match self {
+            Self::Clocks => Ground { clocks: true, ..Ground::default() },
+            Self::Disk => Ground { disk_mebibytes: Some(f11_disk::MEBIBYTES), ..Ground::default() },
+            Self::Restore => Ground { archive_seconds: Some(f16_restore::ARCHIVE_SECONDS), ..Ground::default() },
+            _ => Ground::default(),
+        }
+    }
 }
 
 /// What a fault sees.
@@ -150,6 +201,8 @@ pub(crate) struct Scene {
     pub(crate) neighbours: Vec<Neighbour>,
     /// Receivers that stay until the end.
     pub(crate) sinks: Vec<Sink>,
+    /// What the database has forgotten, when another one took over that does not have everything.
+    pub(crate) forgotten: Option<Forgotten>,
 }
 
 impl Scene {
@@ -170,13 +223,8 @@ async fn run(
     folder: &Path,
     previous: Option<&Path>,
 ) -> anyhow::Result<Report> {
-    const NEEDED: &str =
-        "F13 needs --previous: the program `partita`, built from the release before the newest migration";
-    let release = match fault {
-        Fault::Upgrade => Release::Previous(previous.context(NEEDED)?),
-        _ => Release::This,
-    };
-    let rig = Rig::start_with(seed, folder, 2, release).await?;
+    let ground = Ground { previous: fault.begins_with(previous)?, ..fault.ground() };
+    let rig = Rig::start(seed, folder, 2, &ground).await?;
     let market = rig.market().await?;
     let began = Instant::now();
     let mut scene = Scene {
@@ -187,6 +235,7 @@ async fn run(
         found: Findings::default(),
         neighbours: Vec::new(),
         sinks: Vec::new(),
+        forgotten: None,
     };
     match fault {
         Fault::Replica => f2_replica::strike(&mut scene).await?,
@@ -194,9 +243,17 @@ async fn run(
         Fault::Network => f4_network::strike(&mut scene).await?,
         Fault::Commits => f5_commits::strike(&mut scene).await?,
         Fault::Clients => f6_clients::strike(&mut scene).await?,
-        Fault::Upgrade => f13_upgrade::strike(&mut scene, previous.context(NEEDED)?).await?,
+        Fault::Clocks => f10_clocks::strike(&mut scene).await?,
+        Fault::Disk => f11_disk::strike(&mut scene).await?,
+        Fault::Failover => f12_failover::strike(&mut scene).await?,
+        Fault::FailoverBehind => f12_failover::strike_behind(&mut scene).await?,
+        Fault::Upgrade => {
+            let previous = ground.previous.context("an upgrade begins with another release")?;
+            f13_upgrade::strike(&mut scene, &previous).await?;
+        }
         Fault::Races => f14_races::strike(&mut scene).await?,
         Fault::Poison => f15_poison::strike(&mut scene).await?,
+        Fault::Restore => f16_restore::strike(&mut scene).await?,
         Fault::Soak => f17_soak::strike(&mut scene).await?,
         Fault::Provider | Fault::Keys | Fault::Webhooks => anyhow::bail!("these have a rig of their own"),
     }
@@ -229,7 +286,11 @@ async fn wait_until_quiet(scene: &Scene, patience: Duration) -> anyhow::Result<V
         for neighbour in &scene.neighbours {
             neighbour.control.flush_webhooks().await?;
         }
-        let mut open = check::open_work(&scene.rig.admin).await?;
+        let admin = &scene.rig.admin;
+        let mut open = match scene.forgotten {
+            None => check::open_work(admin).await?,
+            Some(_) => check::open_work_beside_forgotten(admin).await?,
+        };
         let due = check::count(&scene.rig.admin, "select count(*) from due where due_at <= now()").await?;
         if due > 0 {
             open.push((due, "pieces of work that are due"));
@@ -260,18 +321,30 @@ async fn most_in_ten_seconds(scene: &Scene, clients: usize, lasts: Duration) -> 
 }
 
 async fn check(scene: &mut Scene) -> anyhow::Result<()> {
-    let Scene { rig, found, neighbours, .. } = scene;
+    let Scene { rig, found, forgotten, done, neighbours, .. } = scene;
     let app = rig.app().await?;
     let places = Places { admin: &rig.admin, provider: &rig.provider_admin, control: &rig.control, book: rig.book.id };
     check::books(&app, &places, found).await?;
-    let acknowledged = rig.history.acknowledged();
+    let mut acknowledged = rig.history.acknowledged();
+    if let Some(forgotten) = forgotten {
+        acknowledged.retain(|said| !forgotten.acknowledged.contains(&said.key));
+    }
     check::acknowledgements(&rig.client(0)?, &acknowledged, found).await?;
     let effects = check::effects(&rig.control, found).await?;
-    let movements = check::agreement(&app, &places, found).await?;
     for neighbour in &*neighbours {
         neighbour.check(&app, &rig.admin, found).await?;
     }
-    check::left_to_people(&rig.admin, found).await?;
+    let movements = if let Some(forgotten) = forgotten {
+        done.insert("acknowledgements_forgotten".into(), forgotten.acknowledged.len().into());
+        done.insert("movements_adopted".into(), forgotten.adopted.into());
+        done.insert("breaks_at_first".into(), forgotten.breaks.into());
+        // The book is halted until a person has looked: there is nobody here.
+        done.insert("requests_not_settled".into(), rig.history.totals().given_up.into());
+        forgotten::is_told(rig, &places, found).await?
+    } else {
+        check::left_to_people(&rig.admin, found).await?;
+        check::agreement(&app, &places, found).await?
+    };
     check::sessions(&rig.admin, rig.postgres_folder(), found).await?;
     app.db.close().await;
     for replica in &mut rig.replicas {
@@ -281,11 +354,12 @@ async fn check(scene: &mut Scene) -> anyhow::Result<()> {
     }
     let histories = neighbours.iter().map(|neighbour| &neighbour.history).chain([&rig.history]);
     let given_up: u64 = histories.map(|history| history.totals().given_up).sum();
-    if given_up > 0 {
+    if given_up > 0 && forgotten.is_none() {
         found.add("I3", format!("{given_up} requests never got an answer that settles them"));
     }
     scene.note("acknowledgements_replayed", acknowledged.len());
     scene.note("effects_at_the_provider", effects);
-    scene.note("movements_compared", movements);
+    let name = if scene.forgotten.is_some() { "movements_forgotten_and_named" } else { "movements_compared" };
+    scene.note(name, movements);
     Ok(())
 }
