@@ -38,12 +38,16 @@ pub async fn missing_since(
         for movement in page.data.iter().filter(|movement| !known.contains_key(&movement.id)) {
             let taken = adopt::adopt(app, book, &provider, mode, &own, movement).await?;
             if !taken && adopt::is_of_our_command(&provider, movement).await? {
-                missing.push(movement.id.clone());
+                missing.push(movement.clone());
             }
         }
         match page.data.last() {
             Some(last) if page.has_more => request.after = Some(last.id.clone()),
-            _ => return Ok(missing),
+            _ => break,
         }
     }
+    // A command that was under way when its page was read may have been booked before it was looked at here, by whoever
+    // sent it.
+    let booked = known_of(app, book, &own, &missing).await?;
+    Ok(missing.into_iter().map(|movement| movement.id).filter(|id| !booked.contains_key(id)).collect())
 }
