@@ -27,7 +27,7 @@ pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
 pub use takeover::know_servers;
-pub use verify::{anchor_books, verify_new};
+pub use verify::{anchor_books, verify_complete, verify_new};
 pub use webhooks::deliver_webhooks;
 
 use crate::app::App;
@@ -55,7 +55,8 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
     let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
     let takeover = takeover::run(Arc::clone(&app), stop.clone());
-    tokio::join!(futures::future::join_all(lanes), webhooks, takeover, keep_up(app, stop));
+    let complete = verify::keep_complete(Arc::clone(&app), stop.clone());
+    tokio::join!(futures::future::join_all(lanes), webhooks, takeover, complete, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.

@@ -22,6 +22,7 @@ mod takeover;
 mod tenancy;
 mod test_app;
 mod verify;
+mod verify_daily;
 mod webhook_endpoints;
 mod webhooks;
 mod worked_cart;
