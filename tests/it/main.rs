@@ -10,6 +10,7 @@ mod inbox;
 mod onboarding;
 mod outgoing_webhooks;
 mod payments;
+mod payout_races;
 mod races;
 mod rebuild;
 mod reconciliation;
