@@ -79,6 +79,7 @@ pub async fn books(app: &Arc<App>, places: &Places<'_>, found: &mut Findings) ->
         ("I2", "balances that are not the sum of their postings", WRONG_BALANCES),
         ("I9", "rows of a book that is none", ROWS_OF_NO_BOOK),
         ("I10", "operations that went where they may not", WRONG_TRANSITIONS),
+        ("I10", "ends of attempts that the attempt in force did not bring", STALE_ENDS),
         ("I11", "payments refunded beyond what was charged", REFUNDED_TOO_MUCH),
         ("I8", "objects whose events have gaps", EVENT_GAPS),
     ] {
@@ -121,6 +122,14 @@ const WRONG_TRANSITIONS: &str = "
     select count(*) from operation_history h
     where h.from_state is not null and not exists
         (select from operation_transitions t where t.from_state = h.from_state and t.to_state = h.to_state)";
+
+/// An attempt that ends without the provider's object leaves its answer with its own number, in the same transaction.
+/// Where there is none, an older attempt ended a newer one.
+const STALE_ENDS: &str = "
+    select count(*) from operation_history h
+    where h.from_state = 'submitting' and h.to_state in ('planned', 'unknown', 'failed', 'needs_review')
+        and not exists (select from provider_answers a where a.book_id = h.book_id and a.operation_id = h.operation_id
+                        and a.attempt = h.attempt)";
 
 const REFUNDED_TOO_MUCH: &str = "
     select count(*) from payments p
@@ -244,12 +253,17 @@ async fn counted(admin: &PgPool, what: &[(&'static str, &'static str)]) -> anyho
     Ok(there)
 }
 
-const OPEN_WORK: [(&str, &str); 2] = [
+const OPEN_WORK: [(&str, &str); 4] = [
     (
         "operations that have not ended",
         "select count(*) from operations where state not in ('succeeded', 'failed', 'needs_review')",
     ),
     ("events that are not applied", "select count(*) from inbox_events where state in ('received', 'parked')"),
+    ("events that nobody has been told of", "select count(*) from event_fanout"),
+    (
+        "deliveries that have not ended",
+        "select count(*) from webhook_deliveries where status in ('pending', 'sending')",
+    ),
 ];
 
 const LEFT_TO_PEOPLE: [(&str, &str); 2] = [

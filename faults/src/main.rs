@@ -71,7 +71,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let temporary = || std::env::temp_dir().join(format!("partita-faults-{}", std::process::id()));
     let folder = arguments.folder.clone().unwrap_or_else(temporary);
     let previous = arguments.previous.as_deref();
-    let mut faults = if arguments.only.is_empty() { Fault::ALL.to_vec() } else { arguments.only.clone() };
+    let mut faults = if arguments.only.is_empty() { built()? } else { arguments.only.clone() };
     if arguments.only.is_empty() && previous.is_none() {
         faults.retain(|fault| *fault != Fault::Upgrade);
         writeln!(std::io::stderr(), "F13 is left out: it needs --previous")?;
@@ -96,6 +96,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         writeln!(std::io::stderr(), "logs, histories and databases: {}", folder.display())?;
     }
     Ok(held)
+}
+
+/// Everything that this build can run; what it cannot is told.
+fn built() -> anyhow::Result<Vec<Fault>> {
+    let mut built = Fault::ALL.to_vec();
+    for fault in Fault::ALL {
+        if let Some(why) = fault.why_not() {
+            writeln!(std::io::stderr(), "{} is left out: {why}", fault.name().0)?;
+            built.retain(|one| *one != fault);
+        }
+    }
+    Ok(built)
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

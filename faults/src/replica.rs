@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -72,6 +72,7 @@ pub struct Replica {
     admin: SocketAddr,
     child: Option<Child>,
     kills: u64,
+    environment: Vec<(String, String)>,
 }
 
 impl Replica {
@@ -81,10 +82,15 @@ impl Replica {
     /// When it cannot be started or does not become ready.
     pub async fn start(launch: Launch) -> anyhow::Result<Self> {
         let (address, admin) = (free_address()?, free_address()?);
-        let mut replica = Self { launch, address, admin, child: None, kills: 0 };
+        let mut replica = Self { launch, address, admin, child: None, kills: 0, environment: Vec::new() };
         replica.spawn()?;
         replica.wait_until_ready().await?;
         Ok(replica)
+    }
+
+    /// What else its next lives find in their environment, in place of what was set before.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
     }
 
     /// Starts the process; nothing is waited for.
@@ -112,6 +118,7 @@ impl Replica {
                 }))
                 .env("PARTITA_LOG_LEVEL", "info,stripe_shared=error")
                 .envs(self.launch.environment.iter().map(|(name, value)| (name, value)))
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().context("the replica's log")?)
                 .stderr(log)
@@ -127,16 +134,27 @@ impl Replica {
     /// # Errors
     /// When it ends, or takes too long.
     pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        match self.wait_until_ready_or_dead().await? {
+            None => Ok(()),
+            Some(status) => {
+                anyhow::bail!("a replica ended by itself ({status}); see {}", self.launch.log.display())
+            }
+        }
+    }
+
+    /// Waits until it says that it is ready, or has ended; then how.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn wait_until_ready_or_dead(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let (url, deadline) = (format!("http://{}/readyz", self.address), Instant::now() + READY_WITHIN);
         loop {
-            if let Some(child) = &mut self.child
-                && let Some(status) = child.try_wait()?
-            {
-                anyhow::bail!("a replica ended by itself ({status}); see {}", self.launch.log.display());
+            if let Some(status) = self.ended()? {
+                return Ok(Some(status));
             }
             if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
+                return Ok(None);
             }
             anyhow::ensure!(Instant::now() < deadline, "a replica is not ready after {READY_WITHIN:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -212,10 +230,27 @@ impl Replica {
     /// # Errors
     /// What the system says.
     pub fn ended_by_itself(&mut self) -> anyhow::Result<bool> {
+        Ok(self.ended()?.is_some())
+    }
+
+    /// How it ended, if it did though nobody killed it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(match &mut self.child {
-            Some(child) => child.try_wait()?.is_some(),
-            None => false,
+            Some(child) => child.try_wait()?,
+            None => None,
         })
+    }
+
+    /// What it has logged so far in all its lives.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let log = std::fs::read(&self.launch.log).context("the replica's log")?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
     }
 }
 

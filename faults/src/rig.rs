@@ -294,6 +294,25 @@ impl Rig {
         Ok(())
     }
 
+    /// The service's database.
+    pub fn database(&self) -> &'static str {
+        DATABASE
+    }
+
+    /// The URL under which a role reaches a database of the service's Postgres, past every proxy.
+    pub fn url(&self, role: Role, database: &str) -> String {
+        self.postgres.cluster().url(role, database)
+    }
+
+    /// Makes another database beside the service's, for the owner of schemas.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn create_database(&self, name: &str) -> anyhow::Result<()> {
+        self.postgres.cluster().create_database(name, Role::Owner).await?;
+        Ok(())
+    }
+
     /// Where Postgres keeps its files: the one that the service uses.
     pub fn postgres_folder(&self) -> &Path {
         self.successor.as_ref().map_or_else(|| self.postgres.folder(), Server::folder)

@@ -22,7 +22,8 @@ use crate::platforms::Mode;
 
 const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
-const LEASE: Duration = Duration::from_mins(1);
+/// How long a book's events are nobody else's: those of a dead worker wait no longer than what it had sent.
+const LEASE: Duration = Duration::from_secs(40);
 /// After so long a batch takes no further event, whose locks others would wait for: with a database some milliseconds away
 /// a whole batch takes longer than they may wait.
 const LONGEST_BATCH: Duration = Duration::from_millis(500);
@@ -75,14 +76,14 @@ async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
     let count = due.len();
     let provider = app.provider(book).await?;
     let read = Arc::new(read_all(&*provider, &due).await);
-    crash::point("before_events");
+    crash::point_of("before_events", read.values().filter_map(kind_of));
     if let Err(error) = apply_batch(app, book, mode, Arc::clone(&read), None).await {
         tracing::warn!(book = book.get(), %error, "a batch of events failed; applied one by one");
         for key in read.keys() {
             apply_alone(app, book, mode, Arc::clone(&read), key.clone()).await?;
         }
     }
-    crash::point("after_events");
+    crash::point_of("after_events", read.values().filter_map(kind_of));
     app.db.run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await })).await?;
     Ok(count)
 }
@@ -100,6 +101,21 @@ enum Read {
     Garbled(String),
     /// The event itself cannot be understood, and never will be.
     Poison(String),
+}
+
+/// What kind of object was read.
+fn kind_of(read: &Read) -> Option<&'static str> {
+    let Read::Object(object) = read else { return None };
+    Some(match &**object {
+        ProviderObject::Account(_) => "account",
+        ProviderObject::AccountLink(_) => "account_link",
+        ProviderObject::Payment(_) => "payment",
+        ProviderObject::Refund(_) => "refund",
+        ProviderObject::Transfer(_) => "transfer",
+        ProviderObject::Reversal(_) => "reversal",
+        ProviderObject::TopUp(_) => "top_up",
+        ProviderObject::Payout(_) => "payout",
+    })
 }
 
 async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxKey, Read> {
@@ -186,7 +202,7 @@ async fn apply_batch(
                 }
                 inbox::mark_applied(tx, &applied, now).await?;
                 inbox::ignore(tx, &ignored).await?;
-                crash::point("within_events");
+                crash::point_of("within_events", read.values().filter_map(kind_of));
                 journal.post(tx).await?;
                 Ok(())
             })

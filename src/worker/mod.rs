@@ -37,7 +37,9 @@ use crate::events::ApplyError;
 const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// Minutes between two anchors.
 const ANCHOR_MINUTES: u32 = 60;
-const LEASE_SECONDS: i32 = 60;
+/// How long a claimed piece of work is nobody else's; database clock. Not longer than the lease of a command: one whose
+/// worker died waits for both.
+const LEASE_SECONDS: i32 = crate::operations::LEASE_SECONDS;
 const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 

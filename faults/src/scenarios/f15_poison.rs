@@ -104,7 +104,9 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
 
 /// Has a receiver get every event of a platform. Without a key: its secret is shown once.
 async fn endpoint(client: &Client, sink: &Sink) -> anyhow::Result<()> {
-    client.post_once("/v1/webhook_endpoints", &json!({"url": sink.url(), "events": ["*"]})).await.map(drop)
+    let made = client.tell("/v1/webhook_endpoints", &json!({"url": sink.url(), "events": ["*"]})).await?;
+    anyhow::ensure!(made.status < 300, "an endpoint: {}", String::from_utf8_lossy(&made.bytes));
+    Ok(())
 }
 
 /// Loads every platform for a while; what the quiet ones' tries took, and when it began.

@@ -11,6 +11,7 @@ mod f14_races;
 mod f15_poison;
 mod f16_restore;
 mod f17_soak;
+mod f1_crashes;
 mod f2_replica;
 mod f3_postgres;
 mod f4_network;
@@ -36,8 +37,8 @@ use crate::report::{Report, ms};
 use crate::rig::{Ground, Rig};
 use crate::sink::Sink;
 
-/// How long what is open may take to become less: an attempt's lease is 40 s, a piece of work's and a pause after a
-/// failure are a minute.
+/// How long what is open may take to become less: the leases of attempts and of pieces of work are 40 s, a pause after a
+/// failure is a minute.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The same where the provider answered with errors of its own: what it keeps under a key is looked up twice, ten
@@ -47,6 +48,9 @@ const PATIENCE_WITH_LOOK_UPS: Duration = Duration::from_mins(13);
 /// A fault of the table in `docs/reliability.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
+    /// `abort` at every crash point; only with the feature `failpoints`.
+    #[value(name = "F1")]
+    Crashes,
     /// `kill -9` of replicas.
     #[value(name = "F2")]
     Replica,
@@ -102,7 +106,8 @@ pub enum Fault {
 
 impl Fault {
     /// All that can be run.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
+        Self::Crashes,
         Self::Replica,
         Self::Postgres,
         Self::Network,
@@ -125,6 +130,7 @@ impl Fault {
     /// Its number and what it is.
     pub fn name(self) -> (&'static str, &'static str) {
         match self {
+            Self::Crashes => ("F1", "abort at every crash point"),
             Self::Replica => ("F2", "kill -9 of a replica"),
             Self::Postgres => ("F3", "kill -9 of Postgres"),
             Self::Network => ("F4", "resets and black holes"),
@@ -145,6 +151,12 @@ impl Fault {
         }
     }
 
+    /// Why it cannot be run by this build.
+    pub fn why_not(self) -> Option<&'static str> {
+        (self == Self::Crashes && !cfg!(feature = "failpoints"))
+            .then_some("the crash points are not in this build: cargo run -p partita-faults --features failpoints")
+    }
+
     /// Runs it for about so long, in a folder of its own. `previous` is the program of the previous release, which only the
     /// upgrade needs.
     ///
@@ -157,6 +169,9 @@ impl Fault {
         folder: &Path,
         previous: Option<&Path>,
     ) -> anyhow::Result<Report> {
+        if let Some(why) = self.why_not() {
+            anyhow::bail!("{}: {why}", self.name().0);
+        }
         match self {
             Self::Provider => f7_provider::run(seed, lasts, folder).await,
             Self::Keys => f8_keys::run(seed, lasts, folder).await,
@@ -237,7 +252,9 @@ async fn run(
         sinks: Vec::new(),
         forgotten: None,
     };
+    let mut crashes = None;
     match fault {
+        Fault::Crashes => crashes = Some(f1_crashes::strike(&mut scene).await?),
         Fault::Replica => f2_replica::strike(&mut scene).await?,
         Fault::Postgres => f3_postgres::strike(&mut scene).await?,
         Fault::Network => f4_network::strike(&mut scene).await?,
@@ -265,6 +282,9 @@ async fn run(
     let quiet_after_ms = left.is_empty().then(|| ms(healed.elapsed()));
     for (count, what) in left {
         scene.found.add("I7", format!("{count} {what}"));
+    }
+    if let Some(aftermath) = crashes {
+        f1_crashes::judge(&mut scene, aftermath).await?;
     }
     check(&mut scene).await.context("checking")?;
     let (fault, title) = fault.name();
