@@ -265,10 +265,10 @@ pub(super) async fn insert_timeline(tx: &mut Tx) -> Result<bool, DbError> {
     Ok(inserted.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
-/// When the transaction's book last changed anything.
+/// When the transaction's book last changed anything, by the business clock, which the provider's is compared with.
 pub(super) async fn last_written(tx: &mut Tx) -> Result<Option<Timestamp>, DbError> {
     let last = sqlx::query_scalar!(
-        r#"select max(recorded_at) as "last: jiff_sqlx::Timestamp" from outbox where book_id = $1"#,
+        r#"select max(occurred_at) as "last: jiff_sqlx::Timestamp" from outbox where book_id = $1"#,
         tx.book_id().get()
     );
     Ok(last.fetch_one(tx.conn()).await?.map(jiff_sqlx::Timestamp::to_jiff))
