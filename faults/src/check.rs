@@ -237,9 +237,9 @@ pub async fn left_to_people(admin: &PgPool, found: &mut Findings) -> anyhow::Res
 /// # Errors
 /// When the database cannot be asked.
 pub async fn open_work_beside_forgotten(admin: &PgPool) -> anyhow::Result<Vec<(i64, &'static str)>> {
-    let [operations, _] = OPEN_WORK;
+    let [operations, _, fanout, deliveries] = OPEN_WORK;
     let events = ("events that nobody looked at", "select count(*) from inbox_events where state = 'received'");
-    counted(admin, &[operations, events]).await
+    counted(admin, &[operations, events, fanout, deliveries]).await
 }
 
 async fn counted(admin: &PgPool, what: &[(&'static str, &'static str)]) -> anyhow::Result<Vec<(i64, &'static str)>> {
@@ -260,9 +260,11 @@ const OPEN_WORK: [(&str, &str); 4] = [
     ),
     ("events that are not applied", "select count(*) from inbox_events where state in ('received', 'parked')"),
     ("events that nobody has been told of", "select count(*) from event_fanout"),
+    // What a receiver that hung has refused twice is not tried again for minutes.
     (
         "deliveries that have not ended",
-        "select count(*) from webhook_deliveries where status in ('pending', 'sending')",
+        "select count(*) from webhook_deliveries
+         where status in ('pending', 'sending') and next_attempt_at < now() + interval '1 minute'",
     ),
 ];
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{BookId, Scope, Tx};
+use partita_db::{BookId, Scope};
 use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
 use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
 use tokio::time::Instant;
@@ -29,10 +29,11 @@ const LEASE: Duration = Duration::from_secs(40);
 const LONGEST_BATCH: Duration = Duration::from_millis(500);
 const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
-/// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.
-const TRIES_BEFORE_IGNORED: i32 = 5;
-/// How often an object is read that cannot be understood, before a person is asked.
-const TRIES_BEFORE_QUARANTINED: i32 = 8;
+/// How often an event about nothing of ours is put off before it is left aside: its object may be on its way. Only answers
+/// count, no outages.
+const READS_BEFORE_IGNORED: i32 = 5;
+/// How often an object is read that cannot be understood, before a person is asked. Only answers count, no outages.
+const READS_BEFORE_QUARANTINED: i32 = 8;
 /// How many objects are read from the provider at once.
 const READS_AT_ONCE: usize = 8;
 
@@ -183,18 +184,19 @@ async fn apply_batch(
                     match read.get(&event.key) {
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
-                        Some(Read::Later(why)) => put_off(tx, &event, why, now).await?,
-                        Some(Read::Garbled(why)) if event.attempts < TRIES_BEFORE_QUARANTINED => {
-                            put_off(tx, &event, why, now).await?;
+                        Some(Read::Later(why)) => inbox::park(tx, &event.key, next_try(&event, now), why).await?,
+                        Some(Read::Garbled(why)) if event.reads < READS_BEFORE_QUARANTINED => {
+                            inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                         }
                         Some(Read::Poison(why) | Read::Garbled(why)) => inbox::quarantine(tx, &event.key, why).await?,
                         Some(Read::Object(object)) => {
                             let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
                                 Applied::Ours(_) => applied.push(event.key),
-                                Applied::NotOurs if event.attempts >= TRIES_BEFORE_IGNORED => ignored.push(event.key),
+                                Applied::NotOurs if event.reads >= READS_BEFORE_IGNORED => ignored.push(event.key),
                                 Applied::NotOurs => {
-                                    put_off(tx, &event, "no object of ours is behind it", now).await?;
+                                    let why = "no object of ours is behind it";
+                                    inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                                 }
                             }
                         }
@@ -230,7 +232,7 @@ async fn apply_alone(
                 let Some(event) = inbox::claim_one(tx, &key, now).await? else { return Ok(()) };
                 match remedy {
                     Remedy::Person => inbox::quarantine(tx, &key, &why).await?,
-                    Remedy::Later | Remedy::Again => put_off(tx, &event, &why, now).await?,
+                    Remedy::Later | Remedy::Again => inbox::park(tx, &key, next_try(&event, now), &why).await?,
                 }
                 Ok(())
             })
@@ -238,9 +240,8 @@ async fn apply_alone(
         .await
 }
 
-/// Parks an event, longer each time: an outage of the provider's or of ours gives nothing up.
-async fn put_off(tx: &mut Tx, event: &InboxEvent, why: &str, now: Timestamp) -> Result<(), ApplyError> {
+/// When an event is looked at again, later each time: an outage of the provider's or of ours gives nothing up.
+fn next_try(event: &InboxEvent, now: Timestamp) -> Timestamp {
     let doublings = u32::try_from(event.attempts.clamp(0, 10)).unwrap_or(0);
-    let delay = (PARK_SECONDS << doublings).min(LONGEST_PARK_SECONDS);
-    Ok(inbox::park(tx, &event.key, now + SignedDuration::from_secs(delay), why).await?)
+    now + SignedDuration::from_secs((PARK_SECONDS << doublings).min(LONGEST_PARK_SECONDS))
 }
