@@ -155,7 +155,7 @@ fn describe() {
         "How long the webhook endpoint has been due that has been due longest."
     );
     metrics::describe_counter!(names::VERIFY_RUNS, Unit::Count, "Runs of verify, by depth and outcome.");
-    metrics::describe_gauge!(names::VERIFY_FINDINGS, Unit::Count, "Contradictions found last, by kind.");
+    metrics::describe_gauge!(names::VERIFY_FINDINGS, Unit::Count, "Contradictions that stand, by kind.");
     metrics::describe_gauge!(names::HALTED_BOOKS, Unit::Count, "Books in which the movement of money is halted.");
 }
 

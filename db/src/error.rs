@@ -78,6 +78,43 @@ impl DbError {
     pub fn is_retryable(&self) -> bool {
         is_retryable(self)
     }
+
+    /// Whether the server cannot do it now and will again without a change of the program: its disk is full, it is
+    /// starting or stopping, it is a standby, it has no connections left, or the way to it is broken. What asked may come
+    /// again later; with [`DbError::CommitUnknown`] only under its idempotency key.
+    pub fn is_unavailable(&self) -> bool {
+        let lost = matches!(
+            self,
+            Self::ShutDown
+                | Self::CommitUnknown { .. }
+                | Self::Sqlx(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_))
+        );
+        lost || is_retryable(self) || any_code(self, &is_unavailable_code)
+    }
+}
+
+/// Whether anything along the error's sources says that the server takes no writes now: its disk is full, or it is a
+/// standby.
+pub(crate) fn is_write_refused(error: &(dyn Error + 'static)) -> bool {
+    any_code(error, &|code| matches!(code, DISK_FULL | READ_ONLY))
+}
+
+const DISK_FULL: &str = "53100";
+/// Of a standby too.
+const READ_ONLY: &str = "25006";
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>: classes 08, 53 and 57P, and an error of its disk.
+fn is_unavailable_code(code: &str) -> bool {
+    ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || matches!(code, "58030" | READ_ONLY)
+}
+
+fn any_code(error: &(dyn Error + 'static), wanted: &dyn Fn(&str) -> bool) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        let of_query = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        // An error type that is transparent over `sqlx::Error` shows only what lies beneath it.
+        let error = of_query.or_else(|| error.downcast_ref::<Box<dyn DatabaseError>>().map(AsRef::as_ref));
+        error.and_then(DatabaseError::code).is_some_and(|code| wanted(&code))
+    })
 }
 
 /// Whether anything along the error's sources says that the transaction did not happen and may be tried again.

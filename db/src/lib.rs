@@ -7,7 +7,8 @@
 //! 2. **A commit is reported only if the server made it.** The last message asks for the transaction's own number
 //!    before `COMMIT`; in an aborted transaction that question fails, so a swallowed error is never taken for success.
 //! 3. **A lost reply is asked about, not guessed.** When the connection dies during `COMMIT`, `pg_xact_status` tells
-//!    what became of the transaction; if it cannot tell, the error is [`DbError::CommitUnknown`], not a failure.
+//!    what became of the transaction; if it cannot tell, the error is [`DbError::CommitUnknown`], not a failure. A server
+//!    that has taken over meanwhile cannot tell: it gives the same numbers to other transactions.
 //! 4. **A connection in doubt is closed**, never returned to the pool.
 //! 5. **Every transaction names its book** (or none, [`Scope::Routing`]), for that transaction only. Where no book is
 //!    named, every row-level policy raises.
@@ -20,22 +21,26 @@
 //! every transaction sets, do that work without breaking the wire protocol.
 
 mod book;
+mod clock;
 mod error;
 mod keys;
 mod migrate;
 mod options;
+mod refusals;
 mod role;
 mod transaction;
 mod unit;
 mod vault;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::{Connection, Executor, PgPool, postgres::PgPoolOptions};
 
 pub use crate::{
     book::{BookId, Scope},
+    clock::Reading,
     error::{DbError, is_retryable},
     keys::Keys,
     migrate::migrate,
@@ -43,13 +48,14 @@ pub use crate::{
     transaction::Tx,
     vault::{Column, KeyListError, Sealed, Vault, VaultError},
 };
-use crate::{options::Limits, transaction::Mode, unit::Unit};
+use crate::{options::Limits, refusals::Refusals, transaction::Mode, unit::Unit};
 
 /// A pool of connections under the application's role. Clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
     limits: Arc<Limits>,
+    refusals: Refusals,
 }
 
 impl Db {
@@ -86,7 +92,7 @@ impl Db {
             })
             .connect_with(connect)
             .await?;
-        let db = Self { pool, limits: Arc::new(options.limits()) };
+        let db = Self { pool, limits: Arc::new(options.limits()), refusals: Refusals::default() };
         role::refuse_strong_role(&db.pool).await?;
         Ok(db)
     }
@@ -133,6 +139,11 @@ impl Db {
     /// Closes the pool once the units of work under way have ended; later ones fail.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Whether the server has refused a write within this time, because its disk is full or it is a standby.
+    pub fn refused_writes_within(&self, time: Duration) -> bool {
+        self.refusals.any_within(time)
     }
 
     /// Connections of the pool now open, and how many of these are idle; for metrics and tests.

@@ -21,8 +21,21 @@ pub(crate) enum Mode {
 pub struct Tx {
     lease: Lease,
     scope: Scope,
-    xid: Option<u64>,
+    id: Option<XactId>,
 }
+
+/// What names a transaction that writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct XactId {
+    /// Its number, `pg_current_xact_id()`.
+    pub(crate) xid: u64,
+    /// The timeline it was given on: a server that takes over from another one begins a new one, and gives the numbers anew
+    /// that it has not heard of.
+    pub(crate) timeline: String,
+}
+
+/// The timeline that a server writes on. It fails on a standby.
+pub(crate) const TIMELINE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 
 impl Tx {
     /// The connection, to run statements on. Do not begin, commit or roll back on it.
@@ -45,7 +58,7 @@ impl Tx {
 
     /// The transaction's number (`pg_current_xact_id()`), which `pg_xact_status` takes; `None` if it only reads.
     pub fn xid(&self) -> Option<u64> {
-        self.xid
+        self.id.as_ref().map(|id| id.xid)
     }
 
     /// Opens a transaction in one round trip. A connection that turns out to be dead is closed and the next one taken,
@@ -55,7 +68,7 @@ impl Tx {
         loop {
             let mut lease = Lease::new(pool.acquire().await?);
             match begin(lease.connection(), scope, mode, limits).await {
-                Ok(xid) => return Ok(Self { lease, scope, xid }),
+                Ok(id) => return Ok(Self { lease, scope, id }),
                 Err(error) => {
                     lease.close().await;
                     if stale_connections_left == 0 || !is_connection_lost(&error) {
@@ -69,9 +82,10 @@ impl Tx {
 
     /// Commits in one round trip.
     pub(crate) async fn commit(mut self, name: &'static str) -> CommitOutcome {
-        let ended = end(self.lease.connection(), self.xid).await;
+        let xid = self.xid();
+        let ended = end(self.lease.connection(), xid).await;
         match ended {
-            Ok(xid) if xid == self.xid => {
+            Ok(ended) if ended == xid => {
                 self.lease.give_back();
                 CommitOutcome::Committed
             }
@@ -81,8 +95,8 @@ impl Tx {
             }
             Err(error) => {
                 self.lease.close().await;
-                match self.xid {
-                    Some(xid) if is_commit_in_doubt(&error) => CommitOutcome::InDoubt { xid, error },
+                match self.id.take() {
+                    Some(id) if is_commit_in_doubt(&error) => CommitOutcome::InDoubt { id, error },
                     _ if is_in_failed_transaction(&error) => {
                         CommitOutcome::Failed(DbError::AbortedTransaction { name, source: error })
                     }
@@ -116,7 +130,7 @@ pub(crate) enum CommitOutcome {
     /// It did not happen.
     Failed(DbError),
     /// The reply was lost.
-    InDoubt { xid: u64, error: sqlx::Error },
+    InDoubt { id: XactId, error: sqlx::Error },
 }
 
 async fn begin(
@@ -124,11 +138,11 @@ async fn begin(
     scope: Scope,
     mode: Mode,
     limits: &Limits,
-) -> Result<Option<u64>, sqlx::Error> {
+) -> Result<Option<XactId>, sqlx::Error> {
     let Limits { statement_timeout_ms, lock_timeout_ms } = limits;
     let (kind, last) = match mode {
-        Mode::Write => ("isolation level read committed", "select pg_current_xact_id()::text"),
-        Mode::Read => ("isolation level repeatable read read only", ""),
+        Mode::Write => ("isolation level read committed", format!("select pg_current_xact_id()::text, {TIMELINE}")),
+        Mode::Read => ("isolation level repeatable read read only", String::new()),
     };
     // An empty setting is not a number, so under `Routing` every policy raises.
     let book = scope.book().map_or(String::new(), |book| book.to_string());
@@ -136,9 +150,9 @@ async fn begin(
         "begin {kind}; set local partita.book = '{book}'; set local statement_timeout = {statement_timeout_ms}; \
          set local lock_timeout = {lock_timeout_ms}; {last}"
     );
-    // All that is put into the text are integers.
+    // All that is put into the text are integers and a constant.
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    rows.first().map(xid_of).transpose()
+    rows.first().map(|row| Ok(XactId { xid: xid_of(row)?, timeline: row.try_get(1)? })).transpose()
 }
 
 /// Ends a transaction and returns its number as the server knows it at that moment.

@@ -3,13 +3,14 @@
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
+use sqlx::{AssertSqlSafe, Row};
 use tracing::Instrument;
 
 use crate::{
     Db,
     book::Scope,
-    error::{DbError, is_retryable},
-    transaction::{CommitOutcome, Mode, Tx},
+    error::{DbError, is_retryable, is_write_refused},
+    transaction::{CommitOutcome, Mode, TIMELINE, Tx, XactId},
 };
 
 /// How often a unit of work is run at most.
@@ -69,7 +70,14 @@ impl Unit {
         let mut tries = 1;
         loop {
             tracing::Span::current().record("tries", tries);
-            match self.run_once(work).await {
+            let tried = self.run_once(work).await;
+            if let Try::Failed { error, .. } = &tried
+                && self.mode == Mode::Write
+                && is_write_refused(error)
+            {
+                self.db.refusals.note();
+            }
+            match tried {
                 Try::Done(value) => return Ok(Ok(value)),
                 Try::Panicked(panic) => return Err(panic),
                 Try::Failed { error, retry: true } if tries < MAX_TRIES => {
@@ -108,10 +116,11 @@ impl Unit {
         match tx.commit(self.name).await {
             CommitOutcome::Committed => Try::Done(value),
             CommitOutcome::Failed(error) => failed(error),
-            CommitOutcome::InDoubt { xid, error } => match self.ask_about(xid).await {
+            CommitOutcome::InDoubt { id, error } => match self.ask_about(&id).await {
                 Ok(Fate::Committed) => Try::Done(value),
                 Ok(Fate::Aborted) => Try::Failed { error: E::from(error.into()), retry: true },
                 Err(reason) => {
+                    let xid = id.xid;
                     tracing::error!(name = self.name, xid, %error, reason, "the outcome of a commit is unknown");
                     let reason = format!("{error}; {reason}");
                     failed(DbError::CommitUnknown { name: self.name, xid, reason })
@@ -121,15 +130,20 @@ impl Unit {
     }
 
     /// Asks on other connections what became of the transaction, until it is known or the patience is at its end.
-    async fn ask_about(&self, xid: u64) -> Result<Fate, String> {
+    async fn ask_about(&self, id: &XactId) -> Result<Fate, String> {
         let mut answer = String::new();
         for question in 1..=MAX_QUESTIONS {
-            match self.xact_status(xid).await {
-                Ok(Some(status)) if status == "committed" => return Ok(Fate::Committed),
-                Ok(Some(status)) if status == "aborted" => return Ok(Fate::Aborted),
+            match self.xact_status(id.xid).await {
+                // A server that was promoted, or restored, meanwhile may never have heard of the transaction, and gives
+                // its number to another one.
+                Ok((timeline, _)) if timeline != id.timeline => {
+                    return Err("another server has taken over, which may not have it".to_owned());
+                }
+                Ok((_, Some(status))) if status == "committed" => return Ok(Fate::Committed),
+                Ok((_, Some(status))) if status == "aborted" => return Ok(Fate::Aborted),
                 // The old session may still be at work behind a broken network.
-                Ok(Some(status)) => answer = format!("the server says {status}"),
-                Ok(None) => return Err("the server has forgotten the transaction".to_owned()),
+                Ok((_, Some(status))) => answer = format!("the server says {status}"),
+                Ok((_, None)) => return Err("the server has forgotten the transaction".to_owned()),
                 Err(error) => answer = format!("the server could not be asked: {error}"),
             }
             if question < MAX_QUESTIONS {
@@ -139,8 +153,19 @@ impl Unit {
         Err(answer)
     }
 
-    async fn xact_status(&self, xid: u64) -> Result<Option<String>, sqlx::Error> {
-        sqlx::query_scalar("select pg_xact_status($1::text::xid8)").bind(xid.to_string()).fetch_one(&self.db.pool).await
+    /// The server's timeline, and what it says of the transaction.
+    ///
+    /// With synchronous replication a transaction can be committed here and not on the standby, when its session was ended
+    /// while it waited for that. So the question writes something itself: its own commit waits until the standby has
+    /// everything before it.
+    async fn xact_status(&self, xid: u64) -> Result<(String, Option<String>), sqlx::Error> {
+        let sql = format!(
+            "select {TIMELINE}, pg_xact_status('{xid}'::xid8), pg_logical_emit_message(true, 'partita', '')::text"
+        );
+        // Read to its end, which is after the commit. All that is put into the text is an integer and a constant.
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&self.db.pool).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::history::Acknowledged;
 /// A breach of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// `I1` to `I12`.
+    /// `I1` to `I12`; `bar` when it is one of time or size that a fault sets itself.
     pub invariant: &'static str,
     /// What was found.
     pub detail: String,
@@ -40,7 +40,7 @@ impl Findings {
     }
 
     /// Adds a violation when a count is not zero.
-    fn none(&mut self, invariant: &'static str, count: i64, what: &str) {
+    pub(crate) fn none(&mut self, invariant: &'static str, count: i64, what: &str) {
         if count != 0 {
             self.add(invariant, format!("{count} {what}"));
         }
@@ -79,6 +79,7 @@ pub async fn books(app: &Arc<App>, places: &Places<'_>, found: &mut Findings) ->
         ("I2", "balances that are not the sum of their postings", WRONG_BALANCES),
         ("I9", "rows of a book that is none", ROWS_OF_NO_BOOK),
         ("I10", "operations that went where they may not", WRONG_TRANSITIONS),
+        ("I10", "ends of attempts that the attempt in force did not bring", STALE_ENDS),
         ("I11", "payments refunded beyond what was charged", REFUNDED_TOO_MUCH),
         ("I8", "objects whose events have gaps", EVENT_GAPS),
     ] {
@@ -121,6 +122,14 @@ const WRONG_TRANSITIONS: &str = "
     select count(*) from operation_history h
     where h.from_state is not null and not exists
         (select from operation_transitions t where t.from_state = h.from_state and t.to_state = h.to_state)";
+
+/// An attempt that ends without the provider's object leaves its answer with its own number, in the same transaction.
+/// Where there is none, an older attempt ended a newer one.
+const STALE_ENDS: &str = "
+    select count(*) from operation_history h
+    where h.from_state = 'submitting' and h.to_state in ('planned', 'unknown', 'failed', 'needs_review')
+        and not exists (select from provider_answers a where a.book_id = h.book_id and a.operation_id = h.operation_id
+                        and a.attempt = h.attempt)";
 
 const REFUNDED_TOO_MUCH: &str = "
     select count(*) from payments p
@@ -179,8 +188,10 @@ pub async fn effects(control: &Control, found: &mut Findings) -> anyhow::Result<
 /// # Errors
 /// When it cannot be found out.
 pub async fn agreement(app: &Arc<App>, places: &Places<'_>, found: &mut Findings) -> anyhow::Result<usize> {
-    let theirs = movements(places.provider, THEIR_MOVEMENTS).await?;
-    let ours = movements(places.admin, OUR_MOVEMENTS).await?;
+    let theirs = sqlx::query_scalar(THEIR_MOVEMENTS).fetch_all(places.provider).await?;
+    let ours = sqlx::query_scalar(OUR_MOVEMENTS).bind(places.book.get()).fetch_all(places.admin).await?;
+    let (theirs, ours): (BTreeSet<String>, BTreeSet<String>) =
+        (theirs.into_iter().collect(), ours.into_iter().collect());
     for missing in theirs.difference(&ours) {
         found.add("I5", format!("the provider has {missing}, the ledger has not"));
     }
@@ -199,11 +210,8 @@ const THEIR_MOVEMENTS: &str = "
     select t.id || ' ' || t.amount || ' ' || t.fee || ' ' || upper(t.currency::text) from balance_transactions t";
 
 const OUR_MOVEMENTS: &str = "
-    select movement_id || ' ' || amount || ' ' || fee || ' ' || currency from provider_movements";
-
-async fn movements(pool: &PgPool, sql: &'static str) -> anyhow::Result<BTreeSet<String>> {
-    Ok(sqlx::query_scalar::<_, String>(sql).fetch_all(pool).await?.into_iter().collect())
-}
+    select movement_id || ' ' || amount || ' ' || fee || ' ' || currency
+    from provider_movements where book_id = $1";
 
 /// I7: what is still open; none is quiet. What waits for people is not open: [`left_to_people`].
 ///
@@ -224,6 +232,16 @@ pub async fn left_to_people(admin: &PgPool, found: &mut Findings) -> anyhow::Res
     Ok(())
 }
 
+/// I7, where something was forgotten: events about it have nothing to be applied to, and are parked or set aside.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn open_work_beside_forgotten(admin: &PgPool) -> anyhow::Result<Vec<(i64, &'static str)>> {
+    let [operations, _, fanout, deliveries] = OPEN_WORK;
+    let events = ("events that nobody looked at", "select count(*) from inbox_events where state = 'received'");
+    counted(admin, &[operations, events, fanout, deliveries]).await
+}
+
 async fn counted(admin: &PgPool, what: &[(&'static str, &'static str)]) -> anyhow::Result<Vec<(i64, &'static str)>> {
     let mut there = Vec::new();
     for (what, sql) in what {
@@ -235,12 +253,19 @@ async fn counted(admin: &PgPool, what: &[(&'static str, &'static str)]) -> anyho
     Ok(there)
 }
 
-const OPEN_WORK: [(&str, &str); 2] = [
+const OPEN_WORK: [(&str, &str); 4] = [
     (
         "operations that have not ended",
         "select count(*) from operations where state not in ('succeeded', 'failed', 'needs_review')",
     ),
     ("events that are not applied", "select count(*) from inbox_events where state in ('received', 'parked')"),
+    ("events that nobody has been told of", "select count(*) from event_fanout"),
+    // What a receiver that hung has refused twice is not tried again for minutes.
+    (
+        "deliveries that have not ended",
+        "select count(*) from webhook_deliveries
+         where status in ('pending', 'sending') and next_attempt_at < now() + interval '1 minute'",
+    ),
 ];
 
 const LEFT_TO_PEOPLE: [(&str, &str); 2] = [

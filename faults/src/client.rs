@@ -66,37 +66,49 @@ impl Client {
     /// Posts until somebody says how it ended; none when it was given up.
     pub async fn post(&self, path: &str, key: &str, body: &Value) -> Option<Answer> {
         for number in 0..TRIES {
-            let (began, at_ms) = (Instant::now(), self.history.now_ms());
-            let line = |kind| Line { at_ms, client: self.number, kind, path, key, status: None, error: None };
-            self.history.write(&line(Kind::Invoke));
-            let tried = self.try_once(number, path, key, body).await;
-            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            match tried {
-                Tried::Settled(kind, answer) => {
-                    self.history.count(kind, took_ms);
-                    let at_ms = self.history.now_ms();
-                    self.history.write(&Line { at_ms, status: Some(answer.status), ..line(kind) });
-                    if kind == Kind::Ok {
-                        self.history.acknowledge(Acknowledged {
-                            path: path.to_owned(),
-                            key: key.to_owned(),
-                            body: body.clone(),
-                            status: answer.status,
-                            answer: answer.bytes.clone(),
-                        });
-                    }
-                    return Some(answer);
-                }
-                Tried::Unclear(error, status) => {
-                    self.history.count(Kind::Info, took_ms);
-                    let at_ms = self.history.now_ms();
-                    self.history.write(&Line { at_ms, status, error: Some(error), ..line(Kind::Info) });
-                }
+            if let Some(answer) = self.ask(number, path, key, body).await {
+                return Some(answer);
             }
             tokio::time::sleep(Duration::from_millis(25 << number.min(6))).await;
         }
         self.history.give_up();
         None
+    }
+
+    /// Posts once; none when nobody can tell how it ended. It is for the caller to ask again.
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Option<Answer> {
+        self.ask(0, path, key, body).await
+    }
+
+    /// One try, with its lines in the history.
+    async fn ask(&self, number: u32, path: &str, key: &str, body: &Value) -> Option<Answer> {
+        let (began, at_ms) = (Instant::now(), self.history.now_ms());
+        let line = |kind| Line { at_ms, client: self.number, kind, path, key, status: None, error: None };
+        self.history.write(&line(Kind::Invoke));
+        let tried = self.try_once(number, path, key, body).await;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = self.history.now_ms();
+        match tried {
+            Tried::Settled(kind, answer) => {
+                self.history.count(kind, Some(answer.status), took_ms);
+                self.history.write(&Line { at_ms, status: Some(answer.status), ..line(kind) });
+                if kind == Kind::Ok {
+                    self.history.acknowledge(Acknowledged {
+                        path: path.to_owned(),
+                        key: key.to_owned(),
+                        body: body.clone(),
+                        status: answer.status,
+                        answer: answer.bytes.clone(),
+                    });
+                }
+                Some(answer)
+            }
+            Tried::Unclear(error, status) => {
+                self.history.count(Kind::Info, status, took_ms);
+                self.history.write(&Line { at_ms, status, error: Some(error), ..line(Kind::Info) });
+                None
+            }
+        }
     }
 
     async fn try_once(&self, number: u32, path: &str, key: &str, body: &Value) -> Tried {
@@ -119,6 +131,23 @@ impl Client {
             429 | 500..=599 => Tried::Unclear(String::from_utf8_lossy(&bytes).into_owned(), Some(status)),
             _ => Tried::Settled(Kind::Fail, Answer { status, bytes }),
         }
+    }
+
+    /// The same client with another API key.
+    #[must_use]
+    pub fn with_key(&self, api_key: String) -> Self {
+        Self { api_key, ..self.clone() }
+    }
+
+    /// Posts once, without an idempotency key and without a line in the history.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn tell(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let base = &self.bases[self.number % self.bases.len()];
+        let answer = self.http.post(format!("{base}{path}")).bearer_auth(&self.api_key).json(body).send().await?;
+        let status = answer.status().as_u16();
+        Ok(Answer { status, bytes: answer.bytes().await?.to_vec() })
     }
 
     /// Reads something.

@@ -1,12 +1,13 @@
 //! The service in this process with a clock that is driven, for what takes hours and days: keys that are forgotten,
 //! look-ups minutes apart, webhooks three days late.
 //!
-//! `partita serve` takes the machine's clock alone, so that what needs another runs here: the same code, the same HTTP
+//! `partita serve` takes the database's clock alone, so that what needs another runs here: the same code, the same HTTP
 //! towards the provider and from its webhooks, one clock for both, and work that is done only when [`Driven::settle`]
 //! is called. Nothing is killed here; that is for processes ([`crate::rig`]).
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -41,6 +42,9 @@ const PROVIDER_KEY: &str = "sk_test_of_the_simulator";
 const PEPPER: &str = "a pepper for the faults, long enough for them";
 /// Connections to the service's database.
 const CONNECTIONS: u32 = 24;
+/// How long work waits for a connection. The database is not what is struck here: a machine with more to do than it can
+/// must not look like one that fails.
+const CONNECTED_WITHIN: Duration = Duration::from_mins(1);
 /// Seconds of a day.
 pub(crate) const DAY: i64 = 86_400;
 
@@ -81,7 +85,11 @@ impl Driven {
         let control = simulator.control();
         // A request that hangs breaks off before the service's own patience of half a minute ends.
         control.set_settings(Settings { hang_ms: 50, ..control.settings() }).await?;
-        let options = DbOptions { max_connections: CONNECTIONS, ..DbOptions::new(cluster.url(Role::App, &database)) };
+        let options = DbOptions {
+            max_connections: CONNECTIONS,
+            acquire_timeout: CONNECTED_WITHIN,
+            ..DbOptions::new(cluster.url(Role::App, &database))
+        };
         let clock = DrivenClock::new(start);
         let app = App::new(
             Db::connect(&options).await?,
@@ -263,7 +271,7 @@ async fn serve(app: &Arc<App>, stop: &CancellationToken) -> anyhow::Result<Strin
     let rates = RateSettings { per_key: None, per_address: None, trusted_proxies: Vec::new() };
     let state = Shared::new(Arc::clone(app), Metrics::detached()?, &rates, base.clone());
     let router = http::router::main_router(state, web::router());
-    let options = http::server::ServerOptions { max_connections: 512, drain: std::time::Duration::from_secs(1) };
+    let options = http::server::ServerOptions { max_connections: 512, drain: Duration::from_secs(1) };
     tokio::spawn(http::server::serve(listener, router, options, stop.clone()));
     Ok(base)
 }

@@ -1,5 +1,6 @@
 //! What clients did and what they were told: invoke, then ok, fail or info (nobody can tell), one line of JSON each.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -77,10 +78,22 @@ pub struct Totals {
     pub longest_ms: u64,
 }
 
+/// A try, for measuring: when it ended, how long it took and with which status, if any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// Milliseconds since the history began.
+    pub at_ms: u64,
+    /// Milliseconds.
+    pub took_ms: u64,
+    /// The answer's status; none when no answer came.
+    pub status: Option<u16>,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     acknowledged: Vec<Acknowledged>,
     totals: Totals,
+    took: Vec<Took>,
 }
 
 /// The history of a run.
@@ -116,9 +129,11 @@ impl History {
         }
     }
 
-    /// Counts a try that took so long.
-    pub fn count(&self, kind: Kind, took_ms: u64) {
+    /// Counts a try that took so long and ended with this status, if with any.
+    pub fn count(&self, kind: Kind, status: Option<u16>, took_ms: u64) {
+        let at_ms = self.now_ms();
         let mut kept = self.kept();
+        kept.took.push(Took { at_ms, took_ms, status });
         let totals = &mut kept.totals;
         totals.tries += 1;
         totals.longest_ms = totals.longest_ms.max(took_ms);
@@ -149,7 +164,42 @@ impl History {
         self.kept().totals
     }
 
+    /// The tries that ended from the one moment to the other, both in milliseconds since the history began.
+    pub fn took_between(&self, from_ms: u64, to_ms: u64) -> Vec<Took> {
+        self.kept().took.iter().filter(|took| (from_ms..to_ms).contains(&took.at_ms)).copied().collect()
+    }
+
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many per mille of the tries took no longer than this; milliseconds. 0 for no tries.
+pub fn quantile_ms(took: &[Took], per_mille: usize) -> u64 {
+    let mut sorted: Vec<u64> = took.iter().map(|took| took.took_ms).collect();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * per_mille).div_ceil(1_000).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(0)
+}
+
+/// How many tries ended with which status; `none` stands for those that got no answer.
+pub fn statuses(took: &[Took]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for took in took {
+        let name = took.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_tries() {
+        let took: Vec<Took> = (1..=200).map(|took_ms| Took { at_ms: 0, took_ms, status: Some(201) }).collect();
+        assert_eq!((quantile_ms(&took, 500), quantile_ms(&took, 990), quantile_ms(&took, 1_000)), (100, 198, 200));
+        assert_eq!((quantile_ms(&took[..1], 990), quantile_ms(&[], 990)), (1, 0));
     }
 }

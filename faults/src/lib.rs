@@ -13,15 +13,22 @@
 //!
 //! Nothing of the service depends on this crate.
 
+pub mod balancer;
 pub mod check;
 pub mod client;
 pub mod dice;
 mod driven;
+pub mod forgotten;
 pub mod history;
 pub mod load;
+pub mod loss;
 pub mod market;
+pub mod neighbour;
+mod previous;
 pub mod proxy;
 pub mod replica;
 pub mod report;
 pub mod rig;
 pub mod scenarios;
+pub mod servers;
+pub mod sink;

@@ -31,6 +31,9 @@ struct Arguments {
     /// Where logs, histories and databases are; a folder of its own below the temporary one when none is named.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// The program `partita` of the previous release, for F13: built from before the newest migration.
+    #[arg(long)]
+    previous: Option<PathBuf>,
     /// Keep the folder though every invariant held.
     #[arg(long)]
     keep: bool,
@@ -67,14 +70,19 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let lasts = Duration::from_secs(arguments.seconds.unwrap_or(arguments.minutes * 60));
     let temporary = || std::env::temp_dir().join(format!("partita-faults-{}", std::process::id()));
     let folder = arguments.folder.clone().unwrap_or_else(temporary);
-    let faults = if arguments.only.is_empty() { Fault::ALL.to_vec() } else { arguments.only.clone() };
+    let previous = arguments.previous.as_deref();
+    let mut faults = if arguments.only.is_empty() { built()? } else { arguments.only.clone() };
+    if arguments.only.is_empty() && previous.is_none() {
+        faults.retain(|fault| *fault != Fault::Upgrade);
+        writeln!(std::io::stderr(), "F13 is left out: it needs --previous")?;
+    }
     let mut held = true;
     let mut stop = signal(SignalKind::terminate())?;
     for fault in faults {
         let own = folder.join(fault.name().0);
         // Whoever is stopped drops what it runs, and the processes with it.
         let report = tokio::select! {
-            report = fault.run(arguments.seed, lasts, &own) => report,
+            report = fault.run(arguments.seed, lasts, &own, previous) => report,
             _ = stop.recv() => Err(anyhow::anyhow!("stopped")),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
         };
@@ -88,6 +96,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         writeln!(std::io::stderr(), "logs, histories and databases: {}", folder.display())?;
     }
     Ok(held)
+}
+
+/// Everything that this build can run; what it cannot is told.
+fn built() -> anyhow::Result<Vec<Fault>> {
+    let mut built = Fault::ALL.to_vec();
+    for fault in Fault::ALL {
+        if let Some(why) = fault.why_not() {
+            writeln!(std::io::stderr(), "{} is left out: {why}", fault.name().0)?;
+            built.retain(|one| *one != fault);
+        }
+    }
+    Ok(built)
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {

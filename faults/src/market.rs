@@ -113,6 +113,8 @@ impl Market {
         let method = if dice.happens(DECLINED) { "pm_card_chargeDeclined" } else { "pm_card_visa" };
         let body = json!({
             "amount": amount, "currency": "EUR", "payment_method": method, "reference": reference, "lines": lines,
+            // What the provider shows of the request: it tells whether one was charged twice.
+            "description": reference,
         });
         Deed { path: "/v1/payments", body, amount }
     }

@@ -429,8 +429,15 @@ impl Releases {
     }
 }
 
+const START_OF_2000_US: i64 = 946_684_800_000_000;
+
 /// Microseconds since the start of the year 2000 in UTC, as Postgres keeps a time.
 pub(crate) fn postgres_time(time: Timestamp) -> [u8; 8] {
-    const START_OF_2000_US: i64 = 946_684_800_000_000;
     (time.as_microsecond() - START_OF_2000_US).to_be_bytes()
+}
+
+/// The time that [`postgres_time`] gives these bytes; none for the infinite ones.
+pub(crate) fn from_postgres_time(bytes: [u8; 8]) -> Option<Timestamp> {
+    let microseconds = i64::from_be_bytes(bytes).checked_add(START_OF_2000_US)?;
+    Timestamp::from_microsecond(microseconds).ok()
 }

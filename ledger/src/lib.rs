@@ -63,6 +63,6 @@ pub use crate::{
         verify::{record_verified, verify, verify_against, verify_new},
     },
     transaction::{Floors, Malformed, NewPosting, NewReversal, NewTransaction},
-    verification::Verification,
+    verification::{LaneStretch, Verification},
     violation::Violation,
 };

@@ -14,6 +14,17 @@ pub(crate) struct VerifiedLane {
     pub(crate) head: Head,
 }
 
+/// A part of a lane: what comes after a position, up to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneStretch {
+    /// The lane.
+    pub lane: i16,
+    /// The last position before it.
+    pub after: i64,
+    /// Its last position.
+    pub until: i64,
+}
+
 /// What [`verify`](crate::verify) or [`verify_new`](crate::verify_new) found, and the position it is valid for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
@@ -24,6 +35,7 @@ pub struct Verification {
     /// Postings that were read.
     pub postings: u64,
     pub(crate) lanes: Vec<VerifiedLane>,
+    pub(crate) after: Vec<i64>,
 }
 
 impl Verification {
@@ -35,5 +47,10 @@ impl Verification {
     /// The position that the result is valid for: nothing after it was looked at.
     pub fn position(&self) -> PositionVector {
         self.lanes.iter().map(|lane| Position { lane: lane.lane, seq: lane.seq }).collect()
+    }
+
+    /// What was read of each lane.
+    pub fn stretches(&self) -> impl Iterator<Item = LaneStretch> {
+        self.lanes.iter().zip(&self.after).map(|(lane, &after)| LaneStretch { lane: lane.lane, after, until: lane.seq })
     }
 }

@@ -49,7 +49,7 @@ impl Account {
 
     /// A command that runs as this user, with `/` as its working directory, in a process group of its own (so that
     /// Ctrl-C in our terminal is not for it), and without variables of ours that Postgres would obey.
-    pub(crate) fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -65,7 +65,10 @@ impl Account {
     }
 
     /// Gives a file of ours to the user.
-    pub(crate) fn own(&self, path: &Path) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system refuses.
+    pub fn own(&self, path: &Path) -> Result<(), Error> {
         if !self.other {
             return Ok(());
         }

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Runs Postgres until standard input ends. A server that was struck down by a signal is brought back, some times, for
-/// what is left of the dead one can be in the way for a moment.
+/// what is left of the dead one can be in the way for a moment. One that had run for a while and gave up, as with a full
+/// disk, is tried again for as long as it takes; one that never came up is not.
 ///
 /// Arguments: `pg_ctl`, cluster, log, mark of the stop; then the server's command.
 const OWNED: &str = r#"
@@ -35,17 +36,20 @@ exec 3<&0
     done
 } >/dev/null 2>&1 &
 watch=$!
-tries=0
-while :; do
+tries=0 lived=
+while [ ! -e "$stop" ]; do
+    began=$(date +%s) pause=0.3
     "$@" </dev/null 3<&- >>"$log" 2>&1 &
     wait $!
     status=$?
-    [ -e "$stop" ] && break
-    if [ "$status" -gt 128 ]; then tries=20
-    elif [ "$status" -ne 0 ] && [ "$tries" -gt 0 ]; then tries=$((tries - 1))
+    [ $(($(date +%s) - began)) -ge 5 ] && lived=yes
+    if [ "$status" -eq 0 ]; then break
+    elif [ "$status" -gt 128 ]; then tries=20
+    elif [ "$tries" -gt 0 ]; then tries=$((tries - 1))
+    elif [ -n "$lived" ]; then pause=2
     else break
     fi
-    sleep 0.3
+    [ -e "$stop" ] || sleep "$pause"
 done
 rm -f "$stop"
 kill "$watch" 2>/dev/null

@@ -285,6 +285,34 @@ fn start_in_threads(data: &Path, lifetime: Lifetime) -> Vec<Result<PrivateServer
     threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_gave_up_comes_back_when_the_cause_is_gone() {
+    let place = Place::new();
+    let server = PrivateServer::start(ServerOptions::new(place.data())).await.expect("it starts");
+    let url = server.cluster().url(Role::Admin, "postgres");
+    // One that gives up sooner has never been up.
+    let up = Instant::now();
+    wait_until("five seconds of service", || up.elapsed() > Duration::from_secs(6));
+    let control = place.data().join("cluster/global/pg_control");
+    fs::rename(&control, control.with_extension("away")).expect("ours");
+    let mut admin = PgConnection::connect(&url).await.expect("the server answers");
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut admin).await.expect("a row");
+    let postmaster = server_pid(&place.data()).expect("it runs");
+    // The postmaster begins anew when a child is struck down, and cannot without its control file.
+    signal(backend, rustix::process::Signal::KILL);
+    wait_until("the end of the server", || !is_alive(postmaster));
+    let down = Instant::now();
+    wait_until("some tries without success", || down.elapsed() > Duration::from_secs(5));
+    assert!(PgConnection::connect(&url).await.is_err(), "it cannot run");
+    fs::rename(control.with_extension("away"), &control).expect("ours");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while PgConnection::connect(&url).await.is_err() {
+        assert!(Instant::now() < deadline, "it did not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    server.shutdown().await.expect("it stops");
+}
+
 #[tokio::test]
 async fn an_orphaned_shared_server_gets_a_new_reaper() {
     let place = Place::new();

@@ -47,6 +47,19 @@ impl ProviderObject {
             Self::Dispute(o) => &o.id,
         }
     }
+
+    /// What we sent with the command that made it; none for what no command makes.
+    pub fn metadata(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Account(o) => Some(&o.metadata),
+            Self::Payment(o) => Some(&o.metadata),
+            Self::Refund(o) => Some(&o.metadata),
+            Self::Transfer(o) => Some(&o.metadata),
+            Self::Reversal(o) => Some(&o.metadata),
+            Self::TopUp(o) => Some(&o.metadata),
+            Self::AccountLink(_) | Self::Payout(_) => None,
+        }
+    }
 }
 
 /// A connected account and what the provider still wants of it.

@@ -202,6 +202,15 @@ impl Control {
         Ok(webhooks::deliver(&self.app, Round::All).await?)
     }
 
+    /// Attempts every delivery whose time has come, several at once, and returns when all have been attempted.
+    ///
+    /// # Errors
+    /// As [`Control::flush_webhooks`].
+    pub async fn deliver_due_webhooks(&self) -> Result<FlushReport, ControlError> {
+        jobs::run_due(&self.app).await?;
+        Ok(webhooks::deliver(&self.app, Round::Due).await?)
+    }
+
     /// Whether deliveries are also made in the background, as they fall due.
     pub fn deliver_in_background(&self, on: bool) {
         self.app.background_webhooks.store(on, std::sync::atomic::Ordering::Relaxed);

@@ -21,6 +21,7 @@ pub use store::{find, list};
 
 use crate::actor::Actor;
 use crate::app::App;
+use crate::crash;
 use crate::events;
 use crate::id::{ApprovalId, OperationId, public_id};
 use crate::journal::Journal;
@@ -193,7 +194,8 @@ pub async fn decide(
     let now = app.clock.now();
     let mode = events::mode_of(app, book).await?;
     let (app_in, object) = (Arc::clone(app), Arc::new(object));
-    app.db
+    let decided = app
+        .db
         .run_tx("decide approval", Scope::Book(book), move |tx| {
             let (app, object, reason) = (Arc::clone(&app_in), Arc::clone(&object), reason.clone());
             Box::pin(async move {
@@ -206,11 +208,14 @@ pub async fn decide(
                 }
                 let decided = store::decide(tx, &approval, actor, decision, reason.as_deref(), now).await?;
                 record(tx, &decided, Some(approval.state), actor, now).await?;
+                crash::point("within_approval");
                 journal.post(tx).await?;
-                Ok(decided)
+                Ok::<_, ApprovalError>(decided)
             })
         })
-        .await
+        .await?;
+    crash::point("after_approval");
+    Ok(decided)
 }
 
 fn check_decidable(approval: &Approval, actor: Actor, decision: Decision, now: Timestamp) -> Result<(), ApprovalError> {

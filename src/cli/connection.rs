@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::output;
 use crate::app::{App, RESEND_UP_TO, Secrets};
-use crate::clock::Clock;
+use crate::clock::{Clock, DatabaseClock};
 use crate::config::{ConfigError, DatabaseArgs, EncryptionArgs, LogFormat, LogSettings, PepperArgs};
 use crate::{demo, platforms, telemetry};
 
@@ -91,7 +91,9 @@ impl ToolArgs {
             },
         };
         let db = connect(&url, 4).await?;
-        let app = App::new(db, Clock::System, secrets, EgressPolicy::default(), RESEND_UP_TO);
+        // Read once: a command is over before the two clocks are apart.
+        let clock = DatabaseClock::start(&db).await?;
+        let app = App::new(db, Clock::Database(clock), secrets, EgressPolicy::default(), RESEND_UP_TO);
         check_schema(&app).await?;
         Ok(app)
     }

@@ -14,8 +14,8 @@ Examples:
   partita rebuild --check --platform acme --json
 
 What the ledger must say is made anew from the stored facts (what was asked, what the provider moved, in which order)
-and compared with what it says, posting by posting. Nothing is changed. Exit code 0: they agree. 3: they do not. 1: it
-could not be finished, which says nothing about the books.")]
+and compared with what it says, posting by posting and balance by balance. Nothing is changed. Exit code 0: they agree.
+3: they do not. 1: it could not be finished, which says nothing about the books.")]
 pub(super) struct Args {
     /// Compare, and change nothing; the only way so far, and to be said
     #[arg(long, required = true)]
@@ -39,6 +39,7 @@ struct BookReport {
     agrees: bool,
     expected: u64,
     found: u64,
+    accounts: u64,
     differing: u64,
     differences: Vec<Difference>,
 }
@@ -59,6 +60,7 @@ impl BookReport {
             position: comparison.position,
             expected: comparison.expected,
             found: comparison.found,
+            accounts: comparison.accounts,
             differing: comparison.differing,
             differences: comparison
                 .differences
@@ -96,7 +98,8 @@ fn for_people(reports: &[BookReport]) -> String {
             1 => "1 difference".to_owned(),
             count => format!("{count} differences"),
         };
-        lines.push(format!("{} ({}): {} transactions, {verdict}", report.platform, report.mode, report.found));
+        let BookReport { platform, mode, found, accounts, .. } = report;
+        lines.push(format!("{platform} ({mode}): {found} transactions, {accounts} accounts, {verdict}"));
         let shown = report.differences.iter();
         lines.extend(shown.map(|one| format!("  kind {}, source {}: {}", one.kind, one.source, one.detail)));
     }

@@ -6,7 +6,7 @@ use super::connection::{check_schema, connect, no_database};
 use super::service::{Listeners, Service, ServiceOptions, listen};
 use super::{Outcome, signals};
 use crate::app::{App, Secrets};
-use crate::clock::Clock;
+use crate::clock::{Clock, DatabaseClock};
 use crate::config::{
     CommandArgs, DatabaseArgs, EgressArgs, EncryptionArgs, HttpArgs, HttpSettings, LogArgs, PepperArgs,
 };
@@ -46,9 +46,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     telemetry::init_logs(&args.log.settings())?;
     let stop = signals::stop_on_signals()?;
     let db = connect(&url, database.connections.get()).await?;
-    // The machine's clock and no other: one that is driven would let money and signatures live in another time.
+    let clock = DatabaseClock::start(&db).await?;
+    // The database's clock and no other: one that is driven would let money and signatures live in another time.
     let (egress, resend_up_to) = (args.egress.policy(), args.commands.resend_up_to);
-    let app = App::new(db.clone(), Clock::System, secrets, egress, resend_up_to);
+    let app = App::new(db.clone(), Clock::Database(clock.clone()), secrets, egress, resend_up_to);
     check_schema(&app).await?;
     let main = listen(http.bind, "--bind")?;
     let admin = listen(http.admin_bind, "--admin-bind")?;

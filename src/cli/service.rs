@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::clock::Clock;
 use crate::config::RateSettings;
 use crate::http::router::{admin_router, main_router};
 use crate::http::server::{self, ServerOptions};
@@ -100,6 +101,9 @@ impl Service {
         let listener = TcpListener::from_std(listeners.admin).context("the admin port cannot be used")?;
         let limits = ServerOptions { max_connections: ADMIN_CONNECTIONS, drain: options.drain };
         servers.spawn(server::serve(listener, admin_router(Arc::clone(&state)), limits, stop_serving.clone()));
+        if let Clock::Database(clock) = &app.clock {
+            background.spawn(clock.clone().follow(app.db.clone(), stop_background.clone()));
+        }
         if options.with_worker {
             background.spawn(worker::run(app, stop_background.clone()));
         }

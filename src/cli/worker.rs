@@ -7,7 +7,7 @@ use super::connection::{check_schema, connect, no_database};
 use super::service::{Listeners, Service, ServiceOptions, listen};
 use super::{Outcome, signals};
 use crate::app::{App, Secrets};
-use crate::clock::Clock;
+use crate::clock::{Clock, DatabaseClock};
 use crate::config::{CommandArgs, DatabaseArgs, EgressArgs, EncryptionArgs, LogArgs, RateSettings};
 use crate::telemetry::{self, Metrics};
 
@@ -48,8 +48,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<Outcome> {
     telemetry::init_logs(&args.log.settings())?;
     let stop = signals::stop_on_signals()?;
     let db = connect(&url, database.connections.get()).await?;
+    let clock = DatabaseClock::start(&db).await?;
     let (egress, resend_up_to) = (args.egress.policy(), args.commands.resend_up_to);
-    let app = App::new(db.clone(), Clock::System, secrets, egress, resend_up_to);
+    let app = App::new(db.clone(), Clock::Database(clock.clone()), secrets, egress, resend_up_to);
     check_schema(&app).await?;
     let admin = listen(args.admin_bind, "--admin-bind")?;
     let options = ServiceOptions {

@@ -123,9 +123,9 @@ fn alarm_if_long_in_doubt(operation: &Operation, now: Timestamp) {
 
 async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let provider = app.provider(operation.book).await?;
-    crash::point("before_call");
+    crash::point_of("before_call", [operation.kind.as_str()]);
     let submission = provider.submit(&operation.request, &operation.idempotency_key).await;
-    crash::point("after_call");
+    crash::point_of("after_call", [operation.kind.as_str()]);
     let verdict = verdict(submission.outcome, operation.attempt, chance());
     if matches!(verdict, Verdict::Later { alarm: true, .. }) {
         // The key may be changed in its place: it is read again for the next attempt.
@@ -138,13 +138,14 @@ async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
 
 async fn look_up(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
     let provider = app.provider(operation.book).await?;
-    crash::point("before_look_up");
+    crash::point_of("before_look_up", [operation.kind.as_str()]);
     // An object whose id was told exists: no list's silence may ever have it made again.
     let known = operation.provider_object.as_deref().and_then(|id| lookup_of(&operation, id));
     let verdict = match known {
         Some(lookup) => read_known(&*provider, &lookup).await,
         None => search(&*provider, &operation, app.resend_up_to, app.clock.now()).await,
     };
+    crash::point_of("after_look_up", [operation.kind.as_str()]);
     take(app, operation, News { verdict, raw: None, server_error: false }).await
 }
 
@@ -209,8 +210,9 @@ async fn take(app: &Arc<App>, operation: Operation, news: News) -> Result<(), Ap
     let mode = mode_of(app, operation.book).await?;
     let answer = Arc::new(Answer { raw: news.raw.clone(), note: note(&news.verdict) });
     let (operation, news) = (Arc::new(operation), Arc::new(news));
+    crash::point_of("before_result", [operation.kind.as_str()]);
     let taken = take_once(app, &operation, &news, &answer, mode, None).await;
-    crash::point("after_result");
+    crash::point_of("after_result", [operation.kind.as_str()]);
     match taken {
         // The other one's result stands; ours said nothing that it did not.
         Err(ApplyError::Overtaken) => Ok(()),
@@ -269,7 +271,7 @@ async fn take_once(
                     None => rule(tx, &operation, &news, origin, &mut journal).await?,
                 }
                 operations::record_answer(tx, &operation, &answer).await?;
-                crash::point("within_result");
+                crash::point_of("within_result", [operation.kind.as_str()]);
                 journal.post(tx).await?;
                 Ok(())
             })

@@ -28,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer of the database is good for: probes cannot be used to load it.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
+/// For how long after a refused write the database is taken for one that takes none. The worker writes more often than
+/// that, and so do requests.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
+
 /// Whether the service wants requests.
 #[derive(Debug, Default)]
 pub struct Readiness {
@@ -61,7 +65,9 @@ impl Readiness {
         // The read runs in a task of its own, so giving up the wait leaves no connection half-way.
         let asked = db.read("readiness", Scope::Routing, |tx| Box::pin(async move { verify::count_halted(tx).await }));
         let halted = tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
-        let seen = Seen { at: Instant::now(), database: halted.is_some(), halted: halted.unwrap_or(0) };
+        // A database whose disk is full, or that is a standby, answers questions and takes no writes.
+        let database = halted.is_some() && !db.refused_writes_within(REFUSED_FOR);
+        let seen = Seen { at: Instant::now(), database, halted: halted.unwrap_or(0) };
         *self.seen.lock().expect("no code panics while holding it") = Some(seen);
         seen.database
     }
@@ -91,7 +97,7 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Whether the service wants requests: its database answers and it is not stopping.
+/// Whether the service wants requests: its database answers and takes writes, and it is not stopping.
 ///
 /// The text says, too, in how many books the movement of money is halted. Those are read and reconciled as ever, so the
 /// service stays ready.

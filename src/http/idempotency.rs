@@ -64,6 +64,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeIdempotent<T> 
         let value = body::read_json(&parts.headers, content).await?;
         let fingerprint = fingerprint(parts.method.as_str(), &path, &value);
         let claim = key.map(|key| Claim { key, fingerprint });
+        crate::crash::point("before_intent");
         Ok(Self { claim, body: json::read(&value)? })
     }
 }

@@ -248,12 +248,7 @@ impl IntoResponse for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        let passing = error.is_retryable()
-            || matches!(
-                error,
-                DbError::ShutDown
-                    | DbError::Sqlx(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_))
-            );
+        let passing = error.is_unavailable();
         let kind = if passing { &problem_types::TEMPORARILY_UNAVAILABLE } else { &problem_types::INTERNAL_ERROR };
         Self::new(kind).caused_by(&error)
     }
@@ -407,6 +402,9 @@ mod tests {
     fn a_lost_database_passes_and_a_wrong_statement_does_not() {
         let lost = DbError::Sqlx(sqlx::Error::PoolTimedOut);
         assert_eq!(Problem::from(lost).status(), 503);
+        // Only the same request under its idempotency key can find out, and it may come at once.
+        let unknown = DbError::CommitUnknown { name: "pay", xid: 7, reason: "gone".to_owned() };
+        assert_eq!(Problem::from(unknown).status(), 503);
         assert_eq!(Problem::from(DbError::Sqlx(sqlx::Error::RowNotFound)).status(), 500);
     }
 }

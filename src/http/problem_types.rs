@@ -140,7 +140,7 @@ problem_types! {
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable", 503, true, "Temporarily unavailable",
         "The service or its database is starting, stopping or overloaded. Try again with the same Idempotency-Key after as long as Retry-After says.";
     MONEY_MOVEMENT_HALTED = "money_movement_halted", 503, true, "The movement of money is halted",
-        "Verification found that the book contradicts itself, so nothing that moves money is started in it until a person has looked: no payment, refund, top-up or transfer. Reading goes on, and so does what was started before. Try again with the same Idempotency-Key after as long as Retry-After says; whoever runs the service sees the reason with partita verify.";
+        "Verification found that the book contradicts itself, or another database server has taken over that lacks what was acknowledged, so nothing that moves money is started in it until a person has looked; for some seconds after each takeover, too, until the provider was asked: no payment, refund, top-up or transfer. Reading goes on, and so does what was started before. Try again with the same Idempotency-Key after as long as Retry-After says; whoever runs the service sees the reason with partita verify.";
     TIMED_OUT = "timed_out", 504, true, "The request took too long",
         "The request was not finished in time; what it began goes on. Send it again with the same Idempotency-Key to learn the result.";
 }

@@ -251,7 +251,9 @@ pub async fn plan(tx: &mut Tx, operation: &NewOperation, first: FirstTry, now: T
         FirstTry::Now => now + jiff::SignedDuration::from_secs(i64::from(LEASE_SECONDS)),
         FirstTry::Queued => now,
     };
-    crate::due::schedule(tx, DUE_KIND, operation.key, due).await
+    crate::due::schedule(tx, DUE_KIND, operation.key, due).await?;
+    crate::crash::point_of("within_intent", [operation.command.name()]);
+    Ok(())
 }
 
 /// An operation as the tests of pure decisions need one.

@@ -4,8 +4,10 @@
 //! provider moved (`provider_movements`, one row for each of its balance transactions) and in which order states
 //! changed. [`expected`] makes of them, without a look at the ledger, each transaction that there must be; every posting
 //! of every transaction is then compared, and their number with the ledger's, so that one too many shows as well as one
-//! too few. It reads one snapshot and keeps the facts of one payment in memory at a time.
+//! too few. What the expected postings come to is at last compared with the stored balance of every account. It reads one
+//! snapshot and keeps in memory the facts of one payment at a time and two sums for each account.
 
+mod balances;
 mod expected;
 mod store;
 
@@ -18,6 +20,7 @@ use partita_ledger::{LedgerError, current_position};
 use crate::app::App;
 use crate::chart::Chart;
 use crate::operations;
+use crate::rebuild::balances::Balances;
 use crate::{disputes, payments, refunds, transfers};
 
 /// How many differences are kept to be shown; all are counted.
@@ -35,9 +38,9 @@ type Transactions = BTreeMap<Source, Postings>;
 /// A transaction that is not what the facts make of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The kind's number.
+    /// The kind's number; 0 where a balance or the number of transactions is meant.
     pub kind: i16,
-    /// Its source; 0 where a number of transactions is meant.
+    /// Its source; the account where a balance is meant, 0 where it is the number of transactions.
     pub source: i64,
     /// What is wrong, in words.
     pub detail: String,
@@ -52,10 +55,13 @@ pub struct Comparison {
     pub expected: u64,
     /// Transactions that the ledger has.
     pub found: u64,
+    /// Accounts whose balances were compared.
+    pub accounts: u64,
     /// How many are not the same.
     pub differing: u64,
     /// The first of them.
     pub differences: Vec<Difference>,
+    balances: Balances,
 }
 
 impl Comparison {
@@ -74,6 +80,7 @@ impl Comparison {
     fn compare(&mut self, expected: &Transactions, found: &Transactions) {
         self.expected += u64::try_from(expected.len()).unwrap_or(u64::MAX);
         for (source, postings) in expected {
+            self.balances.add(postings);
             match found.get(source) {
                 Some(same) if same == postings => {}
                 Some(other) => self.note(*source, format!("{other:?} instead of {postings:?}")),
@@ -116,10 +123,22 @@ pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildEr
                     let (found, expected) = (comparison.found, comparison.expected);
                     comparison.note((0, 0), format!("the ledger has {found} transactions, the facts make {expected}"));
                 }
+                compare_balances(tx, &mut comparison).await?;
                 Ok(comparison)
             })
         })
         .await
+}
+
+/// What all expected postings come to, and the balance of every account as it is stored.
+async fn compare_balances(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let expected = std::mem::take(&mut comparison.balances);
+    let stored = store::balances(tx).await?;
+    comparison.accounts = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+    for (account, detail) in expected.differences(stored) {
+        comparison.note((0, account), detail);
+    }
+    Ok(())
 }
 
 /// Each payment with its refunds, disputes, transfers and reversals.

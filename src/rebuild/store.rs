@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use partita_db::{DbError, Tx};
 use partita_provider::{Currency, SettlementState};
@@ -246,4 +247,21 @@ pub(super) async fn count_transactions(tx: &mut Tx) -> Result<u64, DbError> {
             .fetch_one(tx.conn())
             .await?;
     Ok(count.unsigned_abs())
+}
+
+/// Stored debits and credits of every account, all its stripes together.
+pub(super) async fn balances(tx: &mut Tx) -> Result<BTreeMap<i64, (i128, i128)>, DbError> {
+    let book = tx.book_id();
+    let mut rows = sqlx::query!(
+        "select account, debits, credits from ledger_balances where book_id = $1 order by account",
+        book.get()
+    )
+    .fetch(tx.conn());
+    let mut balances = BTreeMap::<i64, (i128, i128)>::new();
+    while let Some(row) = rows.try_next().await? {
+        let sums = balances.entry(row.account).or_default();
+        sums.0 += i128::from(row.debits);
+        sums.1 += i128::from(row.credits);
+    }
+    Ok(balances)
 }

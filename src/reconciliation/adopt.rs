@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
 use crate::platforms::Mode;
+use crate::sellers::METADATA_OPERATION;
 use crate::transfers;
 
 /// Returns whether the ledger has the movement now. What cannot be taken over is left to be a break.
@@ -46,6 +47,25 @@ pub(super) async fn adopt(
             Ok(false)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a command of ours has caused a movement, by what its object carries. What a platform does at the provider past
+/// us carries nothing of ours. A reversal cannot be read without its transfer: nobody else makes one of our transfers.
+pub(super) async fn is_of_our_command(
+    provider: &Arc<dyn Provider>,
+    movement: &BalanceTransaction,
+) -> Result<bool, ReconciliationError> {
+    let lookup = match concerns(None, movement) {
+        Some(Concerns::Object(lookup)) => lookup,
+        Some(Concerns::Reversal(_)) => return Ok(true),
+        Some(Concerns::Reserve) | None => return Ok(false),
+    };
+    match provider.fetch(&lookup).await {
+        Ok(object) => Ok(object.metadata().is_some_and(|metadata| metadata.contains_key(METADATA_OPERATION))),
+        Err(FetchError::Unreachable(why)) => Err(FetchError::Unreachable(why).into()),
+        // What cannot be read cannot be ruled out.
+        Err(_) => Ok(true),
     }
 }
 

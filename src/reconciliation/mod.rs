@@ -8,6 +8,7 @@
 
 mod adopt;
 mod compare;
+mod missing;
 mod store;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use partita_ledger::{LedgerError, current_position};
 use partita_provider::{BalanceTransaction, FetchError, PageRequest, Provider, SettlementState};
 
 pub use compare::BreakKind;
+pub use missing::missing_since;
 pub use store::{find, list, list_breaks};
 
 use crate::actor::Actor;

@@ -4,16 +4,21 @@
 //! - [`check`] does the same, or only what is new ([`Depth::New`], every minute by the worker), stores what it found with
 //!   the position it is valid for, tells of what was not broken before by the event `verify.violation`, and *halts* the
 //!   book if an integrity invariant is broken.
+//! - [`check_next`] is [`check`] of the book whose complete run is due: each has one a day, never two at a time.
 //! - In a halted book nothing that moves money is started ([`is_halted`]): no payment, refund, top-up or transfer, and no
 //!   command that was planned is sent for the first time. Reading, events, the resolution of doubt and reconciliation go on.
 //! - A person takes the book out again ([`clear_halt`]), after a complete run that found nothing.
+//! - When another server takes over, the book is as if halted until the provider was asked what that one lacks.
 //!
 //! Liveness and agreement only alarm: an outage must not halt the work that ends it.
 
+mod changed;
 mod invariants;
+mod schedule;
 mod store;
+mod takeover;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,12 +26,15 @@ use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::{LedgerError, Verification, Violation};
 use serde::Serialize;
 
-pub use store::{Halt, count_halted, find_halt};
+pub use schedule::{DUE_KIND, Turn, check_next, schedule};
+pub use store::{Halt, count_broken, count_halted, find_halt};
+pub use takeover::{books_taken_over, know_server, lost_since};
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::id::VerifyRunId;
 use crate::outbox::{self, Change};
+use crate::verify::changed::Changed;
 
 /// What a broken invariant means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,17 +48,33 @@ pub enum Kind {
     Agreement,
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Integrity, Self::Liveness, Self::Agreement];
+
+    /// As it is stored and told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Integrity => "integrity",
+            Self::Liveness => "liveness",
+            Self::Agreement => "agreement",
+        }
+    }
+}
+
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// What came after the last verified position, and the balances it touches.
+    /// What the ledger booked after the last verified position, the balances that touches, and the objects that changed
+    /// since the last run.
     New,
     /// Everything.
     Complete,
 }
 
 impl Depth {
-    fn as_str(self) -> &'static str {
+    /// As it is stored and told.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Complete => "complete",
@@ -142,27 +166,29 @@ pub async fn run(app: &Arc<App>, book: BookId) -> Result<Report, VerifyError> {
 
 async fn read(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report, VerifyError> {
     let now = app.clock.now();
-    app.db
-        .read("verify", Scope::Book(book), move |tx| {
-            Box::pin(async move {
-                let started_at = store::now(tx).await?;
-                let ledger = match depth {
-                    Depth::New => partita_ledger::verify_new(tx).await?,
-                    Depth::Complete => partita_ledger::verify(tx).await?,
-                };
-                let mut findings: Vec<Finding> = ledger.violations.iter().map(of_ledger).collect();
-                findings.extend(invariants::run(tx, depth, now).await?);
-                Ok(Report {
-                    findings,
-                    position: ledger.position().to_string(),
-                    decisions: ledger.decisions,
-                    postings: ledger.postings,
-                    started_at,
-                    ledger,
-                })
-            })
-        })
-        .await
+    app.db.read("verify", Scope::Book(book), move |tx| Box::pin(recompute(tx, depth, now))).await
+}
+
+async fn recompute(tx: &mut Tx, depth: Depth, now: Timestamp) -> Result<Report, VerifyError> {
+    let started_at = store::now(tx).await?;
+    let (ledger, changed) = match depth {
+        Depth::New => {
+            let ledger = partita_ledger::verify_new(tx).await?;
+            let changed = Changed::find(tx, &ledger).await?;
+            (ledger, changed)
+        }
+        Depth::Complete => (partita_ledger::verify(tx).await?, None),
+    };
+    let mut findings: Vec<Finding> = ledger.violations.iter().map(of_ledger).collect();
+    findings.extend(invariants::run(tx, changed.as_ref(), now).await?);
+    Ok(Report {
+        findings,
+        position: ledger.position().to_string(),
+        decisions: ledger.decisions,
+        postings: ledger.postings,
+        started_at,
+        ledger,
+    })
 }
 
 /// What a contradiction of the ledger means to the service.
@@ -212,6 +238,12 @@ pub async fn check(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report,
 
 async fn check_as(app: &Arc<App>, book: BookId, depth: Depth) -> Result<(VerifyRunId, Report), VerifyError> {
     let report = read(app, book, depth).await?;
+    let id = act(app, book, depth, &report).await?;
+    Ok((id, report))
+}
+
+/// Stores a run and acts on what it found.
+async fn act(app: &Arc<App>, book: BookId, depth: Depth, report: &Report) -> Result<VerifyRunId, VerifyError> {
     let id = VerifyRunId::new();
     let (stored, now) = (Arc::new(report.clone()), app.clock.now());
     let halted = app
@@ -230,7 +262,7 @@ async fn check_as(app: &Arc<App>, book: BookId, depth: Depth) -> Result<(VerifyR
     if halted {
         tracing::error!(book = book.get(), run = %id, "the movement of money is halted until a person clears it");
     }
-    Ok((id, report))
+    Ok(id)
 }
 
 /// Whether this run halted the book.
@@ -243,8 +275,8 @@ async fn take(
 ) -> Result<bool, VerifyError> {
     let findings = report.by_invariant();
     // Not every minute anew while the same things are broken.
-    let known = store::last_findings(tx).await?.map(|last| invariants_of(&last)).unwrap_or_default();
-    let is_news = !invariants_of(&findings).is_subset(&known);
+    let known = store::known_broken(tx).await?;
+    let is_news = report.findings.iter().any(|found| !known.contains(&format!("{} {}", found.code, found.invariant)));
     store::insert_run(tx, id, depth, report, &findings).await?;
     partita_ledger::record_verified(tx, &report.ledger).await?;
     let halted = report.breaks_integrity() && store::insert_halt(tx, id).await?;
@@ -256,12 +288,6 @@ async fn take(
         outbox::record(tx, &violated(id, payload, now)).await?;
     }
     Ok(halted)
-}
-
-/// Which invariants a stored run found broken.
-fn invariants_of(findings: &serde_json::Value) -> BTreeSet<String> {
-    let name = |finding: &serde_json::Value| format!("{} {}", finding["code"], finding["invariant"]);
-    findings.as_array().into_iter().flatten().map(name).collect()
 }
 
 fn violated(run: VerifyRunId, payload: serde_json::Value, at: Timestamp) -> Change {
@@ -291,14 +317,14 @@ fn cleared(run: VerifyRunId, payload: serde_json::Value, detail: String, at: Tim
     }
 }
 
-/// Whether nothing that moves money may be started in the transaction's book: the gate. What was sent before may be
-/// resolved, and what the provider tells is taken.
+/// Whether nothing that moves money may be started in the transaction's book: the gate. It is halted, or another server
+/// has taken over and the provider was not asked yet what that one lacks. What was sent before may be resolved, and what
+/// the provider tells is taken.
 ///
 /// # Errors
 /// What the database says.
 pub async fn is_halted(tx: &mut Tx) -> Result<bool, DbError> {
-    let book = tx.book_id();
-    Ok(find_halt(tx, book).await?.is_some())
+    store::is_halted(tx).await
 }
 
 /// Takes a book out of its halt, if a complete run finds nothing any more; who did it and why is kept.

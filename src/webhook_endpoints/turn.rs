@@ -18,6 +18,7 @@ use super::store::{deliveries, endpoints as store};
 use super::{Attempt, Endpoint, WebhookError};
 use crate::actor::Actor;
 use crate::app::App;
+use crate::crash;
 use crate::id::random_bytes;
 use crate::outbox::{self, Event, message};
 use crate::telemetry::names;
@@ -95,7 +96,9 @@ async fn attempt(
     event: &Event,
 ) -> Result<(), WebhookError> {
     let (at, started) = (app.clock.now(), Instant::now());
+    crash::point_of("before_send", event.event_type.split('.').take(1));
     let sent = send(app, turn, event, at).await;
+    crash::point_of("after_send", event.event_type.split('.').take(1));
     let duration_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
     let outcome = outcome_of(&sent);
     let (answer, error) = match sent {

@@ -38,7 +38,7 @@ pub(super) async fn settle(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError
             return Ok(Next::At(now + SignedDuration::from_mins(1)));
         }
     }
-    crate::crash::point("before_availability");
+    crate::crash::point_of("before_availability", [movement.object_type.as_str()]);
     let app_in = Arc::clone(app);
     app.db
         .run_tx("book availability", Scope::Book(due.book), move |tx| {
@@ -46,10 +46,12 @@ pub(super) async fn settle(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
                 events::apply_availability(tx, &movement, &mut journal, now).await?;
+                crate::crash::point_of("within_availability", [movement.object_type.as_str()]);
                 journal.post(tx).await?;
                 Ok::<_, ApplyError>(())
             })
         })
         .await?;
+    crate::crash::point("after_availability");
     Ok(Next::Done)
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{BookId, Scope, Tx};
+use partita_db::{BookId, Scope};
 use partita_provider::{FetchError, Lookup, Provider, ProviderObject};
 use partita_webhooks::inbox::{self, InboxEvent, InboxKey};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::crash;
@@ -21,13 +22,18 @@ use crate::platforms::Mode;
 
 const BOOKS: i64 = 16;
 const EVENTS: i64 = 64;
-const LEASE: Duration = Duration::from_mins(1);
+/// How long a book's events are nobody else's: those of a dead worker wait no longer than what it had sent.
+const LEASE: Duration = Duration::from_secs(40);
+/// After so long a batch takes no further event, whose locks others would wait for: with a database some milliseconds away
+/// a whole batch takes longer than they may wait.
+const LONGEST_BATCH: Duration = Duration::from_millis(500);
 const PARK_SECONDS: i64 = 60;
 const LONGEST_PARK_SECONDS: i64 = 3_600;
-/// How often an event about nothing of ours is looked at before it is left aside: its object may be on its way.
-const TRIES_BEFORE_IGNORED: i32 = 5;
-/// How often an object is read that cannot be understood, before a person is asked.
-const TRIES_BEFORE_QUARANTINED: i32 = 8;
+/// How often an event about nothing of ours is put off before it is left aside: its object may be on its way. Only answers
+/// count, no outages.
+const READS_BEFORE_IGNORED: i32 = 5;
+/// How often an object is read that cannot be understood, before a person is asked. Only answers count, no outages.
+const READS_BEFORE_QUARANTINED: i32 = 8;
 /// How many objects are read from the provider at once.
 const READS_AT_ONCE: usize = 8;
 
@@ -71,14 +77,14 @@ async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
     let count = due.len();
     let provider = app.provider(book).await?;
     let read = Arc::new(read_all(&*provider, &due).await);
-    crash::point("before_events");
+    crash::point_of("before_events", read.values().filter_map(kind_of));
     if let Err(error) = apply_batch(app, book, mode, Arc::clone(&read), None).await {
         tracing::warn!(book = book.get(), %error, "a batch of events failed; applied one by one");
         for key in read.keys() {
             apply_alone(app, book, mode, Arc::clone(&read), key.clone()).await?;
         }
     }
-    crash::point("after_events");
+    crash::point_of("after_events", read.values().filter_map(kind_of));
     app.db.run_tx("settle inbox", Scope::Book(book), |tx| Box::pin(async move { inbox::settle(tx).await })).await?;
     Ok(count)
 }
@@ -96,6 +102,21 @@ enum Read {
     Garbled(String),
     /// The event itself cannot be understood, and never will be.
     Poison(String),
+}
+
+/// What kind of object was read.
+fn kind_of(read: &Read) -> Option<&'static str> {
+    let Read::Object(object) = read else { return None };
+    Some(match &**object {
+        ProviderObject::Account(_) => "account",
+        ProviderObject::AccountLink(_) => "account_link",
+        ProviderObject::Payment(_) => "payment",
+        ProviderObject::Refund(_) => "refund",
+        ProviderObject::Transfer(_) => "transfer",
+        ProviderObject::Reversal(_) => "reversal",
+        ProviderObject::TopUp(_) => "top_up",
+        ProviderObject::Payout(_) => "payout",
+    })
 }
 
 async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxKey, Read> {
@@ -155,22 +176,27 @@ async fn apply_batch(
                 };
                 let mut journal = Journal::new(&app.keys);
                 let (mut applied, mut ignored) = (Vec::new(), Vec::new());
-                for event in due {
+                let until = Instant::now() + LONGEST_BATCH;
+                for (number, event) in due.into_iter().enumerate() {
+                    if number > 0 && Instant::now() > until {
+                        break;
+                    }
                     match read.get(&event.key) {
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
-                        Some(Read::Later(why)) => put_off(tx, &event, why, now).await?,
-                        Some(Read::Garbled(why)) if event.attempts < TRIES_BEFORE_QUARANTINED => {
-                            put_off(tx, &event, why, now).await?;
+                        Some(Read::Later(why)) => inbox::park(tx, &event.key, next_try(&event, now), why).await?,
+                        Some(Read::Garbled(why)) if event.reads < READS_BEFORE_QUARANTINED => {
+                            inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                         }
                         Some(Read::Poison(why) | Read::Garbled(why)) => inbox::quarantine(tx, &event.key, why).await?,
                         Some(Read::Object(object)) => {
                             let origin = Origin { provider: "stripe", account: &event.key.account, mode, now };
                             match events::apply_object(tx, object, origin, &mut journal).await? {
                                 Applied::Ours(_) => applied.push(event.key),
-                                Applied::NotOurs if event.attempts >= TRIES_BEFORE_IGNORED => ignored.push(event.key),
+                                Applied::NotOurs if event.reads >= READS_BEFORE_IGNORED => ignored.push(event.key),
                                 Applied::NotOurs => {
-                                    put_off(tx, &event, "no object of ours is behind it", now).await?;
+                                    let why = "no object of ours is behind it";
+                                    inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                                 }
                             }
                         }
@@ -178,7 +204,7 @@ async fn apply_batch(
                 }
                 inbox::mark_applied(tx, &applied, now).await?;
                 inbox::ignore(tx, &ignored).await?;
-                crash::point("within_events");
+                crash::point_of("within_events", read.values().filter_map(kind_of));
                 journal.post(tx).await?;
                 Ok(())
             })
@@ -206,7 +232,7 @@ async fn apply_alone(
                 let Some(event) = inbox::claim_one(tx, &key, now).await? else { return Ok(()) };
                 match remedy {
                     Remedy::Person => inbox::quarantine(tx, &key, &why).await?,
-                    Remedy::Later | Remedy::Again => put_off(tx, &event, &why, now).await?,
+                    Remedy::Later | Remedy::Again => inbox::park(tx, &key, next_try(&event, now), &why).await?,
                 }
                 Ok(())
             })
@@ -214,9 +240,8 @@ async fn apply_alone(
         .await
 }
 
-/// Parks an event, longer each time: an outage of the provider's or of ours gives nothing up.
-async fn put_off(tx: &mut Tx, event: &InboxEvent, why: &str, now: Timestamp) -> Result<(), ApplyError> {
+/// When an event is looked at again, later each time: an outage of the provider's or of ours gives nothing up.
+fn next_try(event: &InboxEvent, now: Timestamp) -> Timestamp {
     let doublings = u32::try_from(event.attempts.clamp(0, 10)).unwrap_or(0);
-    let delay = (PARK_SECONDS << doublings).min(LONGEST_PARK_SECONDS);
-    Ok(inbox::park(tx, &event.key, now + SignedDuration::from_secs(delay), why).await?)
+    now + SignedDuration::from_secs((PARK_SECONDS << doublings).min(LONGEST_PARK_SECONDS))
 }

@@ -12,6 +12,7 @@ mod inbox;
 mod lane;
 mod operations;
 mod sweep;
+mod takeover;
 mod transfers;
 mod verify;
 mod webhooks;
@@ -26,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 pub use day_balances::roll_day_balances;
 pub use inbox::apply_inbox;
 pub use sweep::schedule_sweeps;
-pub use verify::{anchor_books, verify_new};
+pub use takeover::know_servers;
+pub use verify::{anchor_books, verify_complete, verify_new};
 pub use webhooks::deliver_webhooks;
 
 use crate::app::App;
@@ -36,7 +38,9 @@ use crate::events::ApplyError;
 const UPKEEP_INTERVAL: Duration = Duration::from_mins(1);
 /// Minutes between two anchors.
 const ANCHOR_MINUTES: u32 = 60;
-const LEASE_SECONDS: i32 = 60;
+/// How long a claimed piece of work is nobody else's; database clock. Not longer than the lease of a command: one whose
+/// worker died waits for both.
+const LEASE_SECONDS: i32 = crate::operations::LEASE_SECONDS;
 const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
@@ -54,7 +58,9 @@ const KINDS: [&str; 6] = [
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
     let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
-    tokio::join!(futures::future::join_all(lanes), webhooks, keep_up(app, stop));
+    let takeover = takeover::run(Arc::clone(&app), stop.clone());
+    let complete = verify::keep_complete(Arc::clone(&app), stop.clone());
+    tokio::join!(futures::future::join_all(lanes), webhooks, takeover, complete, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.

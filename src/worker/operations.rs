@@ -12,7 +12,7 @@ use crate::operations::{self, OperationState};
 use crate::verify;
 
 /// How soon a command is looked at again whose lease another process holds.
-const HELD_ELSEWHERE_SECONDS: i64 = 5;
+const HELD_ELSEWHERE_SECONDS: i64 = 1;
 /// How soon a command that was never sent is looked at again while its book is halted.
 const HALTED_SECONDS: i64 = 60;
 
@@ -37,7 +37,7 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         return Ok(Next::At(now + jiff::SignedDuration::from_secs(HALTED_SECONDS)));
     };
     if let Some(operation) = claimed {
-        crate::crash::point("after_claim");
+        crate::crash::point_of("after_claim", [operation.kind.as_str()]);
         events::submit(app, operation).await?;
         return Ok(Next::Done);
     }

@@ -14,6 +14,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::look_up::Listed;
 use crate::objects::{self, parse};
 use crate::read::{self, Plan, Read};
 use crate::resource::Resource;
@@ -23,6 +24,11 @@ use crate::{event, look_up, outcome, prepare};
 /// The version of Stripe's API that is spoken: the one that the pinned async-stripe crates were generated from.
 /// Webhook endpoints are to be created with the same.
 pub const API_VERSION: &str = "2026-09-30.endive";
+
+/// How often a page of a list is asked for while a lost command is looked up.
+const TRIES_OF_A_PAGE: u32 = 4;
+/// The pause after the first of these tries; it grows with each.
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// What a [`Stripe`] needs to know.
 #[derive(Debug, Clone)]
@@ -129,7 +135,7 @@ impl Stripe {
         let (mut marked, mut after) = (BTreeSet::new(), None);
         for _ in 0..look_up::MOST_PAGES {
             let Some(read) = look_up::page(search, after.as_deref())? else { return Ok((marked, false)) };
-            let page = look_up::listed(&self.get(&read).await?.body, &search.marker, value)?;
+            let page = self.listed(&read, &search.marker, value).await?;
             marked.extend(page.marked);
             after = page.next;
             if after.is_none() {
@@ -137,6 +143,25 @@ impl Stripe {
             }
         }
         Ok((marked, false))
+    }
+
+    /// A page of a list, asked for a few times: if each failure had a long list begun anew, it would hardly ever be read
+    /// to its end.
+    async fn listed(&self, read: &Read, marker: &str, value: &str) -> Result<Listed, FetchError> {
+        let mut tries = 1;
+        loop {
+            let page = match self.get(read).await {
+                Ok(answer) => look_up::listed(&answer.body, marker, value),
+                Err(error) => Err(error),
+            };
+            match page {
+                Err(FetchError::Unreachable(_) | FetchError::Unreadable(_)) if tries < TRIES_OF_A_PAGE => {
+                    tokio::time::sleep(PAUSE_BETWEEN_TRIES * tries).await;
+                    tries += 1;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// What Stripe's search index shows. Not every account may search (<https://docs.stripe.com/search>): a refusal

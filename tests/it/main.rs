@@ -1,5 +1,6 @@
 //! The service from the outside: real Postgres, real HTTP, the real Stripe adapter against the simulator.
 
+mod agreement;
 mod architecture;
 mod bad_input;
 mod bulkheads;
@@ -10,6 +11,7 @@ mod inbox;
 mod onboarding;
 mod outgoing_webhooks;
 mod payments;
+mod payout_races;
 mod races;
 mod rebuild;
 mod reconciliation;
@@ -18,9 +20,11 @@ mod refunds;
 mod sink;
 mod storm;
 mod support;
+mod takeover;
 mod tenancy;
 mod test_app;
 mod verify;
+mod verify_daily;
 mod webhook_endpoints;
 mod webhooks;
 mod worked_cart;

@@ -283,7 +283,7 @@ async fn a_cart_of_a_hundred_sellers_pays_each_of_them() {
     let t = TestApp::new().await;
     t.control.set_fees("eur", 150, 25).await.expect("1.5 % + 0.25");
     t.default_fee(1_250).await;
-    let sellers = t.many_sellers(100, "DE", "EUR").await;
+    let sellers = t.many_sellers(100, "DE", "EUR", "manual").await;
     let lines: Vec<Value> = sellers.iter().zip(1_i64..).map(|(seller, n)| taxed(seller, 10_00 + n, n)).collect();
     t.pay(cart("order-1", "EUR", &lines)).await;
     t.advance(3 * DAY).await;

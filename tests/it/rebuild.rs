@@ -28,6 +28,8 @@ async fn what_the_facts_make_is_what_the_ledger_says() {
     assert!(comparison.agrees(), "{comparison:#?}");
     assert_eq!(comparison.expected, comparison.found);
     assert!(comparison.found > 15, "{comparison:#?}");
+    let balances = t.count("select count(distinct account) from ledger_balances where book_id = 1").await;
+    assert_eq!(i64::try_from(comparison.accounts), Ok(balances));
     let kinds = t.count("select count(distinct kind) from ledger_transactions").await;
     assert!(kinds >= 13, "only {kinds} kinds of transactions were compared");
     t.finish().await;
@@ -42,6 +44,10 @@ async fn a_ledger_that_says_something_else_is_seen() {
         ("update provider_movements set net = net - 1, fee = fee + 1 where object_type = 'payment'", "instead of"),
         ("delete from provider_movements where object_type = 'payout'", "follows from no fact"),
         ("update refund_lines set commission = commission + 1 where commission > 0", "instead of"),
+        (
+            "update ledger_balances set debits = debits + 1, credits = credits + 1 where debits > 0",
+            "the facts make debits",
+        ),
     ] {
         let t = TestApp::new().await;
         life(&t).await;
@@ -50,4 +56,32 @@ async fn a_ledger_that_says_something_else_is_seen() {
         assert!(comparison.differences.iter().any(|one| one.detail.contains(told)), "{lie}: {comparison:#?}");
         t.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: cargo test -p partita --test it thousand_payments -- --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "a measurement prints its result")]
+async fn how_long_a_thousand_payments_take() {
+    const PAYMENTS: u32 = 300;
+    let t = TestApp::new().await;
+    t.default_fee(1_000).await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let b = t.seller("B", "DE", "EUR", "manual").await;
+    t.top_up("float", 200_00, "EUR").await;
+    for number in 0..PAYMENTS {
+        t.pay(cart(&format!("order-{number}"), "EUR", &[taxed(&a, 60_00, 12_00), taxed(&b, 40_00, 8_00)])).await;
+    }
+    t.advance(6 * DAY).await;
+    let start = std::time::Instant::now();
+    let comparison = rebuild::check(&t.app, t.book.id).await.expect("compared");
+    let elapsed = start.elapsed();
+    assert!(comparison.agrees(), "{comparison:#?}");
+    println!(
+        "{PAYMENTS} payments, {} transactions, {} accounts in {} ms: {} ms for a thousand payments",
+        comparison.found,
+        comparison.accounts,
+        elapsed.as_millis(),
+        (elapsed * 1_000 / PAYMENTS).as_millis()
+    );
+    t.close().await;
 }

@@ -15,7 +15,7 @@ use partita::top_ups::{self, NewTopUp};
 use partita::{operations, worker};
 use partita_db::Scope;
 use partita_provider::{Currency, Money, PayoutInterval};
-use partita_simulator::{Fault, FaultKind};
+use partita_simulator::{Fault, FaultKind, Settings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -184,6 +184,29 @@ async fn a_process_that_dies_between_claim_and_call_loses_no_command() {
     assert_eq!(t.get(&format!("/v1/sellers/{seller}")).await["status"], "onboarding");
     t.advance(4 * DAY).await;
     assert_eq!(t.count("select max(attempt)::bigint from operations").await, 2);
+    t.finish().await;
+}
+
+/// A command waits for its attempt's lease and for its place in the queue; the longer one counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_worker_holds_its_place_in_the_queue_no_longer_than_its_attempt() {
+    let t = TestApp::new().await;
+    charged(&t).await;
+    let_time_pass(&t, 4 * DAY).await;
+    work_until_planned(&t, "create_transfer").await;
+    t.control.set_settings(Settings { hang_ms: 3_000, ..t.control.settings() }).await.expect("set");
+    let path = "/v1/transfers".to_owned();
+    t.control.plan_fault(Fault { kind: FaultKind::HangBefore, method: "POST".to_owned(), path, times: 1 });
+    let app = Arc::clone(&t.app);
+    let working = tokio::spawn(async move { worker::step(&app).await });
+    while t.count("select count(*) from operations where state = 'submitting'").await == 0 {
+        assert!(!working.is_finished(), "the transfer was not sent");
+    }
+    let held = t.count("select ceil(extract(epoch from max(lease_until) - clock_timestamp()))::bigint from due").await;
+    assert!((1..=i64::from(operations::LEASE_SECONDS)).contains(&held), "{held} s");
+    working.await.expect("worked").expect("a step");
+    t.advance(4 * DAY).await;
+    assert_eq!(t.effects("/v1/transfers").await, 1);
     t.finish().await;
 }
 

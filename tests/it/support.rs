@@ -140,14 +140,14 @@ impl TestApp {
         self.get(&format!("{path}{joint}limit=100")).await["data"].as_array().expect("a list").clone()
     }
 
-    /// Sellers without tax, commission or schedule to think of, opened side by side.
-    pub(crate) async fn many_sellers(&self, count: usize, country: &str, currency: &str) -> Vec<Value> {
+    /// Sellers without tax or commission to think of, called `shop-0` and so on, opened side by side.
+    pub(crate) async fn many_sellers(&self, count: usize, country: &str, currency: &str, interval: &str) -> Vec<Value> {
         use futures::StreamExt as _;
         let open = |number: usize| async move {
             let reference = format!("shop-{number}");
             let body = json!({
                 "reference": reference, "email": format!("{reference}@example.com"), "country": country,
-                "default_currency": currency, "payout_interval": "manual",
+                "default_currency": currency, "payout_interval": interval,
             });
             let seller = self.post("/v1/sellers", &reference, body).await.expect(201);
             self.control.complete_onboarding(&text(&seller["provider"]["id"])).await.expect("onboarded");

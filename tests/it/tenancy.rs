@@ -16,6 +16,7 @@ use crate::test_app::{DAY, TestApp, text};
 /// Tables that are read before the book is known: no row-level security, and no payload.
 const ROUTING: &[&str] = &[
     "api_keys",
+    "book_timelines",
     "books",
     "due",
     "event_fanout",

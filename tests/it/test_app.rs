@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::agreement;
+
 pub(crate) const PLATFORM_SECRET: &str = "whsec_of_the_platforms_endpoint";
 pub(crate) const CONNECT_SECRET: &str = "whsec_of_the_connect_endpoint";
 const SIMULATOR_KEY: &str = "sk_test_of_the_simulator";
@@ -44,7 +46,7 @@ pub(crate) struct TestApp {
     pub endpoints: [String; 2],
     simulator: Simulator,
     stop: CancellationToken,
-    _simulator_database: TestDatabase,
+    pub simulator_database: TestDatabase,
     _secret_file: tempfile::NamedTempFile,
 }
 
@@ -141,7 +143,7 @@ impl TestApp {
         Self {
             app,
             base,
-            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            client: client(),
             key,
             book,
             control,
@@ -150,7 +152,7 @@ impl TestApp {
             endpoints,
             simulator,
             stop,
-            _simulator_database: simulator_database,
+            simulator_database,
             _secret_file: secret_file,
         }
     }
@@ -225,10 +227,27 @@ impl TestApp {
     pub(crate) async fn advance(&self, seconds: i64) {
         let mut left = seconds;
         while left > 0 {
-            let now = self.control.advance(left.min(DAY)).await.expect("advanced");
-            self.clock.set(Timestamp::from_second(now).expect("a time"));
+            self.move_clocks(left.min(DAY)).await;
             self.settle().await;
             left -= DAY;
+        }
+    }
+
+    /// Moves both clocks, and nothing else.
+    pub(crate) async fn move_clocks(&self, seconds: i64) {
+        let now = self.control.advance(seconds).await.expect("advanced");
+        self.clock.set(Timestamp::from_second(now).expect("a time"));
+    }
+
+    /// As [`Self::advance`], but each webhook comes at its own time, however late that is.
+    pub(crate) async fn advance_on_time(&self, seconds: i64) {
+        self.move_clocks(seconds).await;
+        loop {
+            let sent = self.control.deliver_due_webhooks().await.expect("sent");
+            let done = worker::drain(&self.app).await.expect("drained");
+            if sent.delivered == 0 && done == 0 {
+                break;
+            }
         }
     }
 
@@ -271,8 +290,8 @@ impl TestApp {
         count
     }
 
-    /// What must hold at the end of every test: the books verify, ledger and provider agree to the cent, the
-    /// provider's own books do, and nothing is stuck.
+    /// What must hold at the end of every test: the books verify, ledger and provider agree to the cent and object by
+    /// object, the provider's own books do, and nothing is stuck.
     pub(crate) async fn finish(self) {
         self.settle().await;
         let report = verify::run(&self.app, self.book.id).await.expect("verified");
@@ -283,6 +302,7 @@ impl TestApp {
         let breaks = self.get(&format!("/v1/reconciliation/runs/{}/breaks", run.id)).await;
         assert_eq!(run.breaks, 0, "{breaks:#}");
         assert!(run.accounts > 0);
+        assert_eq!(agreement::differences(&self).await, Vec::<String>::new(), "object by object");
         let provider_breaks = self.control.check_books().await.expect("checked");
         assert!(provider_breaks.is_empty(), "{provider_breaks:?}");
         let open = self.count("select count(*) from operations where state not in ('succeeded', 'failed')").await;
@@ -298,6 +318,12 @@ impl TestApp {
         self.simulator.shutdown().await;
         self.app.db.close().await;
     }
+}
+
+/// Lets go of connections before the server closes them, which on a busy machine may be between two requests.
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder.pool_idle_timeout(std::time::Duration::from_secs(3)).build().expect("a client")
 }
 
 /// What every process of a test hashes and encrypts with.

@@ -7,5 +7,6 @@ mod migrations;
 mod retries;
 mod rig;
 mod roles;
+mod takeover;
 mod tenancy;
 mod units;

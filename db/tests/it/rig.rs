@@ -4,7 +4,7 @@ use partita_db::{BookId, Db, DbError, DbOptions, Scope, Tx};
 use partita_postgres::{Role, testing::TestDatabase};
 use sqlx::{Connection, PgConnection};
 
-const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
     create table notes (
         book_id integer not null,
         n       integer not null,

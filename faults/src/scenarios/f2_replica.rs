@@ -1,6 +1,6 @@
-//! F2: replicas are struck dead in the middle of whatever they do, one after the other, and come back. In a run that is
-//! long enough one also stands still for longer than its leases: the other takes over what it holds, and when it goes on
-//! it must find that its attempts are not its own any more.
+//! F2: replicas are struck dead in the middle of whatever they do, one after the other, and come back. In a run of a minute
+//! or more one also stands still for longer than its leases: the other takes over what it holds, and when it goes on it
+//! must find that its attempts are not its own any more.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,23 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Longer than the lease of an attempt at the provider.
 const STANDSTILL: Duration = Duration::from_secs(45);
 
-/// One stands still in place of every so many kills.
-const STANDS_STILL_IN: usize = 5;
+/// One stands still in place of one of so many kills, the second one first.
+const STANDS_STILL_IN: usize = 10;
+
+/// A run that is long enough for it.
+const LONG: Duration = Duration::from_mins(1);
 
 pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     let load = scene.load(24, 50)?;
     let (mut number, mut standstills) = (0, 0_u32);
+    let is_long = scene.until.saturating_duration_since(Instant::now()) >= LONG - EVERY;
     while Instant::now() < scene.until {
         tokio::time::sleep(EVERY).await;
         let replicas = &mut scene.rig.replicas;
         let index = number % replicas.len();
         let replica = &mut replicas[index];
         number += 1;
-        if number % STANDS_STILL_IN == 0 && Instant::now() + STANDSTILL < scene.until {
+        if is_long && number % STANDS_STILL_IN == 2 {
             replica.stand_still(true)?;
             tokio::time::sleep(STANDSTILL).await;
             replica.stand_still(false)?;

@@ -20,7 +20,7 @@ const CLIENTS: usize = 8;
 const QUIET_WITHIN: i64 = 3 * DAY;
 
 /// What goes wrong, per mille; together 300.
-const WRITES: [(FaultKind, u16); 12] = [
+pub(super) const WRITES: [(FaultKind, u16); 12] = [
     (FaultKind::RateLimited, 30),
     (FaultKind::KeyInUse, 20),
     (FaultKind::ErrorBefore, 30),
@@ -36,7 +36,7 @@ const WRITES: [(FaultKind, u16); 12] = [
 ];
 
 /// What goes wrong with reads, per mille.
-const READS: [(FaultKind, u16); 5] = [
+pub(super) const READS: [(FaultKind, u16); 5] = [
     (FaultKind::RateLimited, 20),
     (FaultKind::ErrorBefore, 20),
     (FaultKind::AnswerLost, 20),

@@ -56,14 +56,16 @@ impl Database {
         books: &'static [Books],
     ) -> Result<Self> {
         let cluster = server.cluster();
-        cluster.create_database(name, Role::Owner).await?;
-        let mut owner = PgConnection::connect(&cluster.url(Role::Owner, name)).await?;
-        let migrations = if schema == Schema::BeforeHolds { &MIGRATIONS[..1] } else { &MIGRATIONS[..] };
-        for migration in migrations {
-            owner.execute(*migration).await?;
+        let is_new = cluster.create_database(name, Role::Owner).await?;
+        if is_new {
+            let mut owner = PgConnection::connect(&cluster.url(Role::Owner, name)).await?;
+            let migrations = if schema == Schema::BeforeHolds { &MIGRATIONS[..1] } else { &MIGRATIONS[..] };
+            for migration in migrations {
+                owner.execute(*migration).await?;
+            }
+            change_function(&mut owner, schema).await?;
+            owner.close().await?;
         }
-        change_function(&mut owner, schema).await?;
-        owner.close().await?;
         let options = DbOptions { max_connections: 64, ..DbOptions::new(cluster.url(Role::App, name)) };
         let db = Db::connect(&options).await?;
         let mut database = Self {
@@ -74,6 +76,12 @@ impl Database {
             length: settings.length(),
             books,
         };
+        if !is_new {
+            let last = sqlx::query_scalar("select coalesce(max(id), 0) from ledger_transactions");
+            let last: i64 = last.fetch_one(&mut database.admin).await?;
+            database.ids.store(last + 1, Ordering::Relaxed);
+            return Ok(database);
+        }
         for book in database.all_books() {
             let sellers = books.iter().find(|b| (b.first..b.first + b.count).contains(&book)).map_or(0, |b| b.sellers);
             open(&database.db, book_id(book), sellers).await?;
@@ -112,6 +120,7 @@ impl Database {
     /// Every connection or caller posts its next batch when the last one is committed, or at this pace.
     pub(crate) async fn run(&mut self, scenario: Scenario, pace: Option<Duration>) -> Result<Sample> {
         let wal = self.wal_position().await?;
+        let served = self.processor_time().await?;
         let start = Instant::now();
         let clients =
             (0..scenario.connections).map(|_| tokio::spawn(self.client(scenario).post_until(start, self.length, pace)));
@@ -122,18 +131,39 @@ impl Database {
         let elapsed = start.elapsed();
         let wal_bytes = self.wal_position().await? - wal;
         let charges = u64::try_from(latencies.len() * scenario.batch)?;
-        Ok(Sample { charges, elapsed, latencies, wal_bytes })
+        let server = self.processor_time().await?.saturating_sub(served);
+        Ok(Sample { charges, elapsed, latencies, wal_bytes, server })
     }
 
-    /// Posts charges until there are so many.
-    pub(crate) async fn fill(&mut self, charges: i64, batch: usize) -> Result<()> {
+    /// Processor time of the sessions on this database, to the nanosecond; other work on the machine is not in it. Linux.
+    pub(crate) async fn processor_time(&mut self) -> Result<Duration> {
+        let sessions: Vec<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .fetch_all(&mut self.admin)
+        .await?;
+        let mut time = Duration::ZERO;
+        for pid in sessions {
+            // One that has just ended has none.
+            let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/schedstat")) else { continue };
+            let nanos = text.split(' ').next().context("the kernel tells no processor time")?;
+            time += Duration::from_nanos(nanos.parse()?);
+        }
+        Ok(time)
+    }
+
+    /// Posts charges until there are so many. False if there were.
+    pub(crate) async fn fill(&mut self, charges: i64, batch: usize) -> Result<bool> {
+        if self.ids.load(Ordering::Relaxed) > charges {
+            return Ok(false);
+        }
         let scenario = scenario(batch, 2, ONE, Fee::Hot);
         let clients = (0..scenario.connections).map(|_| tokio::spawn(self.client(scenario).fill(charges, FILL_DAYS)));
         for client in try_join_all(clients).await? {
             client?;
         }
         self.ids.store(charges + 1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) async fn note_verified(&self, verification: &Verification) -> Result<()> {

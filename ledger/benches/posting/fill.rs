@@ -12,7 +12,7 @@ use crate::{
     books::{FIRST_SELLER, HOT_FEE, PROVIDER, book_id, key},
     database::{Database, Schema},
     median, micros,
-    scenario::{Fee, ONE, scenario},
+    scenario::{Fee, ONE, Sample, scenario},
 };
 
 /// Charges that a call of the filling takes.
@@ -22,50 +22,59 @@ pub(crate) async fn measure(server: &PrivateServer, settings: &Settings) -> Resu
     let mut full = Database::prepare(server, settings, "filled", Schema::Whole, &[ONE]).await?;
     let mut empty = Database::prepare(server, settings, "empty", Schema::Whole, &[ONE]).await?;
     let start = Instant::now();
-    full.fill(settings.fill, BATCH).await?;
-    println!(
-        "filled {} transactions, {} postings, in {} s",
-        settings.fill,
-        4 * settings.fill,
-        start.elapsed().as_secs()
-    );
+    if full.fill(settings.fill, BATCH).await? {
+        println!(
+            "filled {} transactions, {} postings, in {} s",
+            settings.fill,
+            4 * settings.fill,
+            start.elapsed().as_secs()
+        );
+        full.vacuum().await?;
+    }
     let start = Instant::now();
-    full.vacuum().await?;
-    while !roll(&full).await?.finished {}
-    full.vacuum().await?;
-    println!("day sums and vacuum in {} s", start.elapsed().as_secs());
+    if !roll(&full).await?.finished {
+        while !roll(&full).await?.finished {}
+        full.vacuum().await?;
+        println!("day sums and vacuum in {} s", start.elapsed().as_secs());
+    }
     compare(&mut full, &mut empty, settings).await?;
     read_balances(&full).await?;
-    let complete = timed("complete verify", &full, Verify::Complete).await?;
+    let complete = timed("complete verify", &mut full, Verify::Complete).await?;
     full.note_verified(&complete).await?;
     full.run(scenario(64, 1, ONE, Fee::Hot), None).await?;
     while !roll(&full).await?.finished {}
-    timed("incremental verify", &full, Verify::New).await?;
+    timed("incremental verify", &mut full, Verify::New).await?;
     Ok(())
 }
 
 /// 64 x 1 on both in alternation.
 async fn compare(full: &mut Database, empty: &mut Database, settings: &Settings) -> Result<()> {
     let scenario = scenario(64, 1, ONE, Fee::Hot);
-    let (mut rates, mut parts) = ([Vec::new(), Vec::new()], Vec::new());
+    let mut pairs = Vec::new();
     for round in 1..=settings.rounds {
         // Neither always comes first.
         let first = if round % 2 == 0 { empty.run(scenario, None).await? } else { full.run(scenario, None).await? };
         let second = if round % 2 == 0 { full.run(scenario, None).await? } else { empty.run(scenario, None).await? };
-        let mut pair = [first.per_second(), second.per_second()];
+        let mut pair = [first, second];
         pair.rotate_left(usize::from(round % 2 == 0));
-        println!("round {round}: 64 x 1: filled {}, empty {} charges a second", pair[0], pair[1]);
-        parts.push(pair[0] * 1_000 / pair[1].max(1));
-        rates[0].push(pair[0]);
-        rates[1].push(pair[1]);
+        println!(
+            "round {round}: 64 x 1: filled {}, empty {} charges a second; {} and {} ns of the server a charge",
+            pair[0].per_second(),
+            pair[1].per_second(),
+            pair[0].server_nanos(),
+            pair[1].server_nanos()
+        );
+        pairs.push(pair);
     }
-    let part = median(parts);
-    let [full, empty] = rates.map(median);
-    println!(
-        "medians: filled {full}, empty {empty} charges a second; {}.{} % of the empty one\n",
-        part / 10,
-        part % 10
-    );
+    for (unit, value) in [
+        ("charges a second", Sample::per_second as fn(&Sample) -> u64),
+        ("ns of the server's processor a charge", Sample::server_nanos),
+    ] {
+        let of = |which: usize| median(pairs.iter().map(|pair| value(&pair[which])).collect());
+        let part = median(pairs.iter().map(|pair| value(&pair[0]) * 1_000 / value(&pair[1]).max(1)).collect());
+        println!("medians: filled {}, empty {} {unit}; {}.{} % of the empty one", of(0), of(1), part / 10, part % 10);
+    }
+    println!();
     Ok(())
 }
 
@@ -107,10 +116,11 @@ enum Verify {
     New,
 }
 
-async fn timed(name: &str, database: &Database, what: Verify) -> Result<Verification> {
+async fn timed(name: &str, database: &mut Database, what: Verify) -> Result<Verification> {
     let before = resident("VmRSS")?;
     // Linux: the peak starts anew from here.
     std::fs::write("/proc/self/clear_refs", "5")?;
+    let (served, worked) = (database.processor_time().await?, own_processor_time()?);
     let start = Instant::now();
     let verified: Result<_, LedgerError> = database
         .db()
@@ -125,13 +135,17 @@ async fn timed(name: &str, database: &Database, what: Verify) -> Result<Verifica
         .await;
     let verified = verified?;
     ensure!(verified.is_clean(), "{:?}", verified.violations);
-    let elapsed = micros(start.elapsed());
-    let per_ten_million = elapsed.saturating_mul(10_000_000) / verified.postings.max(1) / 1_000_000;
+    let elapsed = start.elapsed();
+    let server = database.processor_time().await?.saturating_sub(served);
+    let own = own_processor_time()?.saturating_sub(worked);
     println!(
-        "{name}: {} postings in {} ms ({per_ten_million} s for ten million); memory of the process {before} MB before, {} MB at its peak",
+        "{name}: {} postings in {} ms; processor time {} ms of the server, {} ms of the process; memory of the process {before} MB before, {} MB at its peak; load {}",
         verified.postings,
-        elapsed / 1_000,
-        resident("VmHWM")?
+        elapsed.as_millis(),
+        server.as_millis(),
+        own.as_millis(),
+        resident("VmHWM")?,
+        std::fs::read_to_string("/proc/loadavg")?.trim_end()
     );
     Ok(verified)
 }
@@ -142,4 +156,12 @@ fn resident(name: &str) -> Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).context("the kernel tells no memory")?;
     let kilobytes: u64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
     Ok(kilobytes / 1_024)
+}
+
+/// Processor time of this process, in steps of ten milliseconds.
+fn own_processor_time() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = text.rsplit_once(") ").context("the kernel tells no processor time")?;
+    let ticks: u64 = fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+    Ok(Duration::from_millis(10 * ticks))
 }

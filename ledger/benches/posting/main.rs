@@ -11,7 +11,8 @@
 //! LEDGER_BENCH_FILL=10000000 cargo bench -p partita-ledger                     # full tables; takes an hour and 10 GB
 //! ```
 //!
-//! `LEDGER_BENCH_ROUNDS` (5): alternating rounds, of which medians are printed. `LEDGER_BENCH_SECONDS` (5): length of one
+//! `LEDGER_BENCH_FOLDER`: where the private server keeps its data; it stays, and a filled database in it is used again
+//! as it is. `LEDGER_BENCH_ROUNDS` (5): alternating rounds, of which medians are printed. `LEDGER_BENCH_SECONDS` (5): length of one
 //! measurement. `LEDGER_BENCH_SCALE` (20): scale of pgbench's TPC-B. The server is always a private one with Postgres'
 //! default settings.
 
@@ -46,7 +47,9 @@ fn main() -> Result<()> {
 
 async fn run() -> Result<()> {
     let settings = Settings::from_environment()?;
-    let folder = env::temp_dir().join(format!("partita-ledger-bench-{}", std::process::id()));
+    let kept = env::var_os("LEDGER_BENCH_FOLDER").map(std::path::PathBuf::from);
+    let passing = || env::temp_dir().join(format!("partita-ledger-bench-{}", std::process::id()));
+    let folder = kept.clone().unwrap_or_else(passing);
     let server = PrivateServer::start(ServerOptions::new(&folder)).await?;
     println!("{} rounds of {} s a measurement\n", settings.rounds, settings.seconds);
     let measured = match &settings {
@@ -55,7 +58,9 @@ async fn run() -> Result<()> {
         Settings { .. } => throughput::measure(&server, &settings).await,
     };
     server.shutdown().await?;
-    std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    if kept.is_none() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
     measured
 }
 

@@ -88,11 +88,18 @@ pub(crate) struct Sample {
     pub(crate) elapsed: Duration,
     pub(crate) latencies: Vec<Duration>,
     pub(crate) wal_bytes: u64,
+    /// Processor time of the server's processes that serve the connections.
+    pub(crate) server: Duration,
 }
 
 impl Sample {
     pub(crate) fn per_second(&self) -> u64 {
         self.charges * 1_000_000 / u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Nanoseconds of the server's processor for each charge.
+    pub(crate) fn server_nanos(&self) -> u64 {
+        u64::try_from(self.server.as_nanos()).unwrap_or(u64::MAX) / self.charges.max(1)
     }
 
     /// The latency that this many of a hundred calls stay under.

@@ -43,20 +43,27 @@ pub async fn roll_day_balances(tx: &mut Tx, limit: u32) -> Result<RollProgress, 
     sqlx::query!(
         "insert into ledger_balance_days as days (book_id, lane, day, account, debits, credits, first_seq, last_seq)
          select $1,
-                p.lane,
-                (t.effective_at at time zone 'UTC')::date,
+                r.lane,
+                (p.effective_at at time zone 'UTC')::date,
                 e.account,
                 sum(e.debit),
                 sum(e.credit),
                 min(p.seq),
                 max(p.seq)
          from unnest($2::smallint[], $3::bigint[], $4::bigint[]) r (lane, after, until)
-         join ledger_postings p on p.book_id = $1 and p.lane = r.lane and p.seq > r.after and p.seq <= r.until
-         join ledger_transactions t on t.book_id = $1 and t.lane = p.lane and t.seq = p.seq
+         -- The offset keeps the planner from joining with all of the book's rows: each lane is one index range.
+         cross join lateral (
+             select p.seq, p.debit_account, p.credit_account, p.amount, t.effective_at
+             from ledger_postings p
+             join ledger_transactions t on t.book_id = $1 and t.lane = p.lane and t.seq = p.seq
+             where p.book_id = $1 and p.lane = r.lane and p.seq > r.after and p.seq <= r.until
+               and t.lane = r.lane and t.seq > r.after and t.seq <= r.until
+             offset 0
+         ) p
          cross join lateral (
              values (p.debit_account, p.amount, 0), (p.credit_account, 0, p.amount)
          ) e (account, debit, credit)
-         group by p.lane, (t.effective_at at time zone 'UTC')::date, e.account
+         group by r.lane, (p.effective_at at time zone 'UTC')::date, e.account
          on conflict (book_id, account, day, lane) do update
          set debits = days.debits + excluded.debits,
              credits = days.credits + excluded.credits,

@@ -27,7 +27,9 @@ mod store;
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Tx};
 
-pub use store::claim::{claim_books, claim_due, claim_one, ignore, mark_applied, park, quarantine, reopen, settle};
+pub use store::claim::{
+    claim_books, claim_due, claim_one, ignore, mark_applied, park, park_read, quarantine, reopen, settle,
+};
 pub use store::list::{InboxCount, InboxCursor, InboxEventDetail, InboxSummary, counts, find, list, waiting};
 pub use store::{NewInboxEvent, Stored, store};
 
@@ -57,6 +59,8 @@ pub struct InboxEvent {
     pub raw: Vec<u8>,
     /// How often it was tried before.
     pub attempts: i32,
+    /// Of these, how often its object was shown and nothing could be made of it.
+    pub reads: i32,
 }
 
 /// Where an event stands.

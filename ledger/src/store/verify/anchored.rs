@@ -85,7 +85,7 @@ pub async fn verify_against(tx: &mut Tx, anchor: &Anchor) -> Result<Vec<Violatio
         compare_length(anchor, anchored, &lanes, &mut findings);
         let AnchoredLane { lane, seq, head } = *anchored;
         let stretch = Stretch { book: book.get(), lane, after: 0, head: Head::default(), until: seq };
-        let walked = walk(tx, stretch, Vec::new(), &mut Nothing, &mut findings).await?;
+        let walked = walk(tx, stretch, Vec::new(), Nothing, None, &mut findings).await?;
         if walked.chain.head != Some(head) {
             findings.push(Violation::AnchoredHeadDiffers { number, lane, seq });
         }

@@ -23,27 +23,73 @@ struct DaySums {
     last_seq: i64,
 }
 
-struct Stored {
+/// A stored sum.
+pub(super) struct StoredDay {
     lane: i16,
     account: i64,
     day: Date,
     sums: DaySums,
 }
 
-/// The days of one lane after the other.
+/// Stored sums, in order of lane and last position, from a cursor in the caller's database transaction.
+pub(super) struct StoredDays {
+    fetched: VecDeque<StoredDay>,
+    has_more: bool,
+}
+
+impl StoredDays {
+    /// [`StoredDays::close`] closes the cursor.
+    pub(super) async fn open(tx: &mut Tx, book: BookId) -> Result<Self, LedgerError> {
+        // All that is put into the text is an integer.
+        let declare = format!(
+            "declare ledger_verified_days no scroll cursor for
+             select lane, account, day, debits::text as debits, credits::text as credits, first_seq, last_seq
+             from ledger_balance_days
+             where book_id = {book}
+             order by lane, last_seq"
+        );
+        sqlx::query(AssertSqlSafe(declare)).persistent(false).execute(tx.conn()).await?;
+        Ok(Self { fetched: VecDeque::new(), has_more: true })
+    }
+
+    /// The next ones that end at or before this position of the lane, or in a lane before it.
+    pub(super) async fn until(&mut self, tx: &mut Tx, lane: i16, until: i64) -> Result<Vec<StoredDay>, LedgerError> {
+        let mut days = Vec::new();
+        loop {
+            if self.fetched.is_empty() && self.has_more {
+                self.fetch(tx).await?;
+            }
+            let is_due = |day: &mut StoredDay| (day.lane, day.sums.last_seq) <= (lane, until);
+            let Some(day) = self.fetched.pop_front_if(is_due) else { return Ok(days) };
+            days.push(day);
+        }
+    }
+
+    pub(super) async fn close(self, tx: &mut Tx) -> Result<(), LedgerError> {
+        sqlx::query("close ledger_verified_days").persistent(false).execute(tx.conn()).await?;
+        Ok(())
+    }
+
+    async fn fetch(&mut self, tx: &mut Tx) -> Result<(), LedgerError> {
+        let fetch = format!("fetch forward {FETCHED} from ledger_verified_days");
+        let rows = sqlx::query(AssertSqlSafe(fetch)).persistent(false).fetch_all(tx.conn()).await?;
+        self.has_more = rows.len() == FETCHED;
+        self.fetched = rows.iter().map(stored).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+}
+
+/// The days of one lane after the other, as postings make them.
 pub(super) struct Days {
     /// Up to where each lane is in the day sums.
     kept: HashMap<i16, i64>,
     /// Of the lane that is walked.
     until: i64,
     open: HashMap<(i64, Date), DaySums>,
-    stored: VecDeque<Stored>,
-    has_more: bool,
 }
 
 impl Days {
-    /// Opens a cursor on the stored sums in the caller's database transaction; [`Days::finish`] closes it.
-    pub(super) async fn open(
+    pub(super) async fn read(
         tx: &mut Tx,
         book: BookId,
         lanes: &[VerifiedLane],
@@ -57,17 +103,8 @@ impl Days {
                 findings.push(Violation::DaysAhead { lane: row.lane, seq: row.seq });
             }
         }
-        // All that is put into the text is an integer.
-        let declare = format!(
-            "declare ledger_verified_days no scroll cursor for
-             select lane, account, day, debits::text as debits, credits::text as credits, first_seq, last_seq
-             from ledger_balance_days
-             where book_id = {book}
-             order by lane, last_seq"
-        );
-        sqlx::query(AssertSqlSafe(declare)).persistent(false).execute(tx.conn()).await?;
         let kept = rows.into_iter().map(|row| (row.lane, row.seq)).collect();
-        Ok(Self { kept, until: 0, open: HashMap::new(), stored: VecDeque::new(), has_more: true })
+        Ok(Self { kept, until: 0, open: HashMap::new() })
     }
 
     /// Goes to another lane.
@@ -92,20 +129,9 @@ impl Days {
         }
     }
 
-    /// Compares what is stored as ending at or before this position of the lane.
-    pub(super) async fn settle(
-        &mut self,
-        tx: &mut Tx,
-        lane: i16,
-        until: i64,
-        findings: &mut Findings,
-    ) -> Result<(), LedgerError> {
-        loop {
-            if self.stored.is_empty() && self.has_more {
-                self.fetch(tx).await?;
-            }
-            let is_due = |day: &Stored| (day.lane, day.sums.last_seq) <= (lane, until);
-            let Some(day) = self.stored.pop_front_if(|day| is_due(day)) else { return Ok(()) };
+    /// Compares what is stored with what the lane's postings came to, whose last one was walked over.
+    pub(super) fn settle(&mut self, lane: i16, stored: Vec<StoredDay>, findings: &mut Findings) {
+        for day in stored {
             let posted = if day.lane == lane { self.open.remove(&(day.account, day.day)) } else { None };
             if posted != Some(day.sums) {
                 findings.push(Violation::DayDiffers { account: day.account, lane: day.lane, day: day.day });
@@ -113,30 +139,14 @@ impl Days {
         }
     }
 
-    /// Leaves a lane: what is not stored by now is missing.
-    pub(super) async fn leave(&mut self, tx: &mut Tx, lane: i16, findings: &mut Findings) -> Result<(), LedgerError> {
-        self.settle(tx, lane, i64::MAX, findings).await?;
+    /// Leaves a lane, all of whose stored days were settled: what is not stored is missing.
+    pub(super) fn leave(&mut self, lane: i16, findings: &mut Findings) {
         let missing = self.open.drain().map(|((account, day), _)| Violation::DayDiffers { account, lane, day });
         findings.extend(missing);
-        Ok(())
-    }
-
-    pub(super) async fn finish(mut self, tx: &mut Tx, findings: &mut Findings) -> Result<(), LedgerError> {
-        self.settle(tx, i16::MAX, i64::MAX, findings).await?;
-        sqlx::query("close ledger_verified_days").persistent(false).execute(tx.conn()).await?;
-        Ok(())
-    }
-
-    async fn fetch(&mut self, tx: &mut Tx) -> Result<(), LedgerError> {
-        let fetch = format!("fetch forward {FETCHED} from ledger_verified_days");
-        let rows = sqlx::query(AssertSqlSafe(fetch)).persistent(false).fetch_all(tx.conn()).await?;
-        self.has_more = rows.len() == FETCHED;
-        self.stored = rows.iter().map(stored).collect::<Result<_, _>>()?;
-        Ok(())
     }
 }
 
-fn stored(row: &PgRow) -> Result<Stored, LedgerError> {
+fn stored(row: &PgRow) -> Result<StoredDay, LedgerError> {
     let sums = DaySums {
         debits: sum(row.try_get("debits")?)?,
         credits: sum(row.try_get("credits")?)?,
@@ -144,5 +154,5 @@ fn stored(row: &PgRow) -> Result<Stored, LedgerError> {
         last_seq: row.try_get("last_seq")?,
     };
     let day: jiff_sqlx::Date = row.try_get("day")?;
-    Ok(Stored { lane: row.try_get("lane")?, account: row.try_get("account")?, day: day.to_jiff(), sums })
+    Ok(StoredDay { lane: row.try_get("lane")?, account: row.try_get("account")?, day: day.to_jiff(), sums })
 }

@@ -93,7 +93,12 @@ async fn captures(tx: &mut Tx, range: &Range, findings: &mut Findings) -> Result
     let rows = sqlx::query!(
         r#"select c.lane as "lane!", c.seq as "seq!"
            from unnest($3::smallint[], $4::bigint[]) n (lane, after)
-           join ledger_hold_captures c on c.book_id = $1 and c.lane = n.lane and c.seq > n.after
+           cross join lateral (
+               select c.lane, c.seq, c.hold, c.amount
+               from ledger_hold_captures c
+               where c.book_id = $1 and c.lane = n.lane and c.seq > n.after
+               offset 0
+           ) c
            left join ledger_holds h on h.book_id = $1 and h.id = c.hold
            left join ledger_accounts a on a.book_id = $1 and a.account = h.account
            left join lateral (
@@ -108,7 +113,12 @@ async fn captures(tx: &mut Tx, range: &Range, findings: &mut Findings) -> Result
            union all
            select r.lane, r.seq
            from unnest($3::smallint[], $4::bigint[]) n (lane, after)
-           join ledger_hold_releases r on r.book_id = $1 and r.lane = n.lane and r.seq > n.after
+           cross join lateral (
+               select r.lane, r.seq, r.hold
+               from ledger_hold_releases r
+               where r.book_id = $1 and r.lane = n.lane and r.seq > n.after
+               offset 0
+           ) r
            left join ledger_holds h on h.book_id = $1 and h.id = r.hold
            where h.id is null
            limit $2"#,

@@ -5,6 +5,7 @@ mod checks;
 mod days;
 mod findings;
 mod holds;
+mod packed;
 mod sums;
 mod walk;
 mod window;
@@ -21,7 +22,7 @@ use crate::{
         verify::{
             anchored::Anchored,
             checks::Range,
-            days::Days,
+            days::{Days, StoredDays},
             findings::Findings,
             sums::{Touched, Whole},
             walk::{Stretch, walk},
@@ -50,14 +51,17 @@ pub async fn verify(tx: &mut Tx) -> Result<Verification, LedgerError> {
     let lanes = lanes(tx, book).await?;
     let mut anchored = Anchored::default();
     anchors::for_each(tx, book, |anchor| anchored.take(&anchor, &lanes, &mut findings)).await?;
-    let days = Days::open(tx, book, &lanes, &mut findings).await?;
-    let mut whole = Whole::new(days);
+    let mut whole = Whole::new(Days::read(tx, book, &lanes, &mut findings).await?);
+    let mut stored = StoredDays::open(tx, book).await?;
     let mut read = (0, 0);
     for lane in &lanes {
         whole.days.enter(lane.lane);
         let stretch = Stretch { book: book.get(), lane: lane.lane, after: 0, head: Head::default(), until: lane.seq };
-        let walked = walk(tx, stretch, anchored.positions(lane.lane), &mut whole, &mut findings).await?;
-        whole.days.leave(tx, lane.lane, &mut findings).await?;
+        let asked = anchored.positions(lane.lane);
+        let walked = walk(tx, stretch, asked, whole, Some(&mut stored), &mut findings).await?;
+        whole = walked.passenger;
+        whole.days.settle(lane.lane, stored.until(tx, lane.lane, i64::MAX).await?, &mut findings);
+        whole.days.leave(lane.lane, &mut findings);
         anchored.compare(lane.lane, &walked.chain.at, &mut findings);
         if walked.chain.head != Some(lane.head) {
             findings.push(Violation::HeadDiffers { lane: lane.lane, seq: lane.seq });
@@ -65,15 +69,16 @@ pub async fn verify(tx: &mut Tx) -> Result<Verification, LedgerError> {
         read = (read.0 + walked.decisions, read.1 + walked.postings);
     }
     let range = Range::all(book, &lanes);
-    whole.days.finish(tx, &mut findings).await?;
+    whole.days.settle(i16::MAX, stored.until(tx, i16::MAX, i64::MAX).await?, &mut findings);
+    stored.close(tx).await?;
     whole.sums.compare(tx, book, &mut findings).await?;
-    checks::strays(tx, book, &mut findings).await?;
+    checks::strays(tx, book, read.1, &mut findings).await?;
     checks::balance_rows(tx, book, None, &mut findings).await?;
     checks::reversals(tx, &range, &mut findings).await?;
     checks::doubles(tx, book, &mut findings).await?;
     holds::check(tx, &range, None, &mut findings).await?;
     holds::doubles(tx, range.book, &mut findings).await?;
-    Ok(Verification { violations: findings.into_vec(), decisions: read.0, postings: read.1, lanes })
+    Ok(Verification { violations: findings.into_vec(), decisions: read.0, postings: read.1, lanes, after: range.after })
 }
 
 /// Verifies what came after the position that [`record_verified`] stored last: its chain and rows, and the balances and
@@ -101,7 +106,8 @@ pub async fn verify_new(tx: &mut Tx) -> Result<Verification, LedgerError> {
         }
         *after = seq;
         let stretch = Stretch { book: book.get(), lane: lane.lane, after: seq, head, until: lane.seq };
-        let walked = walk(tx, stretch, Vec::new(), &mut touched, &mut findings).await?;
+        let walked = walk(tx, stretch, Vec::new(), touched, None, &mut findings).await?;
+        touched = walked.passenger;
         if walked.chain.head != Some(lane.head) {
             findings.push(Violation::HeadDiffers { lane: lane.lane, seq: lane.seq });
         }
@@ -114,7 +120,7 @@ pub async fn verify_new(tx: &mut Tx) -> Result<Verification, LedgerError> {
     checks::reversals(tx, &range, &mut findings).await?;
     checks::new_doubles(tx, &range, &mut findings).await?;
     holds::check(tx, &range, Some(&accounts), &mut findings).await?;
-    Ok(Verification { violations: findings.into_vec(), decisions: read.0, postings: read.1, lanes })
+    Ok(Verification { violations: findings.into_vec(), decisions: read.0, postings: read.1, lanes, after: range.after })
 }
 
 /// Notes that everything up to the position of a clean verification is right, so that [`verify_new`] goes on from there.
@@ -150,10 +156,12 @@ pub async fn record_verified(tx: &mut Tx, verification: &Verification) -> Result
     Ok(true)
 }
 
-/// Room for the checks that sort and group, and time for them.
+/// Room for the checks that sort and group, and time for them. Compiling their statements would cost more than it saves.
 async fn prepare(tx: &mut Tx) -> Result<(), LedgerError> {
     sqlx::query!(
-        "select set_config('statement_timeout', '0', true) as timeout, set_config('work_mem', '64MB', true) as memory"
+        "select set_config('statement_timeout', '0', true) as timeout,
+                set_config('work_mem', '64MB', true) as memory,
+                set_config('jit', 'off', true) as jit"
     )
     .fetch_one(tx.conn())
     .await?;

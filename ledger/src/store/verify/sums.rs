@@ -6,7 +6,11 @@ use futures::TryStreamExt;
 use jiff::civil::Date;
 use partita_db::{BookId, Tx};
 
-use super::{Findings, days::Days, walk::Passenger};
+use super::{
+    Findings,
+    days::{Days, StoredDay},
+    walk::Passenger,
+};
 use crate::{
     chain::{Held, Leg, Released},
     error::LedgerError,
@@ -46,8 +50,8 @@ impl Passenger for Whole {
 
     fn release(&mut self, _: &Released) {}
 
-    async fn settle(&mut self, tx: &mut Tx, lane: i16, until: i64, findings: &mut Findings) -> Result<(), LedgerError> {
-        self.days.settle(tx, lane, until, findings).await
+    fn settle(&mut self, lane: i16, days: Vec<StoredDay>, findings: &mut Findings) {
+        self.days.settle(lane, days, findings);
     }
 }
 
@@ -161,9 +165,7 @@ impl Passenger for Touched {
         self.released_holds.push(released.hold);
     }
 
-    async fn settle(&mut self, _: &mut Tx, _: i16, _: i64, _: &mut Findings) -> Result<(), LedgerError> {
-        Ok(())
-    }
+    fn settle(&mut self, _: i16, _: Vec<StoredDay>, _: &mut Findings) {}
 }
 
 impl Touched {
@@ -191,7 +193,5 @@ impl Passenger for Nothing {
 
     fn release(&mut self, _: &Released) {}
 
-    async fn settle(&mut self, _: &mut Tx, _: i16, _: i64, _: &mut Findings) -> Result<(), LedgerError> {
-        Ok(())
-    }
+    fn settle(&mut self, _: i16, _: Vec<StoredDay>, _: &mut Findings) {}
 }

@@ -1,10 +1,13 @@
 //! Following a lane from a position to another, with what each row alone can say.
 
+use std::{mem, panic::resume_unwind};
+
 use jiff::{civil::Date, tz::TimeZone};
 use partita_db::Tx;
 
 use super::{
     Findings,
+    days::{StoredDay, StoredDays},
     window::{TransactionRow, Window},
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
 const WINDOW: i64 = 10_000;
 
 /// A part of a lane: what comes after a position with a known head.
+#[derive(Clone, Copy)]
 pub(super) struct Stretch {
     pub(super) book: i32,
     pub(super) lane: i16,
@@ -27,7 +31,7 @@ pub(super) struct Stretch {
 }
 
 /// Who wants to know what is walked over.
-pub(super) trait Passenger: Send {
+pub(super) trait Passenger: Send + 'static {
     /// A posting, with the UTC day of its transaction's business time if there is a transaction.
     fn posting(&mut self, leg: &Leg, day: Option<Date>);
 
@@ -35,57 +39,85 @@ pub(super) trait Passenger: Send {
 
     fn release(&mut self, released: &Released);
 
-    /// Everything up to this position of the lane was walked over.
-    fn settle(
-        &mut self,
-        tx: &mut Tx,
-        lane: i16,
-        until: i64,
-        findings: &mut Findings,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// The stored days whose last posting was walked over.
+    fn settle(&mut self, lane: i16, days: Vec<StoredDay>, findings: &mut Findings);
 }
 
 /// What a walk gave.
-pub(super) struct Walk {
+pub(super) struct Walk<P> {
+    pub(super) passenger: P,
     pub(super) chain: Walked,
     pub(super) decisions: u64,
     pub(super) postings: u64,
 }
 
-/// Follows the stretch to its end, a window at a time.
-pub(super) async fn walk(
+/// Follows the stretch to its end, a window at a time, with the stored days that end in it if they are wanted. While a
+/// window is recomputed on a thread of its own, Postgres reads the next: at most two are in memory.
+pub(super) async fn walk<P: Passenger>(
     tx: &mut Tx,
     stretch: Stretch,
     asked: Vec<i64>,
-    passenger: &mut impl Passenger,
+    passenger: P,
+    mut stored: Option<&mut StoredDays>,
     findings: &mut Findings,
-) -> Result<Walk, LedgerError> {
+) -> Result<Walk<P>, LedgerError> {
     let Stretch { book, lane, mut after, head, until } = stretch;
-    let mut chain = Chain::new(lane, after, head, asked.into_iter());
-    let (mut decisions, mut postings) = (0, 0);
+    let chain = Chain::new(lane, after, head, asked.into_iter());
+    let (findings_so_far, book_number) = (mem::take(findings), i64::from(book));
+    let mut walker =
+        Walker { lane, book: book_number, chain, findings: findings_so_far, passenger, decisions: 0, postings: 0 };
+    let end_after = |after: i64| until.min(after.saturating_add(WINDOW));
+    let mut window = Window::read(tx, book, lane, after, end_after(after)).await?;
+    let mut days = Vec::new();
     while after < until {
-        let end = until.min(after.saturating_add(WINDOW));
-        let window = Window::read(tx, book, lane, after, end).await?;
-        decisions += window.decisions();
-        postings += u64::try_from(window.legs.len()).unwrap_or(u64::MAX);
-        let mut step = Step { lane, book: i64::from(book), chain: &mut chain, findings, passenger };
-        step.window(&window, after, end);
-        passenger.settle(tx, lane, end, findings).await?;
-        after = end;
+        let end = end_after(after);
+        let recomputing = tokio::task::spawn_blocking(move || {
+            walker.settle(days);
+            walker.window(&window, after, end);
+            walker
+        });
+        let next = read_ahead(tx, &stretch, (end, end_after(end)), stored.as_deref_mut()).await;
+        walker = recomputing.await.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+        ((window, days), after) = (next?, end);
     }
-    Ok(Walk { chain: chain.finish(), decisions, postings })
+    walker.settle(days);
+    *findings = walker.findings;
+    let Walker { passenger, chain, decisions, postings, .. } = walker;
+    Ok(Walk { passenger, chain: chain.finish(), decisions, postings })
 }
 
-struct Step<'a, P> {
+/// The next window, and the days that end before it.
+async fn read_ahead(
+    tx: &mut Tx,
+    stretch: &Stretch,
+    (after, until): (i64, i64),
+    stored: Option<&mut StoredDays>,
+) -> Result<(Window, Vec<StoredDay>), LedgerError> {
+    let days = match stored {
+        Some(stored) => stored.until(tx, stretch.lane, after).await?,
+        None => Vec::new(),
+    };
+    Ok((Window::read(tx, stretch.book, stretch.lane, after, until).await?, days))
+}
+
+struct Walker<P> {
     lane: i16,
     book: i64,
-    chain: &'a mut Chain,
-    findings: &'a mut Findings,
-    passenger: &'a mut P,
+    chain: Chain,
+    findings: Findings,
+    passenger: P,
+    decisions: u64,
+    postings: u64,
 }
 
-impl<P: Passenger> Step<'_, P> {
+impl<P: Passenger> Walker<P> {
+    fn settle(&mut self, days: Vec<StoredDay>) {
+        self.passenger.settle(self.lane, days, &mut self.findings);
+    }
+
     fn window(&mut self, window: &Window, after: i64, until: i64) {
+        self.decisions += window.decisions();
+        self.postings += u64::try_from(window.legs.len()).unwrap_or(u64::MAX);
         let mut rows = window.rows();
         for seq in after + 1..=until {
             let position = Position { lane: self.lane, seq };

@@ -1,8 +1,9 @@
-//! A stretch of a lane in memory. Columns come as arrays, one row per table: that is several times faster than a row each.
+//! A stretch of a lane in memory. What there is much of comes [`packed`].
 
 use jiff_sqlx::Timestamp;
 use partita_db::Tx;
 
+use super::packed;
 use crate::{
     chain::{Asked, Captured, Held, Leg, Place, Posted, Refused, Released},
     error::LedgerError,
@@ -15,6 +16,7 @@ pub(super) struct TransactionRow {
 }
 
 /// All rows of a lane between two positions, each sort in order of position.
+#[derive(Default)]
 pub(super) struct Window {
     transactions: Vec<TransactionRow>,
     refusals: Vec<(Place, Asked, Refused)>,
@@ -65,15 +67,11 @@ fn split<'a, T>(rows: &mut &'a [T], is_meant: impl Fn(&T) -> bool) -> &'a [T] {
     meant
 }
 
-/// One element of each column.
-macro_rules! zip {
-    ($rows:ident, $i:ident, $($column:ident),+) => {
-        ($(*$rows.$column.get($i).ok_or(LedgerError::Unreadable("columns of unequal length"))?),+)
-    };
-}
-
 impl Window {
     pub(super) async fn read(tx: &mut Tx, book: i32, lane: i16, after: i64, until: i64) -> Result<Self, LedgerError> {
+        if after >= until {
+            return Ok(Self::default());
+        }
         let range = Range { book, lane, after, until };
         let mut window = Self {
             transactions: range.transactions(tx).await?,
@@ -113,19 +111,14 @@ struct Range {
 
 impl Range {
     async fn transactions(&self, tx: &mut Tx) -> Result<Vec<TransactionRow>, LedgerError> {
-        let rows = sqlx::query!(
-            r#"select coalesce(array_agg(t.seq), '{}') as "seq!",
-                      coalesce(array_agg(t.in_call), '{}') as "in_call!",
-                      coalesce(array_agg(t.id), '{}') as "id!",
-                      coalesce(array_agg(t.kind), '{}') as "kind!",
-                      coalesce(array_agg(t.source), '{}') as "source!",
-                      coalesce(array_agg(t.actor), '{}') as "actor!",
-                      coalesce(array_agg(t.period), '{}') as "period!",
-                      coalesce(array_agg(t.passes_floor), '{}') as "passes_floor!",
-                      coalesce(array_agg(t.reverses), '{}') as "reverses!: Vec<Option<i64>>",
-                      coalesce(array_agg(t.postings), '{}') as "postings!",
-                      coalesce(array_agg(t.effective_at), '{}') as "effective_at!: Vec<Timestamp>",
-                      coalesce(array_agg(t.recorded_at), '{}') as "recorded_at!: Vec<Timestamp>"
+        let bytes = sqlx::query_scalar!(
+            r#"select string_agg(
+                          int8send(t.seq) || int2send(t.in_call) || timestamptz_send(t.recorded_at)
+                              || int8send(t.id) || int2send(t.kind) || int8send(t.source) || int8send(t.actor)
+                              || timestamptz_send(t.effective_at)
+                              || int4send(t.period) || boolsend(t.passes_floor) || int2send(t.postings)
+                              || boolsend(t.reverses is not null) || coalesce(int8send(t.reverses), ''),
+                          '')
                from (
                    select seq, in_call, id, kind, source, actor, period, passes_floor, reverses, postings, effective_at,
                           recorded_at
@@ -140,27 +133,22 @@ impl Range {
         )
         .fetch_one(tx.conn())
         .await?;
-        let row = |i: usize| {
-            let (seq, in_call, id, kind, source, actor) = zip!(rows, i, seq, in_call, id, kind, source, actor);
-            let (period, passes_floor, reverses, postings) = zip!(rows, i, period, passes_floor, reverses, postings);
-            let (recorded_at, effective_at) = zip!(rows, i, recorded_at, effective_at);
-            Ok(TransactionRow {
-                place: Place { seq, in_call, recorded_at: recorded_at.to_jiff() },
-                asked: Asked { id, kind, source, actor, effective_at: effective_at.to_jiff() },
-                posted: Posted { period, passes_floor, reverses, postings },
-            })
-        };
-        (0..rows.seq.len()).map(row).collect()
+        packed::rows(bytes, |row| {
+            let place = Place { seq: row.int8()?, in_call: row.int2()?, recorded_at: row.time()? };
+            let (id, kind, source) = (row.int8()?, row.int2()?, row.int8()?);
+            let asked = Asked { id, kind, source, actor: row.int8()?, effective_at: row.time()? };
+            let (period, passes_floor, postings) = (row.int4()?, row.boolean()?, row.int2()?);
+            let posted = Posted { period, passes_floor, reverses: row.optional_int8()?, postings };
+            Ok(TransactionRow { place, asked, posted })
+        })
     }
 
     async fn legs(&self, tx: &mut Tx) -> Result<Vec<Leg>, LedgerError> {
-        let rows = sqlx::query!(
-            r#"select coalesce(array_agg(p.seq), '{}') as "seq!",
-                      coalesce(array_agg(p.ordinal), '{}') as "ordinal!",
-                      coalesce(array_agg(p.debit_account), '{}') as "debit!",
-                      coalesce(array_agg(p.credit_account), '{}') as "credit!",
-                      coalesce(array_agg(p.amount), '{}') as "amount!",
-                      coalesce(array_agg(p.subject), '{}') as "subject!"
+        let bytes = sqlx::query_scalar!(
+            r#"select string_agg(
+                          int8send(p.seq) || int2send(p.ordinal) || int8send(p.debit_account)
+                              || int8send(p.credit_account) || int8send(p.amount) || int8send(p.subject),
+                          '')
                from (
                    select seq, ordinal, debit_account, credit_account, amount, subject
                    from ledger_postings
@@ -174,12 +162,11 @@ impl Range {
         )
         .fetch_one(tx.conn())
         .await?;
-        let row = |i: usize| {
-            let (seq, ordinal, debit) = zip!(rows, i, seq, ordinal, debit);
-            let (credit, amount, subject) = zip!(rows, i, credit, amount, subject);
-            Ok(Leg { seq, ordinal, debit, credit, amount, subject })
-        };
-        (0..rows.seq.len()).map(row).collect()
+        packed::rows(bytes, |row| {
+            let (seq, ordinal) = (row.int8()?, row.int2()?);
+            let (debit, credit) = (row.int8()?, row.int8()?);
+            Ok(Leg { seq, ordinal, debit, credit, amount: row.int8()?, subject: row.int8()? })
+        })
     }
 
     async fn refusals(&self, tx: &mut Tx) -> Result<Vec<(Place, Asked, Refused)>, LedgerError> {

@@ -51,6 +51,7 @@ struct EventRow {
     created_at: jiff_sqlx::Timestamp,
     raw: Vec<u8>,
     attempts: i32,
+    reads: i32,
 }
 
 impl From<EventRow> for InboxEvent {
@@ -62,6 +63,7 @@ impl From<EventRow> for InboxEvent {
             created_at: row.created_at.to_jiff(),
             raw: row.raw,
             attempts: row.attempts,
+            reads: row.reads,
         }
     }
 }
@@ -83,7 +85,8 @@ pub async fn claim_due(tx: &mut Tx, limit: i64, now: Timestamp) -> Result<Vec<In
             livemode,
             created_at as "created_at: _",
             raw,
-            attempts
+            attempts,
+            reads
          from inbox_events
          where book_id = $1 and state in ('received', 'parked') and next_attempt_at <= $2
          order by next_attempt_at, created_at, provider, account, event_id
@@ -115,7 +118,8 @@ pub async fn claim_one(tx: &mut Tx, key: &InboxKey, now: Timestamp) -> Result<Op
             livemode,
             created_at as "created_at: _",
             raw,
-            attempts
+            attempts,
+            reads
          from inbox_events
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4
             and state in ('received', 'parked') and next_attempt_at <= $5
@@ -184,16 +188,29 @@ pub async fn ignore(tx: &mut Tx, keys: &[InboxKey]) -> Result<(), InboxError> {
     all_changed(InboxState::Ignored, keys, changed)
 }
 
-/// Puts an event off until `until` (business clock) and counts the attempt: it cannot be applied yet, for instance because
-/// it overtook the answer that makes its object known.
+/// Puts an event off until `until` (business clock) and counts the attempt: its object could not be looked at.
 ///
 /// # Errors
 /// [`InboxError::NotOpen`] if it was ended already.
 pub async fn park(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str) -> Result<(), InboxError> {
+    put_off(tx, key, until, why, 0).await
+}
+
+/// Puts an event off like [`park`], and counts that its object was shown: nothing can be made of it yet, for instance
+/// because it overtook the answer that makes its object known.
+///
+/// # Errors
+/// [`InboxError::NotOpen`] if it was ended already.
+pub async fn park_read(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str) -> Result<(), InboxError> {
+    put_off(tx, key, until, why, 1).await
+}
+
+async fn put_off(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str, reads: i32) -> Result<(), InboxError> {
     let book = book_of(tx)?;
     let changed = sqlx::query!(
         "update inbox_events
-         set state = 'parked', attempts = attempts + 1, next_attempt_at = $5, last_error = left($6, $7)
+         set state = 'parked', attempts = attempts + 1, reads = reads + $8, next_attempt_at = $5,
+             last_error = left($6, $7)
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4 and state in ('received', 'parked')",
         book.get(),
         key.provider,
@@ -202,6 +219,7 @@ pub async fn park(tx: &mut Tx, key: &InboxKey, until: Timestamp, why: &str) -> R
         until.to_sqlx() as _,
         why,
         LONGEST_REASON,
+        reads,
     )
     .execute(tx.conn())
     .await?
@@ -240,7 +258,7 @@ pub async fn reopen(tx: &mut Tx, key: &InboxKey, now: Timestamp) -> Result<(), I
     let book = book_of(tx)?;
     let changed = sqlx::query!(
         "update inbox_events
-         set state = 'received', attempts = 0, next_attempt_at = $5
+         set state = 'received', attempts = 0, reads = 0, next_attempt_at = $5
          where book_id = $1 and provider = $2 and account = $3 and event_id = $4 and state in ('quarantined', 'ignored')",
         book.get(),
         key.provider,
