@@ -57,7 +57,7 @@ impl ProviderObject {
             Self::Transfer(o) => Some(&o.metadata),
             Self::Reversal(o) => Some(&o.metadata),
             Self::TopUp(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Payout(_) => None,
+            Self::AccountLink(_) | Self::Payout(_) | Self::Dispute(_) => None,
         }
     }
 }
