@@ -1,4 +1,11 @@
 -- Disputes: a buyer's bank takes a charge back, in part or whole.
+--
+-- A release of before sets events of disputes aside as meaning nothing to it; reconciliation finds their movements and
+-- books them once processes that know disputes do it. It plans refunds and transfers without a look at disputes: the
+-- constraints of payment_lines refuse a refund of what is disputed, and the floor of available a transfer of what is held.
+--
+-- Locks: ACCESS EXCLUSIVE on payment_lines and SHARE ROW EXCLUSIVE on payments, until the commit. Nothing here reads a row
+-- of them (columns with constant defaults, constraints not valid yet), so that is milliseconds. 0019 looks at the lines.
 
 set local lock_timeout = '2s';
 
@@ -10,10 +17,10 @@ alter table payment_lines
     add column disputed_commission bigint not null default 0,
     add column withheld_share bigint not null default 0;
 alter table payment_lines
-    add constraint payment_lines_dispute_within_amount check (disputed_amount >= 0 and refunded_amount + disputed_amount <= amount),
-    add constraint payment_lines_dispute_within_tax check (disputed_tax >= 0 and refunded_tax + disputed_tax <= tax_amount),
+    add constraint payment_lines_dispute_within_amount check (disputed_amount >= 0 and refunded_amount + disputed_amount <= amount) not valid,
+    add constraint payment_lines_dispute_within_tax check (disputed_tax >= 0 and refunded_tax + disputed_tax <= tax_amount) not valid,
     add constraint payment_lines_dispute_within_fee
-        check (disputed_commission >= 0 and returned_commission + disputed_commission <= commission);
+        check (disputed_commission >= 0 and returned_commission + disputed_commission <= commission) not valid;
 comment on column payment_lines.disputed_amount is
     'Of amount, what disputes have taken that are open or lost: the buyer has it, and no refund may give it again.';
 comment on column payment_lines.withheld_share is

@@ -25,7 +25,7 @@ use crate::transfers;
 ///
 /// # Errors
 /// [`DisputeError::Contradiction`] when it is not about the payment that was charged; [`DisputeError::Incomplete`] when
-/// its payment is not booked yet, or it is won and its money is not back.
+/// its payment is not booked yet, or it is decided and its money has not moved accordingly.
 pub async fn apply(
     tx: &mut Tx,
     provider: &str,
@@ -202,6 +202,9 @@ impl Case<'_> {
         };
         if status == DisputeStatus::Won && dispute.outstanding() > 0 {
             return Err(DisputeError::Incomplete("it is won and its money is not back yet"));
+        }
+        if status == DisputeStatus::Lost && dispute.withdrawn_amount == 0 {
+            return Err(DisputeError::Incomplete("it is lost and its money was not taken yet"));
         }
         if status == DisputeStatus::Closed && dispute.outstanding() > 0 {
             return Err(DisputeError::Contradiction("it is closed with money taken and not given back".to_owned()));

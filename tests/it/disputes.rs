@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::support::{cart, paid_with, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
-type Rows<'a> = Vec<(&'a str, i64)>;
+pub(crate) type Rows<'a> = Vec<(&'a str, i64)>;
 
 /// EUR 120.00 = A 60 and tax 12, B 40 and tax 8; commission 10 %, processor's fee 3.20; topped up with 100.
-async fn worked_cart(t: &TestApp, card: &str) -> Value {
+pub(crate) async fn worked_cart(t: &TestApp, card: &str) -> Value {
     t.control.set_fees("eur", 250, 20).await.expect("2.5 % + 0.20");
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", "manual").await;
@@ -19,14 +19,14 @@ async fn worked_cart(t: &TestApp, card: &str) -> Value {
 }
 
 /// The same, with the sellers paid.
-async fn paid_cart(t: &TestApp) -> Value {
+pub(crate) async fn paid_cart(t: &TestApp) -> Value {
     let payment = worked_cart(t, "pm_card_visa").await;
     t.advance(4 * DAY).await;
     assert_balances(t, &paid()).await;
     payment
 }
 
-fn paid() -> Rows<'static> {
+pub(crate) fn paid() -> Rows<'static> {
     vec![
         ("bank", -100_00),
         ("prov.available", 126_80),
@@ -40,33 +40,33 @@ fn paid() -> Rows<'static> {
     ]
 }
 
-async fn assert_balances(t: &TestApp, rows: &[(&str, i64)]) {
+pub(crate) async fn assert_balances(t: &TestApp, rows: &[(&str, i64)]) {
     let expected = rows.iter().map(|(path, amount)| (format!("{path} EUR"), *amount)).collect();
     assert_eq!(t.balances().await, expected);
 }
 
-fn at_provider(payment: &Value) -> NewDispute {
+pub(crate) fn at_provider(payment: &Value) -> NewDispute {
     NewDispute::of(payment["provider"]["id"].as_str().expect("an id"))
 }
 
 /// Lets the buyer's bank dispute the payment; the provider's dispute.
-async fn dispute_at_provider(t: &TestApp, dispute: NewDispute) -> String {
+pub(crate) async fn dispute_at_provider(t: &TestApp, dispute: NewDispute) -> String {
     text(&t.control.open_dispute(dispute).await.expect("disputed")["id"])
 }
 
 /// The only dispute there is.
-async fn the_dispute(t: &TestApp) -> Value {
+pub(crate) async fn the_dispute(t: &TestApp) -> Value {
     let mut all = t.list("/v1/disputes").await;
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
 }
 
-async fn declare(t: &TestApp, policy: Value) {
+pub(crate) async fn declare(t: &TestApp, policy: Value) {
     t.send("PUT", "/v1/dispute_policy", None, Some(policy)).await.expect(200);
 }
 
 /// The types of the events of the dispute, oldest first.
-async fn told(t: &TestApp) -> Vec<String> {
+pub(crate) async fn told(t: &TestApp) -> Vec<String> {
     let mut kinds: Vec<String> = t.list("/v1/events").await.iter().map(|event| text(&event["type"])).collect();
     kinds.retain(|kind| kind.starts_with("dispute."));
     kinds.reverse();
@@ -74,7 +74,7 @@ async fn told(t: &TestApp) -> Vec<String> {
 }
 
 /// Balances while all of the worked cart is disputed and the sellers had been paid.
-fn disputed() -> Rows<'static> {
+pub(crate) fn disputed() -> Rows<'static> {
     vec![
         ("bank", -100_00),
         ("prov.available", 81_80),
