@@ -17,7 +17,7 @@ use crate::id::{BreakId, RunId};
 use crate::provider_movements::{self, Movement};
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 11] = [
+const OF_MOVEMENTS: [Kind; 13] = [
     Kind::PaymentCharged,
     Kind::FundsAvailable,
     Kind::TransferConfirmed,
@@ -29,6 +29,8 @@ const OF_MOVEMENTS: [Kind; 11] = [
     Kind::PayoutFailed,
     Kind::TopUpConfirmed,
     Kind::ReserveChanged,
+    Kind::DisputeWithdrawn,
+    Kind::DisputeReinstated,
 ];
 
 pub(super) async fn database_now(tx: &mut Tx) -> Result<Timestamp, DbError> {
