@@ -61,12 +61,18 @@ kinds!(PlatformAccount {
     ClearingRefund = 11, "clr.refund", Credit, AccountClass::Striped;
     /// Top-ups asked and not confirmed.
     ClearingTopUp = 12, "clr.topup", Credit, AccountClass::Striped;
+    /// Taken by the provider for disputes that are not decided.
+    Disputed = 13, "dsp.receivable", Debit, AccountClass::Striped;
     /// Commission on sales.
     Commission = 20, "rev.commission", Credit, AccountClass::Striped;
     /// The platform's own sales and other fees.
     Fees = 21, "rev.fees", Credit, AccountClass::Striped;
     /// What the processor keeps of charges.
     Processing = 30, "exp.processing", Debit, AccountClass::Striped;
+    /// What the provider takes for disputes.
+    DisputeFee = 31, "exp.dispute_fee", Debit, AccountClass::Striped;
+    /// Of lost disputes, what nobody else bears.
+    DisputeLoss = 32, "exp.dispute_loss", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
 });
@@ -218,6 +224,16 @@ pub enum Kind {
     TopUpRefused = 42,
     /// The provider changed what it reserves against negative connected accounts.
     ReserveChanged = 50,
+    /// The provider took a disputed amount and its fee.
+    DisputeWithdrawn = 60,
+    /// Sellers' shares of what is disputed are held.
+    DisputeHeld = 61,
+    /// The provider gave a disputed amount back.
+    DisputeReinstated = 62,
+    /// Sellers' held shares are theirs again.
+    DisputeWon = 63,
+    /// A disputed amount is borne by whom the policy names.
+    DisputeLost = 64,
 }
 
 impl Kind {

@@ -141,6 +141,8 @@ ids! {
     ReversalId = "rev";
     /// A refund.
     RefundId = "ref";
+    /// A dispute of a payment.
+    DisputeId = "dsp";
     /// A payout to a bank account.
     PayoutId = "pyt";
     /// Money added from the platform's bank account.
@@ -227,6 +229,7 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "reversal" => ReversalId::from(id).to_string(),
         "top_up" => TopUpId::from(id).to_string(),
         "payout" => PayoutId::from(id).to_string(),
+        "dispute" => DisputeId::from(id).to_string(),
         "operation" => OperationId::from(id).to_string(),
         "approval" => ApprovalId::from(id).to_string(),
         "seller" => SellerId::from(id).to_string(),

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod demo;
+pub mod disputes;
 pub mod due;
 pub mod events;
 pub mod fees;

@@ -26,6 +26,10 @@ pub enum Command {
     CreateRefund(CreateRefund),
     /// Add money of the platform's bank account to its balance at the provider.
     CreateTopUp(CreateTopUp),
+    /// Send evidence against a dispute to the buyer's bank.
+    SubmitEvidence(SubmitEvidence),
+    /// Give a dispute up: it is lost.
+    AcceptDispute(AcceptDispute),
 }
 
 impl Command {
@@ -40,6 +44,8 @@ impl Command {
             Self::CreateReversal(_) => "create_reversal",
             Self::CreateRefund(_) => "create_refund",
             Self::CreateTopUp(_) => "create_top_up",
+            Self::SubmitEvidence(_) => "submit_evidence",
+            Self::AcceptDispute(_) => "accept_dispute",
         }
     }
 
@@ -52,7 +58,8 @@ impl Command {
             Self::CreateReversal(c) => Some(&c.metadata),
             Self::CreateRefund(c) => Some(&c.metadata),
             Self::CreateTopUp(c) => Some(&c.metadata),
-            Self::CreateAccountLink(_) | Self::CancelPayment(_) => None,
+            Self::SubmitEvidence(c) => Some(&c.metadata),
+            Self::CreateAccountLink(_) | Self::CancelPayment(_) | Self::AcceptDispute(_) => None,
         }
     }
 }
@@ -163,4 +170,64 @@ pub struct CreateTopUp {
     pub description: Option<String>,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What speaks for a platform in a dispute, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// Logs that show the buyer using what was bought.
+    AccessActivityLog,
+    /// The buyer's billing address.
+    BillingAddress,
+    /// How and when the buyer was shown the terms of cancellation.
+    CancellationPolicyDisclosure,
+    /// Why the subscription was not cancelled.
+    CancellationRebuttal,
+    /// The buyer's e-mail address.
+    CustomerEmailAddress,
+    /// The buyer's name.
+    CustomerName,
+    /// The address of the network that the buyer bought from.
+    CustomerPurchaseIp,
+    /// What tells the charge from one that is said to be the same.
+    DuplicateChargeExplanation,
+    /// The other charge's id at the provider.
+    DuplicateChargeId,
+    /// What was sold.
+    ProductDescription,
+    /// How and when the buyer was shown the terms of refunds.
+    RefundPolicyDisclosure,
+    /// Why the buyer gets no refund.
+    RefundRefusalExplanation,
+    /// When the service began.
+    ServiceDate,
+    /// Where the goods were sent.
+    ShippingAddress,
+    /// Who carried them.
+    ShippingCarrier,
+    /// When they were sent.
+    ShippingDate,
+    /// The carrier's number of the parcel.
+    ShippingTrackingNumber,
+    /// Anything else.
+    UncategorizedText,
+}
+
+/// See [`Command::SubmitEvidence`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitEvidence {
+    /// The dispute's id at the provider.
+    pub dispute: String,
+    /// What is said.
+    pub evidence: BTreeMap<EvidenceKind, String>,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::AcceptDispute`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptDispute {
+    /// The dispute's id at the provider.
+    pub dispute: String,
 }

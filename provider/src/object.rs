@@ -28,6 +28,8 @@ pub enum ProviderObject {
     TopUp(TopUp),
     /// Money sent to a bank account.
     Payout(Payout),
+    /// A charge that the buyer's bank takes back, or asks about.
+    Dispute(Dispute),
 }
 
 impl ProviderObject {
@@ -42,6 +44,7 @@ impl ProviderObject {
             Self::Reversal(o) => &o.id,
             Self::TopUp(o) => &o.id,
             Self::Payout(o) => &o.id,
+            Self::Dispute(o) => &o.id,
         }
     }
 
@@ -54,7 +57,7 @@ impl ProviderObject {
             Self::Transfer(o) => Some(&o.metadata),
             Self::Reversal(o) => Some(&o.metadata),
             Self::TopUp(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Payout(_) => None,
+            Self::AccountLink(_) | Self::Payout(_) | Self::Dispute(_) => None,
         }
     }
 }
@@ -325,6 +328,54 @@ pub struct Payout {
     pub failure_transaction: Option<BalanceTransaction>,
     /// Why it failed.
     pub failure_code: Option<String>,
+}
+
+/// Where a dispute stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisputeStatus {
+    /// The bank asks and has taken nothing.
+    Inquiry,
+    /// The bank asks, and was answered.
+    InquiryUnderReview,
+    /// The money was taken; evidence is wanted.
+    NeedsResponse,
+    /// Evidence lies with the bank.
+    UnderReview,
+    /// The money comes back.
+    Won,
+    /// The money stays with the buyer.
+    Lost,
+    /// It ended before any money was taken.
+    Closed,
+    /// A word that this version does not know.
+    Other(String),
+}
+
+/// A charge that the buyer's bank takes back, in part or whole, or asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// Id at the provider.
+    pub id: String,
+    /// Where it stands.
+    pub status: DisputeStatus,
+    /// What is disputed; may be more than the charge.
+    pub amount: Money,
+    /// The disputed charge's id at the provider.
+    pub charge: String,
+    /// Its payment's id at the provider.
+    pub payment: Option<String>,
+    /// The provider's word for why.
+    pub reason: String,
+    /// Until when evidence is taken; seconds.
+    pub due_by: Option<i64>,
+    /// How often evidence went to the bank.
+    pub submissions: i64,
+    /// What it moved on the platform's balance so far: the amount with the dispute's fee, and what came back.
+    pub movements: Vec<BalanceTransaction>,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// What was kept with the object.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// What the provider says a balance is, per currency and state.

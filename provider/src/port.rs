@@ -103,6 +103,8 @@ pub enum Lookup {
     },
     /// A top-up with its balance transaction.
     TopUp(String),
+    /// A dispute with its balance transactions.
+    Dispute(String),
     /// A payout with its balance transactions.
     Payout {
         /// The connected account, none for the platform's own.

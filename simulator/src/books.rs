@@ -138,7 +138,7 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
     .bind(movement.category)
     .bind(movement.source)
     .bind(movement.description)
-    .bind((movement.fee != 0).then_some("Stripe processing fees"))
+    .bind((movement.fee != 0).then_some(fee_description(movement.kind)))
     .bind(movement.available_on.max(cx.now))
     .bind(cx.now)
     .bind(state)
@@ -148,6 +148,10 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
     .execute(&mut *cx.conn)
     .await?;
     if done.rows_affected() == 1 { Ok(id) } else { Err(ApiError::internal("A movement met no balance.")) }
+}
+
+fn fee_description(kind: &str) -> &'static str {
+    if kind == "adjustment" { "Dispute fee" } else { "Stripe processing fees" }
 }
 
 /// Moves what has become available by now; the amount that moved.

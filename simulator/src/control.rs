@@ -372,12 +372,12 @@ impl Control {
         self.close(cx, answer).await
     }
 
-    async fn open(&self, account: Option<&str>) -> Result<Cx, ControlError> {
+    pub(crate) async fn open(&self, account: Option<&str>) -> Result<Cx, ControlError> {
         jobs::run_due(&self.app).await?;
         Ok(self.app.open(account, RequestInfo::default()).await?)
     }
 
-    async fn close(&self, cx: Cx, answer: Answer) -> Result<Value, ControlError> {
+    pub(crate) async fn close(&self, cx: Cx, answer: Answer) -> Result<Value, ControlError> {
         let answer = answer?;
         cx.commit().await?;
         jobs::run_due(&self.app).await?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::{Control, ControlError, NewEndpoint};
+use crate::control_disputes::NewDispute;
 use crate::faults::{Fault, FaultPlan};
 use crate::settings::Settings;
 
@@ -32,6 +33,8 @@ pub(crate) fn routes(control: Control) -> Router {
         .route("/_control/payouts/{id}/cancel", post(cancel_payout))
         .route("/_control/refunds/{id}/fail", post(fail_refund))
         .route("/_control/topups/{id}/fail", post(fail_topup))
+        .route("/_control/disputes", post(open_dispute))
+        .route("/_control/disputes/{id}/decide", post(decide_dispute))
         .route("/_control/faults", post(plan_fault).delete(clear_faults))
         .route("/_control/fault_plan", get(fault_plan).put(set_fault_plan).delete(clear_faults))
         .route("/_control/effects", get(effects))
@@ -190,6 +193,24 @@ async fn fail_refund(State(control): State<Control>, Path(id): Path<String>, Jso
 
 async fn fail_topup(State(control): State<Control>, Path(id): Path<String>, Json(failure): Json<Failure>) -> Response {
     finish(async move { control.fail_topup(&id, &failure.code).await }).await
+}
+
+async fn open_dispute(State(control): State<Control>, Json(request): Json<NewDispute>) -> Response {
+    finish(async move { control.open_dispute(request).await }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecisionRequest {
+    outcome: String,
+}
+
+async fn decide_dispute(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+    Json(request): Json<DecisionRequest>,
+) -> Response {
+    finish(async move { control.decide_dispute(&id, &request.outcome).await }).await
 }
 
 async fn plan_fault(State(control): State<Control>, Json(fault): Json<Fault>) -> StatusCode {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::books;
 use crate::context::{Cx, RequestInfo};
 use crate::error::ApiError;
-use crate::resources::{charges, payouts, refunds, topups};
+use crate::resources::{charges, disputes, payouts, refunds, topups};
 use crate::settings::{DAY, start_of_day};
 
 /// How often a job is tried again when the database found it in a deadlock.
@@ -32,10 +32,16 @@ pub(crate) enum Kind {
     PayoutInTransit,
     /// A payout arrives.
     PayoutPaid,
+    /// A charge by a card of that kind is disputed.
+    DisputeOpen,
+    /// A dispute's decision falls.
+    DisputeDecision,
+    /// A dispute's deadline passes.
+    DisputeDue,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Settle,
         Self::RetryRefunds,
         Self::Capture,
@@ -44,6 +50,9 @@ impl Kind {
         Self::AutomaticPayout,
         Self::PayoutInTransit,
         Self::PayoutPaid,
+        Self::DisputeOpen,
+        Self::DisputeDecision,
+        Self::DisputeDue,
     ];
 
     fn name(self) -> &'static str {
@@ -56,6 +65,9 @@ impl Kind {
             Self::AutomaticPayout => "automatic_payout",
             Self::PayoutInTransit => "payout_in_transit",
             Self::PayoutPaid => "payout_paid",
+            Self::DisputeOpen => "dispute_open",
+            Self::DisputeDecision => "dispute_decision",
+            Self::DisputeDue => "dispute_due",
         }
     }
 }
@@ -157,6 +169,9 @@ async fn run(cx: &mut Cx, kind: Kind, target: &str) -> Result<(), ApiError> {
         Kind::AutomaticPayout => payouts::pay_out_account(cx, target).await,
         Kind::PayoutInTransit => payouts::send(cx, target).await,
         Kind::PayoutPaid => payouts::arrive(cx, target).await,
+        Kind::DisputeOpen => disputes::open_planned(cx, target).await,
+        Kind::DisputeDecision => disputes::decide_planned(cx, target).await,
+        Kind::DisputeDue => disputes::pass_deadline(cx, target).await,
     }
 }
 

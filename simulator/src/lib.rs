@@ -35,6 +35,7 @@ mod books;
 mod clock;
 mod context;
 mod control;
+mod control_disputes;
 mod control_http;
 mod currency;
 mod dice;
@@ -60,9 +61,10 @@ mod webhooks;
 pub use books::BookBreak;
 pub use clock::ClockMode;
 pub use control::{Control, ControlError, Effect, NewEndpoint};
+pub use control_disputes::NewDispute;
 pub use faults::{Fault, FaultKind, FaultPlan, WebhookPlan};
 pub use server::{Simulator, SimulatorError, SimulatorOptions};
-pub use settings::{FeeRate, RefundWhenShort, ReversalWhenShort, Settings};
+pub use settings::{DisputeFeeWhenWon, FeeRate, RefundWhenShort, ReversalWhenShort, Settings};
 pub use webhooks::{Delivery, Endpoint, FlushReport, sign};
 
 /// The version of Stripe's API that is spoken.

@@ -94,6 +94,18 @@ impl Params {
         Ok(Some(text))
     }
 
+    /// Text of at most so many characters; empty text unsets.
+    pub(crate) fn long_text(&mut self, field: &str, longest: usize) -> Result<Option<String>, ApiError> {
+        let Some(text) = self.raw(field)? else { return Ok(None) };
+        if text.chars().count() > longest {
+            let name = self.name(field);
+            return Err(
+                ApiError::invalid(format!("Invalid string: {name} must be at most {longest} characters")).param(name)
+            );
+        }
+        Ok(Some(text))
+    }
+
     /// Text that must be there.
     pub(crate) fn required_text(&mut self, field: &str) -> Result<String, ApiError> {
         self.text(field)?.ok_or_else(|| self.missing(field))

@@ -3,8 +3,8 @@
 use crate::context::{Answer, Cx};
 use crate::params::Params;
 use crate::resources::{
-    account_links, accounts, balance_transactions, charges, payment_intents, payouts, refunds, reversals, topups,
-    transfers,
+    account_links, accounts, balance_transactions, charges, disputes, payment_intents, payouts, refunds, reversals,
+    topups, transfers,
 };
 use crate::{books, events, search};
 
@@ -22,6 +22,10 @@ pub(crate) enum Call {
     BalanceTransactionList,
     ChargeRetrieve(String),
     ChargeList,
+    DisputeRetrieve(String),
+    DisputeUpdate(String),
+    DisputeClose(String),
+    DisputeList,
     EventRetrieve(String),
     EventList,
     PaymentIntentCreate,
@@ -73,6 +77,10 @@ pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
         ("GET", ["balance_transactions", transaction]) => Call::BalanceTransactionRetrieve(id(transaction)),
         ("GET", ["charges"]) => Call::ChargeList,
         ("GET", ["charges", charge]) => Call::ChargeRetrieve(id(charge)),
+        ("GET", ["disputes"]) => Call::DisputeList,
+        ("GET", ["disputes", dispute]) => Call::DisputeRetrieve(id(dispute)),
+        ("POST", ["disputes", dispute]) => Call::DisputeUpdate(id(dispute)),
+        ("POST", ["disputes", dispute, "close"]) => Call::DisputeClose(id(dispute)),
         ("GET", ["events"]) => Call::EventList,
         ("GET", ["events", event]) => Call::EventRetrieve(id(event)),
         ("POST", ["payment_intents"]) => Call::PaymentIntentCreate,
@@ -119,6 +127,10 @@ pub(crate) async fn call(cx: &mut Cx, call: &Call, params: Params) -> Answer {
         Call::BalanceTransactionList => balance_transactions::index(cx, params).await,
         Call::ChargeRetrieve(id) => charges::retrieve(cx, id, params).await,
         Call::ChargeList => charges::index(cx, params).await,
+        Call::DisputeRetrieve(id) => disputes::retrieve(cx, id, params).await,
+        Call::DisputeUpdate(id) => disputes::update(cx, id, params).await,
+        Call::DisputeClose(id) => disputes::close(cx, id, params).await,
+        Call::DisputeList => disputes::index(cx, params).await,
         Call::EventRetrieve(id) => events::retrieve(cx, id, params).await,
         Call::EventList => events::index(cx, params).await,
         Call::PaymentIntentCreate => payment_intents::create(cx, params).await,

@@ -41,6 +41,16 @@ pub enum ReversalWhenShort {
     Refuse,
 }
 
+/// Whether a dispute's fee comes back with its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeFeeWhenWon {
+    /// It does.
+    Returned,
+    /// It does not.
+    Kept,
+}
+
 /// The simulator's switches. `BEHAVIOUR.md` says which rule of Stripe's each belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -69,6 +79,14 @@ pub struct Settings {
     pub hang_ms: u32,
     /// See [`RefundWhenShort`].
     pub refund_when_short: RefundWhenShort,
+    /// What a dispute costs; minor units of its currency.
+    pub dispute_fee: i64,
+    /// See [`DisputeFeeWhenWon`].
+    pub dispute_fee_when_won: DisputeFeeWhenWon,
+    /// Days in which a dispute wants to be answered.
+    pub dispute_response_days: u32,
+    /// Seconds from evidence that decides until the decision.
+    pub dispute_decision_seconds: u32,
     /// See [`ReversalWhenShort`].
     pub reversal_when_short: ReversalWhenShort,
 }
@@ -88,6 +106,10 @@ impl Default for Settings {
             retry_after_seconds: 1,
             hang_ms: 60_000,
             refund_when_short: RefundWhenShort::Pending,
+            dispute_fee: 1_500,
+            dispute_fee_when_won: DisputeFeeWhenWon::Returned,
+            dispute_response_days: 20,
+            dispute_decision_seconds: 0,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
         }
     }

@@ -92,6 +92,7 @@ pub(crate) async fn children(conn: &mut PgConnection, parent: &str, object: &str
 /// The lists inside an object that are kept as rows of their own: reversals, refunds, external accounts.
 pub(crate) async fn with_children(conn: &mut PgConnection, mut object: Value) -> Result<Value, ApiError> {
     let (field, kind) = match text(&object, "object") {
+        "dispute" => return crate::resources::disputes::shown(conn, object).await,
         "transfer" if integer(&object, "amount_reversed") > 0 => ("reversals", "transfer_reversal"),
         "charge" if integer(&object, "amount_refunded") > 0 => ("refunds", "refund"),
         "account" => ("external_accounts", "bank_account"),

@@ -2,6 +2,7 @@ use partita_db::DbError;
 use partita_ledger::LedgerError;
 
 use crate::app::ProviderSetupError;
+use crate::disputes::DisputeError;
 use crate::journal::JournalError;
 use crate::payments::PaymentError;
 use crate::payouts::PayoutError;
@@ -40,6 +41,9 @@ pub enum ApplyError {
     /// Of a payout.
     #[error(transparent)]
     Payout(#[from] PayoutError),
+    /// Of a dispute.
+    #[error(transparent)]
+    Dispute(#[from] DisputeError),
     /// The provider is not set up.
     #[error(transparent)]
     Provider(#[from] ProviderSetupError),
@@ -78,7 +82,8 @@ impl ApplyError {
             Self::Payment(PaymentError::Incomplete(_))
             | Self::Transfer(TransferError::Incomplete(_))
             | Self::TopUp(TopUpError::Incomplete(_))
-            | Self::Payout(PayoutError::Incomplete(_)) => Remedy::Later,
+            | Self::Payout(PayoutError::Incomplete(_))
+            | Self::Dispute(DisputeError::Incomplete(_)) => Remedy::Later,
             Self::OtherMode
             | Self::NotAsked
             | Self::Payment(PaymentError::Contradiction(_))
@@ -86,6 +91,7 @@ impl ApplyError {
             | Self::Refund(RefundError::Contradiction(_))
             | Self::TopUp(TopUpError::Contradiction(_))
             | Self::Payout(PayoutError::Contradiction(_))
+            | Self::Dispute(DisputeError::Contradiction(_))
             | Self::Seller(SellerError::OtherAccount)
             | Self::Journal(JournalError::Refused { .. }) => Remedy::Person,
             _ => Remedy::Again,

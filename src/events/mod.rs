@@ -26,7 +26,8 @@ use crate::journal::{Entry, Journal, Record};
 use crate::operations::{self, Conclusion, Operation};
 use crate::platforms::Mode;
 use crate::provider_movements::{self, Movement, Owner, Recorded, effective_at};
-use crate::{payments, payouts, refunds, sellers, top_ups, transfers};
+use crate::sellers::METADATA_OPERATION;
+use crate::{disputes, payments, payouts, refunds, sellers, top_ups, transfers};
 
 /// What applying came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,12 @@ async fn apply_by_kind(
         ProviderObject::Payout(said) => payouts::apply(tx, origin.provider, origin.account, said, journal, now)
             .await?
             .map(crate::id::PayoutId::uuid),
+        ProviderObject::Dispute(said) if said.livemode != (origin.mode == Mode::Live) => {
+            return Err(ApplyError::OtherMode);
+        }
+        ProviderObject::Dispute(said) => {
+            disputes::apply(tx, origin.provider, said, journal, now).await?.map(crate::id::DisputeId::uuid)
+        }
     })
 }
 
@@ -129,12 +136,19 @@ async fn apply_payment(
     Ok(Some(id.uuid()))
 }
 
-/// Whether the news of an object is the end of a command about it: a creation ends with the object's id, a
-/// cancellation only with the payment's end.
+/// Whether the news of an object is the end of a command about it: a creation ends with the object's id, what changes an
+/// object only with the change.
 fn ends(operation: &Operation, object: &ProviderObject) -> bool {
     match object {
         ProviderObject::Payment(payment) if operation.kind == "cancel_payment" => {
             payment.status == partita_provider::PaymentStatus::Canceled
+        }
+        // Evidence leaves its operation's mark on the dispute; a dispute that was given up is lost.
+        ProviderObject::Dispute(dispute) if operation.kind == "submit_evidence" => {
+            dispute.metadata.get(METADATA_OPERATION) == Some(&operation.id.to_string())
+        }
+        ProviderObject::Dispute(dispute) if operation.kind == "accept_dispute" => {
+            dispute.status == partita_provider::DisputeStatus::Lost
         }
         _ => operation.kind.starts_with("create_"),
     }
@@ -159,7 +173,7 @@ pub async fn apply_refusal(
         "create_reversal" => transfers::apply_reversal_refusal(tx, id.into(), operation, refusal, now).await?,
         "create_refund" => refunds::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
         "create_top_up" => top_ups::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
-        // A payment that cannot be cancelled stays what it is.
+        // A payment that cannot be cancelled, a dispute that cannot be answered or given up, stays what it is.
         _ => {}
     }
     Ok(())

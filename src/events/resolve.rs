@@ -24,6 +24,7 @@ pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup>
         Command::CreateReversal(asked) => Lookup::Reversal { transfer: asked.transfer.clone(), reversal: id },
         Command::CreateRefund(_) => Lookup::Refund(id),
         Command::CreateTopUp(_) => Lookup::TopUp(id),
+        Command::SubmitEvidence(_) | Command::AcceptDispute(_) => Lookup::Dispute(id),
         Command::CreateAccountLink(_) => return None,
     })
 }

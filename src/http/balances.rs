@@ -52,6 +52,8 @@ struct RowBody {
     clearing_refunds: i64,
     /// Top-ups asked, not confirmed.
     clearing_top_ups: i64,
+    /// Taken by the provider for disputes that are not decided.
+    disputed: i64,
     /// Commission earned, less what refunds gave back.
     #[schema(example = 1000)]
     commission: i64,
@@ -60,6 +62,10 @@ struct RowBody {
     /// What the processor kept.
     #[schema(example = 320)]
     processing_costs: i64,
+    /// What the provider took for disputes and did not give back.
+    dispute_fees: i64,
+    /// Of lost disputes, what nobody else bears.
+    dispute_losses: i64,
     /// Tax owed to the state.
     #[schema(example = 2000)]
     tax_payable: i64,
@@ -130,9 +136,12 @@ fn row(chart: Chart, found: &[Balance]) -> RowBody {
         clearing_transfers: amount(PlatformAccount::ClearingTransfer),
         clearing_refunds: amount(PlatformAccount::ClearingRefund),
         clearing_top_ups: amount(PlatformAccount::ClearingTopUp),
+        disputed: amount(PlatformAccount::Disputed),
         commission: amount(PlatformAccount::Commission),
         fees: amount(PlatformAccount::Fees),
         processing_costs: amount(PlatformAccount::Processing),
+        dispute_fees: amount(PlatformAccount::DisputeFee),
+        dispute_losses: amount(PlatformAccount::DisputeLoss),
         tax_payable: amount(PlatformAccount::TaxPayable),
     }
 }

@@ -9,6 +9,7 @@ use super::problem::{Place, Problem};
 use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
 use crate::approvals::ApprovalError;
+use crate::disputes::DisputeError;
 use crate::events::{ApplyError, Remedy};
 use crate::fees::{FeeError, TermsFault, TermsProblem};
 use crate::idempotency::ClaimError;
@@ -278,6 +279,7 @@ impl From<RefundError> for Problem {
             RefundError::ReferenceTaken => reference_taken("refund"),
             RefundError::Claim(error) => error.into(),
             RefundError::WrongState { .. } | RefundError::NothingLeft => conflict(sentence(&error)),
+            RefundError::Disputed { .. } => Self::new(&problem_types::PAYMENT_DISPUTED).detail(sentence(&error)),
             RefundError::MoreThanLeft { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
             RefundError::MoreThanLeftOfLine { index, .. } => {
                 of_line(index, "amount", &problem_types::TOO_MUCH, error.to_string())
@@ -295,6 +297,25 @@ impl From<RefundError> for Problem {
             RefundError::Payment(error) => error.into(),
             RefundError::Journal(error) => error.into(),
             RefundError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<DisputeError> for Problem {
+    fn from(error: DisputeError) -> Self {
+        match error {
+            DisputeError::NotFound => Self::not_found("dispute"),
+            DisputeError::Claim(error) => error.into(),
+            DisputeError::WrongState { .. }
+            | DisputeError::Submitted
+            | DisputeError::Late
+            | DisputeError::CommandOpen => conflict(sentence(&error)),
+            DisputeError::Contradiction(_) | DisputeError::Incomplete(_) => Self::internal(&error),
+            DisputeError::Prepare(error) => error.into(),
+            DisputeError::Provider(error) => error.into(),
+            DisputeError::Transfers(error) => error.into(),
+            DisputeError::Ledger(error) => error.into(),
+            DisputeError::Db(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod body;
 pub mod commands;
 pub mod cursor;
 pub mod deliveries;
+pub mod disputes;
 pub mod docs;
 pub mod edge;
 pub mod errors;

@@ -51,6 +51,7 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Fee policies", description = "What the platform keeps of a sale."),
         (name = "Payments", description = "One cart, one buyer, any number of sellers."),
         (name = "Refunds", description = "Money back to the buyer, taken from those who got it."),
+        (name = "Disputes", description = "What buyers' banks take back: held, answered, won or lost."),
         (name = "Transfers", description = "Sellers' shares, moved to their accounts at the provider and taken back."),
         (name = "Top-ups", description = "Money of the platform's bank account, added to its balance at the provider."),
         (name = "Payouts", description = "Sellers' payouts to their banks, as the provider makes them."),

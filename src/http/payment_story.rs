@@ -24,7 +24,7 @@ use super::{HttpState, story};
 use crate::id::{LedgerId, OperationId, PaymentId, public_id};
 use crate::operations::{self, HistoryStep, Operation};
 use crate::outbox::{self, StateChange};
-use crate::{payments, refunds, transfers};
+use crate::{disputes, payments, refunds, transfers};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -40,7 +40,7 @@ struct ChangeBody {
     object: &'static str,
     /// When, in business time.
     at: Time,
-    /// What changed: `payment`, `refund`, `transfer`, `reversal`, or an `operation`, the command that asked for it.
+    /// What changed: `payment`, `refund`, `dispute`, `transfer`, `reversal`, or an `operation`, the command that asked for it.
     #[schema(example = "payment")]
     of: String,
     /// Its id.
@@ -99,8 +99,8 @@ impl ChangeBody {
     }
 }
 
-/// What happened to a payment, to its refunds, transfers and reversals, and to the commands that asked for them, oldest
-/// first; all of it.
+/// What happened to a payment, to its refunds, disputes, transfers and reversals, and to the commands that asked for
+/// them, oldest first; all of it.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/timeline", tag = "Payments", operation_id = "get_payment_timeline",
     params(("id" = PaymentId, Path, description = "The payment")),
@@ -136,6 +136,7 @@ async fn what_happened(tx: &mut Tx, id: PaymentId) -> Result<Option<Happened>, D
     }
     let mut objects = vec![id.uuid()];
     objects.extend(refunds::list_by_payment(tx, id).await?.iter().map(|refund| refund.id.uuid()));
+    objects.extend(disputes::list_by_payment(tx, id).await?.iter().map(|dispute| dispute.id.uuid()));
     objects.extend(transfers::list_by_payment(tx, id).await?.iter().map(|transfer| transfer.id.uuid()));
     objects.extend(transfers::list_reversals(tx, id).await?.iter().map(|reversal| reversal.id.uuid()));
     let changes = outbox::timeline(tx, &objects).await?;
@@ -196,7 +197,7 @@ struct PostingsBody {
     accounts: Vec<TAccountBody>,
 }
 
-/// A payment's postings: the charge, the split, fees, transfers, refunds and reversals, to the cent.
+/// A payment's postings: the charge, the split, fees, transfers, refunds, disputes and reversals, to the cent.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/postings", tag = "Payments", operation_id = "get_payment_postings",
     params(("id" = PaymentId, Path, description = "The payment")),

@@ -105,6 +105,8 @@ problem_types! {
         "What was asked is not possible in the state that the object has now, for instance to cancel a payment that has succeeded. Read the object, then decide.";
     APPROVAL_OF_OWN_PROPOSAL = "approval_of_own_proposal", 409, false, "Whoever proposed cannot approve",
         "Two people have to agree, and this key made the proposal. Let somebody else approve it, with a key of their own that has the scope approvals:write; the maker may only withdraw it, by rejecting it.";
+    PAYMENT_DISPUTED = "payment_disputed", 409, false, "The payment is disputed",
+        "The buyer's bank has taken what was to be refunded: it was disputed, and giving it back too would pay the buyer twice. What is not disputed can be refunded. If the dispute is won, everything can be refunded again.";
     REFERENCE_TAKEN = "reference_taken", 409, false, "The reference is taken",
         "Another object of this type has this reference. References are yours and unique per type. To repeat a request whose answer got lost, send it with the same Idempotency-Key.";
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use", 409, true, "A request with this Idempotency-Key is under way",

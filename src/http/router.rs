@@ -4,9 +4,9 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, approvals, auth, balances, deliveries, docs, edge, events, fee_policies, health, inbox, ledger, limits,
-    onboarding_links, openapi, operations, payment_story, payments, payouts, reconciliation, refunds, sellers, top_ups,
-    transfers, webhook_endpoints, webhooks,
+    HttpState, approvals, auth, balances, deliveries, disputes, docs, edge, events, fee_policies, health, inbox,
+    ledger, limits, onboarding_links, openapi, operations, payment_story, payments, payouts, reconciliation, refunds,
+    sellers, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -18,6 +18,7 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/cancel, ../{id}/explain
         .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
         .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}
+        .merge(disputes::routes()) //           /v1/disputes, ../{id}, ../{id}/evidence, ../{id}/accept, /v1/dispute_policy
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
         .merge(payouts::routes()) //            /v1/payouts, ../{id}

@@ -32,9 +32,20 @@ pub fn of_change(change: &StateChange) -> String {
         "refund" => "The refund",
         "transfer" => "The transfer to the seller",
         "reversal" => "The reversal of the transfer",
+        "dispute" => "The dispute",
         _ => "It",
     };
     match (change.object_type.as_str(), change.from.as_deref(), change.to.as_str()) {
+        ("dispute", None, "inquiry") => format!("The buyer's bank asks about the payment{why}"),
+        ("dispute", None, _) => format!("The buyer's bank disputes the payment{why}"),
+        ("dispute", Some(before), after) if before == after => {
+            "The dispute moved money, or its deadline or evidence changed.".to_owned()
+        }
+        ("dispute", _, "needs_response") => "The bank made a dispute of its inquiry.".to_owned(),
+        ("dispute", _, "under_review") => "The bank has the evidence.".to_owned(),
+        ("dispute", _, "won") => "The dispute was won; the money is back.".to_owned(),
+        ("dispute", _, "lost") => "The dispute was lost; the buyer has the money.".to_owned(),
+        ("dispute", _, "closed") => "The inquiry ended before any money was taken.".to_owned(),
         (_, None, _) => format!("{thing} was asked for."),
         ("payment", Some("succeeded"), "succeeded") => {
             "The provider made the money usable, or part of it was refunded.".to_owned()

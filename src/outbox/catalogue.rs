@@ -44,6 +44,14 @@ event_types! {
     "payout.paid": "A payout reached the seller's bank. The bank may still return it.";
     "payout.failed": "A payout came back.";
     "payout.canceled": "A payout was given up before it was sent.";
+    "dispute.opened": "A buyer's bank disputes a payment, or asks about it.";
+    "dispute.funds_withdrawn": "The provider took a disputed amount and its fee; sellers' shares of it are held if the policy says so.";
+    "dispute.updated": "A dispute's status, deadline, reason or evidence changed.";
+    "dispute.response_due": "A dispute is not answered and its deadline is near: evidence, or it is lost.";
+    "dispute.funds_reinstated": "The provider gave a disputed amount back.";
+    "dispute.won": "A dispute was won: sellers' shares are theirs again.";
+    "dispute.lost": "A dispute was lost; who bears it is booked by the declared policy.";
+    "dispute.closed": "An inquiry ended before any money was taken.";
     "seller.created": "A seller was made.";
     "seller.updated": "What the provider says of a seller changed.";
     "seller.onboarding_completed": "A seller can get money.";

@@ -95,7 +95,8 @@ pub fn refund_confirmed(chart: Chart, amount: i64, state: SettlementState) -> Ve
     vec![Entry { debit: clearing, credit: chart.provider(state), amount }]
 }
 
-fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
+/// Where the owner of a line has its share: pending until it is released, then available.
+pub(crate) fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
     match line.seller {
         None => chart.platform(PlatformAccount::Fees),
         Some((_, number)) if funds == Funds::Available => chart.seller(number, SellerAccount::Available),
@@ -134,6 +135,10 @@ mod tests {
             refunded_amount: 0,
             refunded_tax: 0,
             returned_commission: 0,
+            disputed_amount: 0,
+            disputed_tax: 0,
+            disputed_commission: 0,
+            withheld_share: 0,
         }
     }
 

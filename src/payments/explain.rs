@@ -73,6 +73,10 @@ mod tests {
             refunded_amount: 0,
             refunded_tax: 0,
             returned_commission: 0,
+            disputed_amount: 0,
+            disputed_tax: 0,
+            disputed_commission: 0,
+            withheld_share: 0,
         }
     }
 

@@ -27,6 +27,7 @@ use partita_db::{BookId, Scope, Tx};
 use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, Refusal};
 
 pub use apply::{apply, apply_refusal, release};
+pub(crate) use entries::owner_account;
 pub use entries::{SellerShare, charged, funds_available, refund_confirmed, refund_shares, shares_released};
 pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
@@ -34,9 +35,12 @@ pub use quote::{Quote, QuoteError, QuotedLine, quote};
 pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
+pub(crate) use split::proportion;
 pub use split::{Remaining, seller_shares};
 pub use state::{Funds, PaymentStatus};
-pub use store::{find, find_by_key, find_for_update, find_lines, list, record_refund};
+pub use store::{
+    find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, list, record_dispute, record_refund,
+};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -222,6 +226,29 @@ pub struct Line {
     pub refunded_tax: i64,
     /// Returned of `commission`.
     pub returned_commission: i64,
+    /// Of `amount`, what disputes have taken that are open or lost.
+    pub disputed_amount: i64,
+    /// Of `tax_amount`, the same.
+    pub disputed_tax: i64,
+    /// Of `commission`, the same.
+    pub disputed_commission: i64,
+    /// What disputes keep from the seller: held, or gone at its cost.
+    pub withheld_share: i64,
+}
+
+/// By how much a dispute changes what a line counts of it; minor units, signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineChange {
+    /// The line, from 0.
+    pub line: i32,
+    /// Of [`Line::disputed_amount`].
+    pub amount: i64,
+    /// Of [`Line::disputed_tax`].
+    pub tax: i64,
+    /// Of [`Line::disputed_commission`].
+    pub commission: i64,
+    /// Of [`Line::withheld_share`].
+    pub withheld: i64,
 }
 
 /// What priced a line, and how: part of its snapshot.

@@ -109,6 +109,10 @@ fn price_line(
         refunded_amount: 0,
         refunded_tax: 0,
         returned_commission: 0,
+        disputed_amount: 0,
+        disputed_tax: 0,
+        disputed_commission: 0,
+        withheld_share: 0,
     })
 }
 
@@ -125,7 +129,7 @@ pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (i
     (priced.map_or(0, |priced| priced.calculation.commission), fee)
 }
 
-/// What is left of a line after its refunds; minor units.
+/// What is left of a line; minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
     /// Of the net amount.
@@ -146,6 +150,32 @@ impl Line {
         }
     }
 
+    /// What may still be given back, or disputed: neither refunds nor disputes have taken it.
+    pub fn refundable(&self) -> Remaining {
+        Remaining {
+            amount: self.amount - self.gone_amount(),
+            tax: self.tax_amount - self.gone_tax(),
+            commission: self.commission - self.returned_commission - self.disputed_commission,
+        }
+    }
+
+    /// Of its net amount, what refunds and disputes have taken.
+    pub(crate) fn gone_amount(&self) -> i64 {
+        self.refunded_amount + self.disputed_amount
+    }
+
+    /// Of its tax, what refunds and disputes have taken.
+    pub(crate) fn gone_tax(&self) -> i64 {
+        self.refunded_tax + self.disputed_tax
+    }
+
+    /// The commission that the next `amount` of its net amount carries. What was kept in earlier refunds stays kept.
+    pub(crate) fn commission_of(&self, amount: i64) -> i64 {
+        let before = proportion(self.commission, self.gone_amount(), self.amount);
+        let after = proportion(self.commission, self.gone_amount() + amount, self.amount);
+        (after - before).clamp(0, self.refundable().commission)
+    }
+
     /// The tax that the seller gets and owes; none when the platform owes it.
     pub(crate) fn sellers_tax(&self, tax: i64) -> i64 {
         match self.tax_liability {
@@ -155,15 +185,22 @@ impl Line {
     }
 }
 
-/// What each seller is entitled to of a payment, after commission and refunds, in the order of their numbers; minor
-/// units. Negative when the platform kept its commission of goods that were given back.
+/// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.
+pub(crate) fn proportion(whole: i64, part: i64, of: i64) -> i64 {
+    let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of));
+    i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
+}
+
+/// What each seller is entitled to of a payment, after commission, refunds and what disputes keep, in the order of their
+/// numbers; minor units. Negative when the platform kept its commission of goods that were given back, or passed the
+/// fee of a lost dispute on.
 pub fn seller_shares(lines: &[Line]) -> BTreeMap<SellerNumber, (SellerId, i64)> {
     let mut shares = BTreeMap::new();
     for line in lines {
         let Some((id, number)) = line.seller else { continue };
         let left = line.remaining();
         let share = &mut shares.entry(number).or_insert((id, 0_i64)).1;
-        *share += left.amount + line.sellers_tax(left.tax) - left.commission;
+        *share += left.amount + line.sellers_tax(left.tax) - left.commission - line.withheld_share;
     }
     shares
 }

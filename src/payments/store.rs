@@ -9,7 +9,8 @@ use partita_provider::{BalanceTransaction, Currency, Money, Refusal};
 use uuid::Uuid;
 
 use super::{
-    Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare, TaxLiability,
+    Funds, Line, LineChange, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare,
+    TaxLiability,
 };
 use crate::actor::Actor;
 use crate::chart::SellerNumber;
@@ -215,6 +216,14 @@ pub(super) async fn find_for_update_by(
     Ok(row.map(Payment::from))
 }
 
+/// A payment by its id at the provider, locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_provider_for_update(tx: &mut Tx, provider_payment: &str) -> Result<Option<Payment>, DbError> {
+    find_for_update_by(tx, None, provider_payment).await
+}
+
 /// Payments, newest first, older than `before`.
 ///
 /// # Errors
@@ -251,7 +260,8 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
     let rows = sqlx::query!(
         r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount, l.tax_amount, l.tax_liability, l.tax_jurisdiction,
                   l.category, l.commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
-                  l.refunded_amount, l.refunded_tax, l.returned_commission
+                  l.refunded_amount, l.refunded_tax, l.returned_commission,
+                  l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share
            from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
            where l.book_id = $1 and l.payment_id = $2 order by l.line"#,
         book.get(),
@@ -282,6 +292,10 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             refunded_amount: row.refunded_amount,
             refunded_tax: row.refunded_tax,
             returned_commission: row.returned_commission,
+            disputed_amount: row.disputed_amount,
+            disputed_tax: row.disputed_tax,
+            disputed_commission: row.disputed_commission,
+            withheld_share: row.withheld_share,
         })
         .collect())
 }
@@ -424,6 +438,34 @@ pub async fn record_refund(
         id.uuid(),
         gross,
         now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Changes what a payment's lines count of disputes. The table's constraints refuse more than there is.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_dispute(tx: &mut Tx, id: PaymentId, changes: &[LineChange]) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&LineChange) -> i64| changes.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = changes.iter().map(|change| change.line).collect();
+    sqlx::query!(
+        "update payment_lines l
+         set disputed_amount = disputed_amount + d.amount, disputed_tax = disputed_tax + d.tax,
+             disputed_commission = disputed_commission + d.commission, withheld_share = withheld_share + d.withheld
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+              as d (line, amount, tax, commission, withheld)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|change| change.amount),
+        &column(|change| change.tax),
+        &column(|change| change.commission),
+        &column(|change| change.withheld)
     )
     .execute(tx.conn())
     .await?;

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::store::{Moment, MovementRow, PayoutRow};
 use super::{Postings, Transactions};
 use crate::chart::{Chart, Kind, SellerNumber};
+use crate::disputes::entries::Turn;
+use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
@@ -26,6 +28,8 @@ pub(super) struct PaymentFacts {
     pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
     /// From whom each reversal comes.
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
+    /// Its disputes with what each line has in them.
+    pub(super) disputes: Vec<(Dispute, Vec<DisputeShare>)>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -53,6 +57,12 @@ fn moment(moments: &[Moment], object: Uuid, event: &str) -> Option<Timestamp> {
     moments.iter().find(|moment| moment.object == object && moment.event == event).map(|moment| moment.at)
 }
 
+/// When a dispute gave back to the sellers what it had kept from them: when it was won, and when it was closed with what it
+/// took given back. One that took nothing kept nothing.
+fn given_back(moments: &[Moment], dispute: Uuid) -> Option<Timestamp> {
+    moment(moments, dispute, "dispute.won").or_else(|| moment(moments, dispute, "dispute.closed"))
+}
+
 fn ask_of(asks: &[Operation], object: Uuid) -> Option<i64> {
     asks.iter().find(|ask| ask.object_id == object && ask.kind.starts_with("create_")).map(|ask| ask.key)
 }
@@ -69,13 +79,14 @@ impl PaymentFacts {
         self.movements.iter().find(|movement| movement.object == Some(self.id))
     }
 
-    /// The lines as they stood at a time: less what refunds had taken by then and not given back.
+    /// The lines as they stood at a time: less what refunds had taken by then and not given back, and with what disputes
+    /// kept from sellers by then.
     fn lines_at(&self, at: Timestamp) -> Vec<Line> {
         let mut lines: Vec<Line> = self
             .lines
             .iter()
             .cloned()
-            .map(|line| Line { refunded_amount: 0, refunded_tax: 0, returned_commission: 0, ..line })
+            .map(|line| Line { refunded_amount: 0, refunded_tax: 0, returned_commission: 0, withheld_share: 0, ..line })
             .collect();
         for (id, shares) in &self.refunds {
             let before = |event| moment(&self.moments, *id, event).is_some_and(|then| then < at);
@@ -87,6 +98,23 @@ impl PaymentFacts {
                 line.refunded_amount += share.amount;
                 line.refunded_tax += share.tax;
                 line.returned_commission += share.commission;
+            }
+        }
+        for (dispute, shares) in &self.disputes {
+            let id = dispute.id.uuid();
+            let turns = [
+                (Turn::Withdrawn, moment(&self.moments, id, "dispute.funds_withdrawn")),
+                (Turn::Won, given_back(&self.moments, id)),
+                (Turn::Lost, moment(&self.moments, id, "dispute.lost")),
+            ];
+            for (turn, then) in turns {
+                if then.is_none_or(|then| then >= at) {
+                    continue;
+                }
+                for change in disputes::entries::changes(&self.lines, shares, dispute.policy, turn) {
+                    let Some(line) = lines.iter_mut().find(|line| line.number == change.line) else { continue };
+                    line.withheld_share += change.withheld;
+                }
             }
         }
         lines
@@ -124,6 +152,9 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
             add(&mut booked, Kind::TransferRefused, source, transfers::entries::refused(chart, *seller, *amount));
         }
     }
+    for (dispute, shares) in &facts.disputes {
+        add_dispute(&mut booked, chart, facts, dispute, shares);
+    }
     for movement in &facts.movements {
         add_movement(&mut booked, chart, facts, movement);
     }
@@ -141,12 +172,42 @@ fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id:
     }
 }
 
-/// What is booked with a movement of a refund, a transfer or a reversal.
+fn add_dispute(
+    booked: &mut Transactions,
+    chart: Chart,
+    facts: &PaymentFacts,
+    dispute: &Dispute,
+    shares: &[DisputeShare],
+) {
+    let id = dispute.id.uuid();
+    let at = |event| moment(&facts.moments, id, event).map(|time| facts.funds_at(time));
+    let lines = &facts.lines;
+    if dispute.policy.hold == Hold::Shares {
+        if let Some(funds) = at("dispute.funds_withdrawn") {
+            let held = disputes::entries::held(chart, lines, shares, funds);
+            add(booked, Kind::DisputeHeld, dispute.key, held);
+        }
+        if let Some(time) = given_back(&facts.moments, id) {
+            let released = disputes::entries::released(chart, lines, shares, facts.funds_at(time));
+            add(booked, Kind::DisputeWon, dispute.key, released);
+        }
+    }
+    if let Some(funds) = at("dispute.lost") {
+        let lost = disputes::entries::lost(chart, lines, shares, dispute.policy, dispute.outstanding(), funds);
+        add(booked, Kind::DisputeLost, dispute.key, lost);
+    }
+}
+
+/// What is booked with a movement of a refund, a dispute, a transfer or a reversal.
 fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, movement: &MovementRow) {
     let Some(object) = movement.object else { return };
     let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
     if facts.refunds.iter().any(|(id, _)| *id == object) {
         add(booked, Kind::RefundConfirmed, movement.key, payments::refund_confirmed(chart, -net, state));
+    } else if facts.disputes.iter().any(|(dispute, _)| dispute.id.uuid() == object) {
+        let amount = net + movement.fee;
+        let kind = if amount < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };
+        add(booked, kind, movement.key, disputes::entries::moved(chart, amount, movement.fee, state));
     } else if let Some((seller, _)) = facts.transfers.get(&object) {
         let (kind, entries) = if of_platform {
             (Kind::TransferConfirmed, transfers::entries::confirmed(chart, -net, state))

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::chart::Chart;
 use crate::operations;
 use crate::rebuild::balances::Balances;
-use crate::{payments, refunds, transfers};
+use crate::{disputes, payments, refunds, transfers};
 
 /// How many differences are kept to be shown; all are counted.
 const SHOWN: usize = 100;
@@ -141,7 +141,7 @@ async fn compare_balances(tx: &mut Tx, comparison: &mut Comparison) -> Result<()
     Ok(())
 }
 
-/// Each payment with its refunds, transfers and reversals.
+/// Each payment with its refunds, disputes, transfers and reversals.
 async fn compare_payments(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
     let mut after = 0;
     loop {
@@ -165,6 +165,12 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         objects.push(refund.id.uuid());
         given.push((refund.id.uuid(), refunds::find_lines(tx, refund.id).await?));
     }
+    let mut disputed = Vec::new();
+    for dispute in disputes::list_by_payment(tx, payment.id).await? {
+        objects.push(dispute.id.uuid());
+        let shares = disputes::find_lines(tx, dispute.id).await?;
+        disputed.push((dispute, shares));
+    }
     let sent = transfers::list_by_payment(tx, payment.id).await?;
     let taken_back = transfers::list_reversals(tx, payment.id).await?;
     objects.extend(sent.iter().map(|transfer| transfer.id.uuid()));
@@ -180,6 +186,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         reversals: taken_back.iter().map(|r| (r.id.uuid(), number(r.seller))).collect(),
         lines,
         refunds: given,
+        disputes: disputed,
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,
         moments: store::moments_of(tx, &objects).await?,

@@ -144,6 +144,8 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
         }
         ("charge" | "payment", None) => object(Lookup::PaymentOfCharge),
         ("refund" | "payment_refund", None) => object(Lookup::Refund),
+        // Of what Stripe calls an adjustment, disputes are ours; another's source is no dispute, and so not found.
+        ("adjustment", None) => object(Lookup::Dispute),
         ("transfer", None) => object(Lookup::Transfer),
         ("topup", None) => object(Lookup::TopUp),
         ("transfer_refund", None) => source.map(Concerns::Reversal),

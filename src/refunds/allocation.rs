@@ -8,7 +8,7 @@
 use partita_provider::clamped_cumulative;
 
 use super::{FeePolicy, RefundError};
-use crate::payments::{Line, SellerShare};
+use crate::payments::{Line, SellerShare, proportion};
 
 /// How much of what a platform asks back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +30,35 @@ pub struct Allocated {
     pub shares: Vec<SellerShare>,
 }
 
-/// Allocates a refund over the lines of its payment.
+/// Allocates a refund over the lines of its payment. What disputes have taken is not left.
 ///
 /// # Errors
-/// [`RefundError`] when more is asked than is left.
+/// [`RefundError`] when more is asked than is left; [`RefundError::Disputed`] when only a dispute stands in the way.
 pub(super) fn allocate(lines: &[Line], asked: &Asked, fee: FeePolicy) -> Result<Allocated, RefundError> {
+    spread(lines, asked, fee).map_err(|error| because_of_dispute(lines, asked, error))
+}
+
+/// What would be left without disputes is not too much: it is disputed.
+fn because_of_dispute(lines: &[Line], asked: &Asked, error: RefundError) -> RefundError {
+    let disputed: i64 = lines.iter().map(|line| line.disputed_amount + line.disputed_tax).sum();
+    let undisputed: Vec<Line> = lines
+        .iter()
+        .cloned()
+        .map(|line| Line { disputed_amount: 0, disputed_tax: 0, disputed_commission: 0, ..line })
+        .collect();
+    let is_too_much = matches!(
+        error,
+        RefundError::NothingLeft | RefundError::MoreThanLeft { .. } | RefundError::MoreThanLeftOfLine { .. }
+    );
+    if disputed > 0 && is_too_much && spread(&undisputed, asked, FeePolicy::Kept).is_ok() {
+        return RefundError::Disputed { disputed };
+    }
+    error
+}
+
+fn spread(lines: &[Line], asked: &Asked, fee: FeePolicy) -> Result<Allocated, RefundError> {
     let given = match asked {
-        Asked::Everything => lines.iter().map(|line| (line.remaining().amount, line.remaining().tax)).collect(),
+        Asked::Everything => lines.iter().map(|line| (line.refundable().amount, line.refundable().tax)).collect(),
         Asked::Amount(amount) => by_amount(lines, *amount)?,
         Asked::Lines(named) => by_line(lines, named)?,
     };
@@ -57,7 +79,7 @@ pub(super) fn allocate(lines: &[Line], asked: &Asked, fee: FeePolicy) -> Result<
 
 fn by_amount(lines: &[Line], amount: i64) -> Result<Vec<(i64, i64)>, RefundError> {
     let original: Vec<i64> = lines.iter().flat_map(|line| [line.amount, line.tax_amount]).collect();
-    let already: Vec<i64> = lines.iter().flat_map(|line| [line.refunded_amount, line.refunded_tax]).collect();
+    let already: Vec<i64> = lines.iter().flat_map(|line| [line.gone_amount(), line.gone_tax()]).collect();
     let before: i64 = already.iter().sum();
     let left = original.iter().sum::<i64>() - before;
     if left == 0 {
@@ -82,13 +104,13 @@ fn by_line(lines: &[Line], named: &[(i32, i64)]) -> Result<Vec<(i64, i64)>, Refu
             return Err(RefundError::RepeatedLine { index, line: *number });
         }
         let line = &lines[place];
-        let left = line.remaining().amount;
+        let left = line.refundable().amount;
         if *amount > left {
             return Err(RefundError::MoreThanLeftOfLine { index, line: *number, asked: *amount, left });
         }
-        let tax = proportion(line.tax_amount, line.refunded_amount + amount, line.amount);
+        let tax = proportion(line.tax_amount, line.gone_amount() + amount, line.amount);
         // Never below zero: refunds by amount may have given more of the tax than the proportion.
-        given[place] = (*amount, (tax - line.refunded_tax).max(0));
+        given[place] = (*amount, (tax - line.gone_tax()).max(0));
     }
     Ok(given)
 }
@@ -96,19 +118,8 @@ fn by_line(lines: &[Line], named: &[(i32, i64)]) -> Result<Vec<(i64, i64)>, Refu
 fn returned_commission(line: &Line, amount: i64, fee: FeePolicy) -> i64 {
     match fee {
         FeePolicy::Kept => 0,
-        FeePolicy::Returned => {
-            // What was kept in earlier refunds stays kept: only what this one's goods carry is returned.
-            let before = proportion(line.commission, line.refunded_amount, line.amount);
-            let after = proportion(line.commission, line.refunded_amount + amount, line.amount);
-            (after - before).clamp(0, line.remaining().commission)
-        }
+        FeePolicy::Returned => line.commission_of(amount),
     }
-}
-
-/// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.
-fn proportion(whole: i64, part: i64, of: i64) -> i64 {
-    let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of));
-    i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
 }
 
 #[cfg(test)]
@@ -135,6 +146,10 @@ mod tests {
             refunded_amount: 0,
             refunded_tax: 0,
             returned_commission: 0,
+            disputed_amount: 0,
+            disputed_tax: 0,
+            disputed_commission: 0,
+            withheld_share: 0,
         }
     }
 
@@ -214,6 +229,25 @@ mod tests {
             allocate(&cart, &Asked::Lines(vec![(0, 1), (0, 1)]), fee),
             Err(RefundError::RepeatedLine { index: 1, line: 0 })
         ));
+    }
+
+    #[test]
+    fn what_a_dispute_has_taken_is_not_given_a_second_time() {
+        let mut cart = worked_cart();
+        (cart[0].disputed_amount, cart[0].disputed_tax, cart[0].disputed_commission) = (60_00, 12_00, 6_00);
+        let fee = FeePolicy::Returned;
+        for asked in [Asked::Amount(48_01), Asked::Lines(vec![(0, 1)])] {
+            let refused = allocate(&cart, &asked, fee);
+            assert!(matches!(refused, Err(RefundError::Disputed { disputed: 72_00 })), "{refused:?}");
+        }
+        let more = allocate(&cart, &Asked::Amount(120_01), fee);
+        assert!(matches!(more, Err(RefundError::MoreThanLeft { left: 48_00, .. })), "too much even without a dispute");
+        let rest = allocate(&cart, &Asked::Everything, fee).expect("B's line");
+        assert_eq!(rest.shares, [SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00 }]);
+        record(&mut cart, &rest);
+        assert!(matches!(allocate(&cart, &Asked::Everything, fee), Err(RefundError::Disputed { .. })));
+        (cart[0].disputed_amount, cart[0].disputed_tax, cart[0].disputed_commission) = (0, 0, 0);
+        assert_eq!(allocate(&cart, &Asked::Everything, fee).expect("won").gross, 72_00);
     }
 
     fn carts() -> impl Strategy<Value = Vec<Line>> {

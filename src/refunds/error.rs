@@ -64,6 +64,12 @@ pub enum RefundError {
         /// The payment's line, from 0.
         line: i32,
     },
+    /// Only a dispute stands in the way: what it has taken the buyer has, or gets back by it.
+    #[error("{disputed} of the payment are disputed, and what is disputed cannot be refunded")]
+    Disputed {
+        /// What disputes have taken that are open or lost, minor units.
+        disputed: i64,
+    },
     /// Nothing is left to give back.
     #[error("nothing is left to give back")]
     NothingLeft,

@@ -116,6 +116,62 @@ const CHECKS: &[Check] = &[
               having sum(e.amount) <> 0",
     },
     Check {
+        code: "I11",
+        invariant: "what is disputed of a line is what its disputes took",
+        kind: Kind::Agreement,
+        sentence: "What a line says is disputed is the sum of its disputes that are open or lost.",
+        sql: "with taken as (
+                  select d.payment_id, dl.line, sum(dl.amount) as amount, sum(dl.tax_amount) as tax, sum(dl.commission) as commission
+                  from disputes d join dispute_lines dl on dl.book_id = d.book_id and dl.dispute_id = d.id
+                  where d.book_id = $1 and d.status not in ('won', 'closed') [[d.payment_id]] group by 1, 2)
+              select format('payment %s line %s', l.payment_id, l.line)
+              from payment_lines l left join taken t on t.payment_id = l.payment_id and t.line = l.line
+              where l.book_id = $1 [[l.payment_id]] and (l.disputed_amount, l.disputed_tax, l.disputed_commission)
+                    is distinct from (coalesce(t.amount, 0), coalesce(t.tax, 0), coalesce(t.commission, 0))",
+    },
+    Check {
+        code: "I11",
+        invariant: "what is kept from a line's seller is what its disputes hold and cost",
+        kind: Kind::Agreement,
+        sentence: "What a line says is kept from its seller is what open disputes hold of it and lost ones took.",
+        sql: "with kept as (
+                  select d.payment_id, dl.line, sum(
+                      case when d.status = 'lost' then dl.fee else 0 end
+                      + case when d.status = 'lost' and d.liability = 'sellers'
+                                  or d.status in ('inquiry', 'needs_response', 'under_review') and d.hold = 'shares'
+                             then dl.amount + case when l.tax_liability = 'seller' then dl.tax_amount else 0 end - dl.commission
+                             else 0 end) as share
+                  from disputes d
+                  join dispute_lines dl on dl.book_id = d.book_id and dl.dispute_id = d.id
+                  join payment_lines l on l.book_id = d.book_id and l.payment_id = d.payment_id and l.line = dl.line
+                  where d.book_id = $1 and l.seller_id is not null [[d.payment_id]] group by 1, 2)
+              select format('payment %s line %s: %s instead of %s', l.payment_id, l.line, l.withheld_share, coalesce(k.share, 0))
+              from payment_lines l left join kept k on k.payment_id = l.payment_id and k.line = l.line
+              where l.book_id = $1 [[l.payment_id]] and l.withheld_share <> coalesce(k.share, 0)",
+    },
+    Check {
+        code: "I5",
+        invariant: "nothing is held or outstanding for a payment without open disputes",
+        kind: Kind::Agreement,
+        sentence: "A payment whose disputes are decided has nothing held from its sellers and nothing outstanding at the provider.",
+        sql: "with held as materialized (
+                  select account, path from ledger_accounts
+                  where book_id = $1 and (path = 'dsp.receivable' or path like 'sel.%.held'))
+              select format('payment %s, account %s: %s', p.id, a.path, sum(e.amount))
+              from payments p
+              join (select subject, debit_account as account, amount from ledger_postings
+                    where book_id = $1 and debit_account in (select account from held)
+                    union all
+                    select subject, credit_account, -amount from ledger_postings
+                    where book_id = $1 and credit_account in (select account from held)) e on e.subject = p.key
+              join held a on a.account = e.account
+              where p.book_id = $1 [[p.id]]
+                and not exists (select from disputes d where d.book_id = p.book_id and d.payment_id = p.id
+                                and d.status in ('inquiry', 'needs_response', 'under_review'))
+              group by p.id, a.path
+              having sum(e.amount) <> 0",
+    },
+    Check {
         code: "I8",
         invariant: "every change of state has its history and its event, without gaps",
         kind: Kind::Agreement,
@@ -140,6 +196,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('%s %s', s.type, s.id) from (
                   select 'payment' as type, id, status, sequence from payments where book_id = $1 [[id]]
                   union all select 'refund', id, status, sequence from refunds where book_id = $1 [[id]]
+                  union all select 'dispute', id, status, sequence from disputes where book_id = $1 [[id]]
                   union all select 'transfer', id, status, sequence from transfers where book_id = $1 [[id]]
                   union all select 'reversal', id, status, sequence from transfer_reversals where book_id = $1 [[id]]
                   union all select 'payout', id, status, sequence from payouts where book_id = $1 [[id]]
@@ -172,7 +229,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and t.kind in (1, 11, 13, 14, 15, 21, 30, 32, 41, 50))",
+                  and t.kind in (1, 11, 13, 14, 15, 21, 30, 32, 41, 50, 60, 62))",
     },
     Check {
         code: "I7",
@@ -194,6 +251,9 @@ const CHECKS: &[Check] = &[
               union all
               select format('refund %s', r.id) from refunds r
               left join payments p on p.book_id = r.book_id and p.id = r.payment_id where r.book_id = $1 [[r.id]] and p.id is null
+              union all
+              select format('dispute %s', d.id) from disputes d
+              left join payments p on p.book_id = d.book_id and p.id = d.payment_id where d.book_id = $1 [[d.id]] and p.id is null
               union all
               select format('transfer %s', t.id) from transfers t
               left join payments p on p.book_id = t.book_id and p.id = t.payment_id where t.book_id = $1 [[t.id]] and p.id is null

@@ -157,6 +157,8 @@ pub(super) async fn changed_objects(
                union
                select r.payment_id from changed c join refunds r on r.book_id = $1 and r.id = c.id
                union
+               select d.payment_id from changed c join disputes d on d.book_id = $1 and d.id = c.id
+               union
                select t.payment_id from changed c join transfers t on t.book_id = $1 and t.id = c.id
                union
                select v.payment_id from changed c join transfer_reversals v on v.book_id = $1 and v.id = c.id) x

@@ -122,6 +122,7 @@ fn kind_of(read: &Read) -> Option<&'static str> {
         ProviderObject::Reversal(_) => "reversal",
         ProviderObject::TopUp(_) => "top_up",
         ProviderObject::Payout(_) => "payout",
+        ProviderObject::Dispute(_) => "dispute",
     })
 }
 

@@ -7,6 +7,7 @@
 mod availability;
 mod backlog;
 mod day_balances;
+mod disputes;
 mod inbox;
 mod lane;
 mod operations;
@@ -48,11 +49,12 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::transfers::DUE_KIND,
+    crate::disputes::DEADLINE_DUE_KIND,
     sweep::DUE_KIND,
     reconciliation::DUE_KIND,
     retention::DUE_KIND,
@@ -191,6 +193,7 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
     let outcome = match claimed.due.kind.as_str() {
         crate::operations::DUE_KIND => operations::send(app, &claimed.due).await,
         crate::provider_movements::DUE_KIND => availability::settle(app, &claimed.due).await,
+        crate::disputes::DEADLINE_DUE_KIND => disputes::remind(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
         retention::DUE_KIND => retention::tidy(app, &claimed.due).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use partita_provider::{
     Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page,
-    PageRequest, PaymentStatus, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
+    PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -123,14 +123,11 @@ impl Stripe {
         resource.read(&self.get(read).await?.body)
     }
 
-    /// Whether a payment was given up.
-    async fn cancelled(&self, lookup: &Lookup) -> Result<LookedUp, FetchError> {
-        match self.fetch(lookup).await? {
-            ProviderObject::Payment(payment) if payment.status == PaymentStatus::Canceled => {
-                Ok(LookedUp::Found(Box::new(ProviderObject::Payment(payment))))
-            }
-            _ => Ok(LookedUp::Absent),
-        }
+    /// Whether the command struck, as the object that it is about shows it.
+    async fn written(&self, search: &Search, lookup: &Lookup) -> Result<LookedUp, FetchError> {
+        let object = self.fetch(lookup).await?;
+        let struck = look_up::struck(search, &object);
+        Ok(if struck { LookedUp::Found(Box::new(object)) } else { LookedUp::Absent })
     }
 
     /// The ids of the objects that carry the marker, and whether all that could were looked at.
@@ -261,7 +258,7 @@ impl Provider for Stripe {
     async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError> {
         let (value, searchable) = match look_up::plan(search) {
             look_up::Plan::Nowhere(why) => return Ok(LookedUp::CannotTell { why: why.to_owned() }),
-            look_up::Plan::Cancelled(lookup) => return known_parent(self.cancelled(&lookup).await),
+            look_up::Plan::Written(lookup) => return known_parent(self.written(search, &lookup).await),
             look_up::Plan::Listed { value, searchable } => (value, searchable),
         };
         let (mut marked, complete) = match self.marked(search, &value).await {

@@ -84,6 +84,7 @@ fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
         ("charge", None) => Some(concerns_of_charge(id, object)),
         ("payment_intent", None) => Some(Lookup::Payment(id)),
         ("refund", None) => Some(Lookup::Refund(id)),
+        ("dispute", None) => Some(Lookup::Dispute(id)),
         ("topup", None) => Some(Lookup::TopUp(id)),
         ("transfer", None) => Some(Lookup::Transfer(id)),
         _ => None,
@@ -129,6 +130,7 @@ mod tests {
                 Lookup::Refund(id("re_2")),
             ),
             (json!({"object": "refund", "id": "re_1"}), Lookup::Refund(id("re_1"))),
+            (json!({"object": "dispute", "id": "du_1"}), Lookup::Dispute(id("du_1"))),
             (json!({"object": "transfer", "id": "tr_1"}), Lookup::Transfer(id("tr_1"))),
             (json!({"object": "topup", "id": "tu_1"}), Lookup::TopUp(id("tu_1"))),
             (json!({"object": "account", "id": "acct_1"}), Lookup::Account(id("acct_1"))),
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(payout, Some(Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() }));
         let updated = concerned(account, &json!({"object": "account", "id": "acct_1"}));
         assert_eq!(updated, Some(Lookup::Account("acct_1".into())));
-        for object in ["charge", "payment_intent", "refund", "transfer", "topup"] {
+        for object in ["charge", "payment_intent", "refund", "transfer", "topup", "dispute"] {
             assert_eq!(concerned(account, &json!({"object": object, "id": "x_1"})), None, "{object}");
         }
     }
@@ -158,7 +160,7 @@ mod tests {
         let event = read(thin).expect("id and type are enough");
         assert_eq!((event.id.as_str(), event.created, event.livemode), ("evt_9", 0, true));
         assert_eq!(event.concerns, None);
-        assert_eq!(concerned(None, &json!({"object": "dispute", "id": "dp_1"})), None);
+        assert_eq!(concerned(None, &json!({"object": "review", "id": "prv_1"})), None);
         assert_eq!(concerned(None, &json!({})), None);
         assert_eq!(concerned(None, &Value::Null), None);
     }

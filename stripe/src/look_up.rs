@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use partita_provider::{Command, FetchError, LookedUp, Lookup, Search};
+use partita_provider::{Command, DisputeStatus, FetchError, LookedUp, Lookup, PaymentStatus, ProviderObject, Search};
 use serde_json::Value;
 use stripe_client_core::StripeRequest as _;
 use stripe_connect::account as accounts;
@@ -33,7 +33,7 @@ pub(crate) const MOST_PAGES: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// The object is known by id: whether the command struck is written on it.
-    Cancelled(Lookup),
+    Written(Lookup),
     /// Through the list that [`page`] reads, and by search where Stripe offers it.
     Listed {
         /// What only the sought object carries.
@@ -48,7 +48,9 @@ pub(crate) enum Plan {
 /// How to look.
 pub(crate) fn plan(search: &Search) -> Plan {
     let searchable = match &search.command {
-        Command::CancelPayment(command) => return Plan::Cancelled(Lookup::Payment(command.payment.clone())),
+        Command::CancelPayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
+        Command::SubmitEvidence(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
+        Command::AcceptDispute(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::CreateAccountLink(_) => return Plan::Nowhere("Stripe keeps no list of account links"),
         Command::CreatePayment(_) => true,
         Command::CreateAccount(_)
@@ -85,7 +87,10 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
         Command::CreateTransfer(c) => from!(transfers::ListTransfer::new().transfer_group(c.transfer_group.clone())),
         Command::CreateReversal(c) => from!(reversals::ListIdTransferReversal::new(checked(&c.transfer)?)),
         Command::CreateRefund(c) => from!(refunds::ListRefund::new().payment_intent(c.payment.clone())),
-        Command::CancelPayment(_) | Command::CreateAccountLink(_) => return Ok(None),
+        Command::CancelPayment(_)
+        | Command::CreateAccountLink(_)
+        | Command::SubmitEvidence(_)
+        | Command::AcceptDispute(_) => return Ok(None),
     };
     Ok(Some(Read::of(request, None)))
 }
@@ -158,7 +163,23 @@ pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
         Command::CreateTransfer(_) => Some(Lookup::Transfer(id)),
         Command::CreateReversal(c) => Some(Lookup::Reversal { transfer: c.transfer.clone(), reversal: id }),
         Command::CreateRefund(_) => Some(Lookup::Refund(id)),
-        Command::CancelPayment(_) | Command::CreateAccountLink(_) => None,
+        Command::CancelPayment(_)
+        | Command::CreateAccountLink(_)
+        | Command::SubmitEvidence(_)
+        | Command::AcceptDispute(_) => None,
+    }
+}
+
+/// Whether an object shows that the command about it struck: a payment that is cancelled, a dispute that carries the
+/// marker of its evidence, one that is lost.
+pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
+    match (&search.command, object) {
+        (Command::CancelPayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Canceled,
+        (Command::SubmitEvidence(_), ProviderObject::Dispute(dispute)) => search
+            .marker_value()
+            .is_some_and(|value| dispute.metadata.get(&search.marker).is_some_and(|kept| kept == value)),
+        (Command::AcceptDispute(_), ProviderObject::Dispute(dispute)) => dispute.status == DisputeStatus::Lost,
+        _ => false,
     }
 }
 

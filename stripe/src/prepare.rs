@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use partita_provider::{
     CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
-    CreateTransfer, PayoutInterval, PrepareError, PreparedRequest,
+    CreateTransfer, EvidenceKind, PayoutInterval, PrepareError, PreparedRequest, SubmitEvidence,
 };
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::account_link as links;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
+use stripe_core::dispute as disputes;
 use stripe_core::payment_intent as intents;
 use stripe_core::refund as refunds;
 
@@ -28,6 +29,8 @@ pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError
         Command::CreateReversal(c) => create_reversal(c)?,
         Command::CreateRefund(c) => create_refund(c)?,
         Command::CreateTopUp(c) => create_top_up(c)?,
+        Command::SubmitEvidence(c) => submit_evidence(c)?,
+        Command::AcceptDispute(c) => disputes::CloseDispute::new(path_id("dispute", &c.dispute)?).build(),
     };
     Ok(PreparedRequest {
         method: method(request.method).to_owned(),
@@ -197,4 +200,37 @@ fn create_top_up(command: &CreateTopUp) -> Result<RequestBuilder, PrepareError> 
         request = request.description(description.clone());
     }
     Ok(request.build())
+}
+
+/// Evidence goes to the bank at once, and once.
+fn submit_evidence(command: &SubmitEvidence) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("dispute", &command.dispute)?;
+    let mut evidence = disputes::UpdateDisputeEvidence::new();
+    for (kind, text) in &command.evidence {
+        *field(&mut evidence, *kind) = Some(text.clone());
+    }
+    Ok(disputes::UpdateDispute::new(id).evidence(evidence).metadata(metadata(&command.metadata)).submit(true).build())
+}
+
+fn field(evidence: &mut disputes::UpdateDisputeEvidence, kind: EvidenceKind) -> &mut Option<String> {
+    match kind {
+        EvidenceKind::AccessActivityLog => &mut evidence.access_activity_log,
+        EvidenceKind::BillingAddress => &mut evidence.billing_address,
+        EvidenceKind::CancellationPolicyDisclosure => &mut evidence.cancellation_policy_disclosure,
+        EvidenceKind::CancellationRebuttal => &mut evidence.cancellation_rebuttal,
+        EvidenceKind::CustomerEmailAddress => &mut evidence.customer_email_address,
+        EvidenceKind::CustomerName => &mut evidence.customer_name,
+        EvidenceKind::CustomerPurchaseIp => &mut evidence.customer_purchase_ip,
+        EvidenceKind::DuplicateChargeExplanation => &mut evidence.duplicate_charge_explanation,
+        EvidenceKind::DuplicateChargeId => &mut evidence.duplicate_charge_id,
+        EvidenceKind::ProductDescription => &mut evidence.product_description,
+        EvidenceKind::RefundPolicyDisclosure => &mut evidence.refund_policy_disclosure,
+        EvidenceKind::RefundRefusalExplanation => &mut evidence.refund_refusal_explanation,
+        EvidenceKind::ServiceDate => &mut evidence.service_date,
+        EvidenceKind::ShippingAddress => &mut evidence.shipping_address,
+        EvidenceKind::ShippingCarrier => &mut evidence.shipping_carrier,
+        EvidenceKind::ShippingDate => &mut evidence.shipping_date,
+        EvidenceKind::ShippingTrackingNumber => &mut evidence.shipping_tracking_number,
+        EvidenceKind::UncategorizedText => &mut evidence.uncategorized_text,
+    }
 }

@@ -6,7 +6,8 @@ use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
 use stripe_core::payment_intent as intents;
 use stripe_core::{
-    balance, balance_transaction, charge as charges, event as events, payout as payouts, refund as refunds,
+    balance, balance_transaction, charge as charges, dispute as disputes, event as events, payout as payouts,
+    refund as refunds,
 };
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
@@ -55,6 +56,7 @@ pub(crate) fn plan(lookup: &Lookup) -> Result<Plan, FetchError> {
         Lookup::PaymentOfCharge(id) => {
             Ok(Plan::Charge(Read::of(charges::RetrieveCharge::new(checked(id)?).build(), None)))
         }
+        Lookup::Dispute(id) => object(disputes::RetrieveDispute::new(checked(id)?).build(), Resource::Dispute),
         Lookup::Refund(id) => {
             let request = refunds::RetrieveRefund::new(checked(id)?).expand(expand(&expand::REFUND));
             object(request.build(), Resource::Refund)

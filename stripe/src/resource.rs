@@ -5,7 +5,7 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 18] = [
     "v1",
     "accounts",
     "account_links",
@@ -13,6 +13,8 @@ const WORDS: [&str; 16] = [
     "balance_transactions",
     "cancel",
     "charges",
+    "close",
+    "disputes",
     "events",
     "payment_intents",
     "payouts",
@@ -43,6 +45,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 pub(crate) enum Resource {
     Account,
     AccountLink,
+    Dispute,
     Payment,
     Payout,
     Refund,
@@ -58,6 +61,7 @@ impl Resource {
             "/v1/accounts" => Some(Self::Account),
             "/v1/account_links" => Some(Self::AccountLink),
             "/v1/payment_intents" | "/v1/payment_intents/{id}/cancel" => Some(Self::Payment),
+            "/v1/disputes/{id}" | "/v1/disputes/{id}/close" => Some(Self::Dispute),
             "/v1/refunds" => Some(Self::Refund),
             "/v1/topups" => Some(Self::TopUp),
             "/v1/transfers" => Some(Self::Transfer),
@@ -75,6 +79,7 @@ impl Resource {
         Ok(match self {
             Self::Account => ProviderObject::Account(objects::account(&parse("account", body)?)),
             Self::AccountLink => ProviderObject::AccountLink(objects::account_link(parse("account link", body)?)),
+            Self::Dispute => ProviderObject::Dispute(objects::dispute(&parse("dispute", body)?)?),
             Self::Payment => ProviderObject::Payment(objects::payment(&parse("payment intent", body)?)?),
             Self::Payout => ProviderObject::Payout(objects::payout(&parse("payout", body)?)?),
             Self::Refund => ProviderObject::Refund(objects::refund(&parse("refund", body)?)?),

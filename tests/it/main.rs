@@ -4,6 +4,8 @@ mod agreement;
 mod architecture;
 mod bad_input;
 mod bulkheads;
+mod dispute_endings;
+mod disputes;
 mod doubt;
 mod fee_rules;
 mod idempotency;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use partita_db::{BookId, Db, DbError, DbOptions, Scope};
 use partita_postgres::Role;
+use partita_simulator::NewDispute;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -27,6 +28,8 @@ const ROUTING: &[&str] = &[
 
 /// Tables of a book that only grow.
 const APPEND_ONLY: &[&str] = &[
+    "dispute_lines",
+    "dispute_policies",
     "fee_policy_versions",
     "ledger_accounts",
     "ledger_postings",
@@ -53,6 +56,11 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.advance(6 * DAY).await;
     t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 30_00})).await.expect(201);
     t.settle().await;
+    let policy = json!({"liability": "sellers", "hold": "shares", "tax_relief": false, "fee": "platform"});
+    t.send("PUT", "/v1/dispute_policy", None, Some(policy)).await.expect(200);
+    let dispute = NewDispute { amount: Some(10_00), ..NewDispute::of(&text(&payment["provider"]["id"])) };
+    t.control.open_dispute(dispute).await.expect("disputed");
+    t.settle().await;
     decided_review(t, &a).await;
     assert_eq!(t.reconcile().await.breaks, 0);
     let mut ids = BTreeMap::new();
@@ -61,6 +69,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "fee_policies",
         "payments",
         "refunds",
+        "disputes",
         "transfers",
         "top_ups",
         "payouts",
@@ -106,6 +115,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         (
             "POST",
             "/v1/payments/{id}/cancel"
+            | "/v1/disputes/{id}/accept"
             | "/v1/approvals/{id}/approve"
             | "/v1/approvals/{id}/reject"
             | "/v1/inbox/{id}/replay"
@@ -113,6 +123,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             | "/v1/webhook_endpoints/{id}/test"
             | "/v1/deliveries/{id}/resend",
         ) => Some(json!({})),
+        ("POST", "/v1/disputes/{id}/evidence") => Some(json!({"customer_name": "Ada"})),
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
     }

@@ -169,7 +169,7 @@ impl Changes {
 }
 
 /// Adds to an object's metadata; an empty value takes its key away.
-fn merge_metadata(object: &mut Value, changes: BTreeMap<String, String>) {
+pub(crate) fn merge_metadata(object: &mut Value, changes: BTreeMap<String, String>) {
     let Some(metadata) = object["metadata"].as_object_mut() else { return };
     for (key, value) in changes {
         if value.is_empty() {

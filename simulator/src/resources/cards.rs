@@ -11,6 +11,8 @@ pub(crate) enum Behaviour {
     Succeeds,
     /// The charge succeeds and its funds are available at once.
     BypassesPending,
+    /// The charge succeeds and settles as usual; then the buyer's bank disputes it, or asks about it.
+    Disputed { reason: &'static str, inquiry: bool },
     /// The buyer has to authenticate.
     NeedsAuthentication,
     /// The issuer refuses.
@@ -32,6 +34,10 @@ const fn good(token: &'static str, brand: &'static str, last4: &'static str, fun
     Card { token, brand, last4, funding, behaviour: Behaviour::Succeeds }
 }
 
+const fn disputed(token: &'static str, last4: &'static str, reason: &'static str, inquiry: bool) -> Card {
+    Card { token, brand: "visa", last4, funding: "credit", behaviour: Behaviour::Disputed { reason, inquiry } }
+}
+
 const fn bad(
     token: &'static str,
     last4: &'static str,
@@ -49,7 +55,7 @@ const EXPIRED: &str = "Your card has expired.";
 const BAD_CVC: &str = "Your card's security code is incorrect.";
 const ERROR: &str = "An error occurred while processing your card. Try again in a little bit.";
 
-const CARDS: [Card; 23] = [
+const CARDS: [Card; 26] = [
     good("pm_card_visa", "visa", "4242", "credit"),
     good("pm_card_visa_debit", "visa", "5556", "debit"),
     good("pm_card_mastercard", "mastercard", "4444", "credit"),
@@ -73,6 +79,9 @@ const CARDS: [Card; 23] = [
         funding: "credit",
         behaviour: Behaviour::NeedsAuthentication,
     },
+    disputed("pm_card_createDispute", "0259", "fraudulent", false),
+    disputed("pm_card_createDisputeProductNotReceived", "2685", "product_not_received", false),
+    disputed("pm_card_createDisputeInquiry", "1976", "general", true),
     bad("pm_card_visa_chargeDeclined", "0002", "card_declined", Some("generic_decline"), DECLINED),
     bad("pm_card_chargeDeclined", "0002", "card_declined", Some("generic_decline"), DECLINED),
     bad("pm_card_visa_chargeDeclinedInsufficientFunds", "9995", "card_declined", Some("insufficient_funds"), NO_FUNDS),

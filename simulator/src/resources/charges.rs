@@ -11,6 +11,7 @@ use crate::jobs;
 use crate::list;
 use crate::params::Params;
 use crate::resources::cards::{Behaviour, Card, no_billing_details};
+use crate::resources::disputes;
 use crate::store::{self, integer, text};
 
 /// Fields of a charge or payment that has gone well.
@@ -105,6 +106,10 @@ pub(crate) async fn succeed(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
         jobs::schedule(cx, due_at, jobs::Kind::Capture, store::id(&charge)).await?;
     }
     cx.emit(&account, "charge.succeeded", &charge);
+    if let Behaviour::Disputed { reason, inquiry } = card.behaviour {
+        let target = disputes::planned(store::id(&charge), reason, inquiry);
+        jobs::schedule(cx, cx.now, jobs::Kind::DisputeOpen, &target).await?;
+    }
     Ok(charge)
 }
 

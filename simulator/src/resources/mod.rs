@@ -6,6 +6,7 @@ pub(crate) mod balance_transactions;
 pub(crate) mod bank_accounts;
 pub(crate) mod cards;
 pub(crate) mod charges;
+pub(crate) mod disputes;
 pub(crate) mod onboarding;
 pub(crate) mod payment_intents;
 pub(crate) mod payouts;

@@ -337,7 +337,9 @@ async fn charge(cx: &mut Cx, intent: Value, attached: Option<Attached>, confirma
         .with("payment_intent", intent));
     };
     match attached.card.behaviour {
-        Behaviour::Succeeds | Behaviour::BypassesPending => succeed(cx, intent, attached.card).await,
+        Behaviour::Succeeds | Behaviour::BypassesPending | Behaviour::Disputed { .. } => {
+            succeed(cx, intent, attached.card).await
+        }
         Behaviour::NeedsAuthentication if confirmation.error_on_requires_action => {
             let message = "Your card was declined. This transaction requires authentication.";
             decline(cx, intent, attached, "authentication_required", Some("authentication_required"), message).await

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
+use crate::resources::disputes;
 use crate::settings::RefundWhenShort;
 use crate::store::{self, integer, text};
 
@@ -59,6 +60,7 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     params.finish()?;
     let charge = find_charge(cx, charge, intent).await?;
     let amount = amount_to_refund(&charge, amount)?;
+    refuse_disputed(cx, &charge, amount).await?;
     let account = cx.account.clone();
     let currency = text(&charge, "currency").to_owned();
     let held = books::lock(cx, &[&account], &currency).await?;
@@ -127,6 +129,21 @@ fn amount_to_refund(charge: &Value, asked: Option<i64>) -> Result<i64, ApiError>
         show(left, currency)
     ))
     .param("amount"))
+}
+
+/// What a dispute has taken back cannot be given back a second time
+/// (docs.stripe.com/error-codes#charge-disputed).
+async fn refuse_disputed(cx: &mut Cx, charge: &Value, amount: i64) -> Result<(), ApiError> {
+    if charge["disputed"] != json!(true) {
+        return Ok(());
+    }
+    let disputed = disputes::disputed_amount(cx, store::id(charge)).await?;
+    let left = integer(charge, "amount") - integer(charge, "amount_refunded") - disputed;
+    if disputed == 0 || amount <= left {
+        return Ok(());
+    }
+    Err(ApiError::refused(format!("Charge {} has been charged back; cannot issue a refund.", store::id(charge)))
+        .code("charge_disputed"))
 }
 
 /// The refund waits for funds.

@@ -81,6 +81,10 @@ async fn every_object_has_the_fields_of_stripes_fixtures() {
     found.extend(missing("charge", &transfer["destination_payment"]).into_iter().filter(|path| !by_card(path)));
     let payout = sim.post_as(&seller, "/v1/payouts", &[("amount", "900"), ("currency", "eur")]).await.ok().body;
     found.extend(missing("payout", &payout));
+    let dispute = partita_simulator::NewDispute::of(charge["id"].as_str().expect("an id"));
+    let dispute = sim.control.open_dispute(dispute).await.expect("disputed");
+    found.extend(missing("dispute", &dispute));
+    found.extend(missing("balance_transaction", &dispute["balance_transactions"][0]));
     sim.control.advance(3 * DAY).await.expect("time passes");
     found.extend(missing("balance", &sim.get("/v1/balance").await.ok().body));
     sim.control.flush_webhooks().await.expect("a flush");

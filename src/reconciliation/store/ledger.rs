@@ -15,7 +15,7 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 11] = [
+const OF_MOVEMENTS: [Kind; 13] = [
     Kind::PaymentCharged,
     Kind::FundsAvailable,
     Kind::TransferConfirmed,
@@ -27,6 +27,8 @@ const OF_MOVEMENTS: [Kind; 11] = [
     Kind::PayoutFailed,
     Kind::TopUpConfirmed,
     Kind::ReserveChanged,
+    Kind::DisputeWithdrawn,
+    Kind::DisputeReinstated,
 ];
 
 /// Most movements that are told as missing between two pages. Whoever has lost more than that knows by these.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use partita_provider::{
-    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
-    CreateTransfer, Currency, PayoutInterval,
+    AcceptDispute, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
+    CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, PayoutInterval, SubmitEvidence,
 };
 
 use crate::support::euros;
@@ -74,4 +74,16 @@ pub(crate) fn create_link(account: &str) -> Command {
 
 pub(crate) fn cancel(payment: &str) -> Command {
     Command::CancelPayment(CancelPayment { payment: payment.into() })
+}
+
+pub(crate) fn submit_evidence(dispute: &str, operation: &str, text: &str) -> Command {
+    Command::SubmitEvidence(SubmitEvidence {
+        dispute: dispute.into(),
+        evidence: BTreeMap::from([(EvidenceKind::UncategorizedText, text.to_owned())]),
+        metadata: kept(operation),
+    })
+}
+
+pub(crate) fn accept_dispute(dispute: &str) -> Command {
+    Command::AcceptDispute(AcceptDispute { dispute: dispute.into() })
 }

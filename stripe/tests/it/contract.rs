@@ -10,7 +10,7 @@ use partita_provider::{Command, EventQuery, PageRequest, PrepareError, Provider 
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::support::{Fake, Reply, Seen, adapter, commands, error, euros, example, lookups, payment};
+use crate::support::{Fake, Reply, Seen, adapter, commands, error, euros, every_evidence, example, lookups, payment};
 
 /// A form or query, unfolded: `a[b]=c` is a map within a map.
 #[derive(Debug, Clone)]
@@ -272,15 +272,29 @@ fn each_command_says_exactly_this() {
             "amount=300; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M; payment_intent=pi_1",
         ),
         ("/v1/topups", "amount=50000; currency=eur; description=Float; expand[0]=balance_transaction; $M"),
+        ("/v1/disputes/du_1", "$E; $M; submit=true"),
+        ("/v1/disputes/du_1/close", ""),
     ];
+    let evidence: Vec<String> = every_evidence()
+        .into_keys()
+        .map(|kind| {
+            format!("evidence[{}]=x & y", serde_json::to_value(kind).expect("a word").as_str().expect("a word"))
+        })
+        .collect();
     let commands = commands();
-    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 8, "every command");
+    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 10, "every command");
     for (command, (path, form)) in commands.iter().zip(expected) {
         let request = stripe.prepare(command).expect("a lawful command");
         assert_eq!((request.method.as_str(), request.path.as_str(), &request.account), ("POST", path, &None));
         let pairs = form_urlencoded::parse(request.body.as_bytes()).map(|(name, value)| format!("{name}={value}"));
         let said: BTreeSet<String> = pairs.collect();
-        let wanted: BTreeSet<String> = form.replace("$M", metadata).split("; ").map(str::to_owned).collect();
+        let wanted: BTreeSet<String> = form
+            .replace("$M", metadata)
+            .replace("$E", &evidence.join("; "))
+            .split("; ")
+            .filter(|pair| !pair.is_empty())
+            .map(str::to_owned)
+            .collect();
         assert_eq!(said, wanted, "{path}");
     }
 }

@@ -29,7 +29,8 @@ fn of_operation(command: &Command, operation: &str) -> Command {
         Command::CreateReversal(c) => mark(&mut c.metadata, operation),
         Command::CreateRefund(c) => mark(&mut c.metadata, operation),
         Command::CreateTopUp(c) => mark(&mut c.metadata, operation),
-        Command::CreateAccountLink(_) | Command::CancelPayment(_) => {}
+        Command::SubmitEvidence(c) => mark(&mut c.metadata, operation),
+        Command::CreateAccountLink(_) | Command::CancelPayment(_) | Command::AcceptDispute(_) => {}
     }
     command
 }

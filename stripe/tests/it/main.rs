@@ -3,6 +3,7 @@
 
 mod commands;
 mod contract;
+mod disputes;
 mod events;
 mod looking_up;
 mod objects;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use partita_provider::{
-    BalanceTransaction, Currency, FetchError, Lookup, Money, PageRequest, PaymentStatus, PayoutStatus, Provider as _,
-    ProviderObject, RefundStatus, SettlementState, TopUpStatus,
+    BalanceTransaction, Currency, DisputeStatus, FetchError, Lookup, Money, PageRequest, PaymentStatus, PayoutStatus,
+    Provider as _, ProviderObject, RefundStatus, SettlementState, TopUpStatus,
 };
 use serde_json::{Value, json};
 
@@ -226,4 +226,26 @@ fn an_onboarding_link_reads_from_a_stored_answer() {
     assert_eq!((read.url.as_str(), read.expires_at), ("https://connect.stripe.com/x", 7));
     request.path = "/v1/elsewhere".into();
     assert!(stripe.read_answer(&request, body.as_bytes()).is_err());
+}
+
+#[tokio::test]
+async fn a_dispute_reads_whatever_its_status() {
+    let id = || Lookup::Dispute("dp_1".into());
+    for (word, status) in [
+        ("warning_needs_response", DisputeStatus::Inquiry),
+        ("warning_under_review", DisputeStatus::InquiryUnderReview),
+        ("warning_closed", DisputeStatus::Closed),
+        ("needs_response", DisputeStatus::NeedsResponse),
+        ("under_review", DisputeStatus::UnderReview),
+        ("won", DisputeStatus::Won),
+        ("lost", DisputeStatus::Lost),
+        ("prevented", DisputeStatus::Closed),
+        ("unheard_of", DisputeStatus::Other("unheard_of".into())),
+    ] {
+        let moved = movement(json!({"id": "txn_1", "amount": -1000, "fee": 1500, "net": -2500}));
+        let body = example("dispute", json!({"status": word, "balance_transactions": [moved]}));
+        let ProviderObject::Dispute(read) = fetch(id(), body).await.expect("readable") else { panic!("a dispute") };
+        assert_eq!((read.status, read.amount, read.movements[0].net), (status, dollars(1000), -2500));
+        assert_eq!((read.due_by, read.payment), (Some(1_723_679_999), None));
+    }
 }

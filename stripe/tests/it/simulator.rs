@@ -8,7 +8,7 @@ use partita_provider::{
     AccountLink, FetchError, Lookup, Outcome, PageRequest, PaymentStatus, PayoutStatus, Provider as _, ProviderObject,
     Refund, RefundStatus, Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
 };
-use partita_simulator::{Fault, FaultKind, NewEndpoint};
+use partita_simulator::{Fault, FaultKind, NewDispute, NewEndpoint};
 use serde_json::json;
 
 use crate::commands::{
@@ -295,6 +295,7 @@ async fn wrong_keys_accounts_and_ids_are_told_apart() {
         Lookup::Transfer("tr_0".into()),
         Lookup::Reversal { transfer: "tr_0".into(), reversal: "trr_0".into() },
         Lookup::TopUp("tu_0".into()),
+        Lookup::Dispute("du_0".into()),
         Lookup::Payout { account: None, payout: "po_0".into() },
     ] {
         assert_eq!(stripe.fetch(&lookup).await, Err(FetchError::NotFound), "{lookup:?}");
@@ -370,6 +371,7 @@ async fn every_event_reads_and_leads_to_an_object_that_can_be_fetched() {
     };
     world.done(&create_reversal(1_000, &transfer.id), "op_reversal.1").await;
     world.done(&create_refund(1_000, &payment.id), "op_refund.1").await;
+    world.control.open_dispute(NewDispute::of(&charge)).await.expect("disputed");
     world.control.advance(10 * DAY).await.expect("time passes");
     world.control.create_payout(Some(&seller), 3_000, "eur").await.expect("a payout");
     world.control.flush_webhooks().await.expect("delivered");
@@ -393,6 +395,8 @@ async fn every_event_reads_and_leads_to_an_object_that_can_be_fetched() {
     is("transfer.created", |lookup| matches!(lookup, Lookup::Transfer(_)));
     is("transfer.reversed", |lookup| matches!(lookup, Lookup::Transfer(_)));
     is("refund.created", |lookup| matches!(lookup, Lookup::Refund(_)));
+    is("charge.dispute.created", |lookup| matches!(lookup, Lookup::Dispute(_)));
+    is("charge.dispute.funds_withdrawn", |lookup| matches!(lookup, Lookup::Dispute(_)));
     is("topup.succeeded", |lookup| matches!(lookup, Lookup::TopUp(_)));
     is("payout.created", |lookup| matches!(lookup, Lookup::Payout { account: Some(_), .. }));
     world.end().await;

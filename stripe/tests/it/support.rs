@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use partita_provider::{
-    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
-    CreateTransfer, Currency, Lookup, Money, PayoutInterval,
+    AcceptDispute, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
+    CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, Lookup, Money, PayoutInterval, SubmitEvidence,
 };
 use partita_stripe::{Stripe, StripeOptions};
 use serde_json::{Value, json};
@@ -216,7 +216,39 @@ pub(crate) fn commands() -> Vec<Command> {
             description: Some("Float".into()),
             metadata: metadata(),
         }),
+        Command::SubmitEvidence(SubmitEvidence {
+            dispute: "du_1".into(),
+            evidence: every_evidence(),
+            metadata: metadata(),
+        }),
+        Command::AcceptDispute(AcceptDispute { dispute: "du_1".into() }),
     ]
+}
+
+/// Something of every kind of evidence.
+pub(crate) fn every_evidence() -> BTreeMap<EvidenceKind, String> {
+    use EvidenceKind as Kind;
+    let kinds = [
+        Kind::AccessActivityLog,
+        Kind::BillingAddress,
+        Kind::CancellationPolicyDisclosure,
+        Kind::CancellationRebuttal,
+        Kind::CustomerEmailAddress,
+        Kind::CustomerName,
+        Kind::CustomerPurchaseIp,
+        Kind::DuplicateChargeExplanation,
+        Kind::DuplicateChargeId,
+        Kind::ProductDescription,
+        Kind::RefundPolicyDisclosure,
+        Kind::RefundRefusalExplanation,
+        Kind::ServiceDate,
+        Kind::ShippingAddress,
+        Kind::ShippingCarrier,
+        Kind::ShippingDate,
+        Kind::ShippingTrackingNumber,
+        Kind::UncategorizedText,
+    ];
+    kinds.into_iter().map(|kind| (kind, "x & y".to_owned())).collect()
 }
 
 /// One of every lookup.
@@ -229,6 +261,7 @@ pub(crate) fn lookups() -> Vec<Lookup> {
         Lookup::Transfer("tr_1".into()),
         Lookup::Reversal { transfer: "tr_1".into(), reversal: "trr_1".into() },
         Lookup::TopUp("tu_1".into()),
+        Lookup::Dispute("du_1".into()),
         Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() },
     ]
 }

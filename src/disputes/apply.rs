@@ -1,0 +1,252 @@
+//! Taking the provider's word on a dispute, whoever brings it.
+//!
+//! Every reading of a dispute has all that it moved so far, so that one first heard of when it is over is opened, booked
+//! and closed at once, by the same steps.
+
+use jiff::{SignedDuration, Timestamp};
+use partita_db::Tx;
+use partita_ledger::Floors;
+use partita_provider::{BalanceTransaction, Dispute as Said};
+
+use super::entries::{self, Turn};
+use super::policy::Hold;
+use super::{DEADLINE_DUE_KIND, Dispute, DisputeError, DisputeStatus, REMIND_FIRST_HOURS, record, state, store};
+use crate::actor::Actor;
+use crate::chart::{Chart, Kind};
+use crate::clock;
+use crate::due;
+use crate::id::DisputeId;
+use crate::journal::{Entry, Journal, Record};
+use crate::payments::{self, Payment, PaymentStatus};
+use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::transfers;
+
+/// Takes the provider's word on a dispute. Returns ours; none when its payment is not one of this book's.
+///
+/// # Errors
+/// [`DisputeError::Contradiction`] when it is not about the payment that was charged; [`DisputeError::Incomplete`] when
+/// its payment is not booked yet, or it is decided and its money has not moved accordingly.
+pub async fn apply(
+    tx: &mut Tx,
+    provider: &str,
+    said: &Said,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Option<DisputeId>, DisputeError> {
+    let Some(provider_payment) = &said.payment else { return Ok(None) };
+    // The payment is locked before its disputes, everywhere.
+    let Some(payment) = payments::find_by_provider_for_update(tx, provider_payment).await? else {
+        return Ok(None);
+    };
+    if payment.status != PaymentStatus::Succeeded {
+        return Err(DisputeError::Incomplete("its payment is not booked yet"));
+    }
+    if payment.provider_charge.as_ref() != Some(&said.charge) || said.amount.currency != payment.amount.currency {
+        return Err(DisputeError::Contradiction(format!("{} of charge {}", said.amount, said.charge)));
+    }
+    let dispute = match store::find_by_provider_for_update(tx, &said.id).await? {
+        Some(dispute) => dispute,
+        None => open(tx, &payment, provider, said, journal, now).await?,
+    };
+    let mut case = Case { payment: &payment, journal, now, effective: now };
+    let dispute = case.book_movements(tx, dispute, said).await?;
+    let dispute = case.take_details(tx, dispute, said).await?;
+    case.decide(tx, &dispute, said).await?;
+    Ok(Some(dispute.id))
+}
+
+async fn open(
+    tx: &mut Tx,
+    payment: &Payment,
+    provider: &str,
+    said: &Said,
+    journal: &Journal,
+    now: Timestamp,
+) -> Result<Dispute, DisputeError> {
+    // The accounts of disputes came after many a book.
+    payments::chart(tx.book_id(), payment.amount.currency).open_platform(tx).await?;
+    let policy = store::find_policy(tx).await?;
+    let key = journal.keys().next(tx).await?;
+    let first = state::first(&said.status);
+    let dispute = store::insert(tx, key, payment, provider, said, first, policy, now).await?;
+    record(tx, &dispute, None, "dispute.opened", Actor::System, now).await?;
+    remind(tx, &dispute, now).await?;
+    Ok(dispute)
+}
+
+/// Has the deadline looked at some days before it passes.
+async fn remind(tx: &mut Tx, dispute: &Dispute, now: Timestamp) -> Result<(), DisputeError> {
+    if let Some(due_by) = dispute.due_by.filter(|due_by| *due_by > now) {
+        let at = due_by - SignedDuration::from_hours(REMIND_FIRST_HOURS);
+        due::schedule(tx, DEADLINE_DUE_KIND, dispute.key, at.max(now)).await?;
+    }
+    Ok(())
+}
+
+/// One dispute while its news is taken.
+struct Case<'a> {
+    payment: &'a Payment,
+    journal: &'a mut Journal,
+    now: Timestamp,
+    /// When the newest movement happened: so did what follows from it.
+    effective: Timestamp,
+}
+
+impl Case<'_> {
+    /// Books what the provider moved since, each movement once, oldest first.
+    async fn book_movements(
+        &mut self,
+        tx: &mut Tx,
+        mut dispute: Dispute,
+        said: &Said,
+    ) -> Result<Dispute, DisputeError> {
+        let mut movements: Vec<&BalanceTransaction> = said.movements.iter().collect();
+        // What was taken was taken before it came back, even within a second.
+        movements.sort_by_key(|movement| (movement.created, movement.amount > 0));
+        for movement in movements {
+            let owner = Owner { object_type: "dispute", object_id: Some(dispute.id.uuid()) };
+            let keys = self.journal.keys();
+            let recorded = provider_movements::record(tx, keys, &dispute.provider, "", movement, owner).await?;
+            let Recorded::New(source) = recorded else { continue };
+            if movement.currency != dispute.amount.currency || movement.amount == 0 {
+                return Err(DisputeError::Contradiction(format!("{} moved {}", movement.id, movement.amount)));
+            }
+            self.effective = effective_at(movement);
+            dispute = if movement.amount < 0 {
+                self.withdraw(tx, dispute, movement, source).await?
+            } else {
+                self.reinstate(tx, dispute, movement, source).await?
+            };
+        }
+        Ok(dispute)
+    }
+
+    /// The provider took the amount and its fee; the shares of what is disputed are held.
+    async fn withdraw(
+        &mut self,
+        tx: &mut Tx,
+        dispute: Dispute,
+        movement: &BalanceTransaction,
+        source: i64,
+    ) -> Result<Dispute, DisputeError> {
+        if dispute.withdrawn_amount > 0 || dispute.status.is_final() {
+            return Err(DisputeError::Contradiction(format!("{} takes money once more", movement.id)));
+        }
+        let lines = payments::find_lines(tx, self.payment.id).await?;
+        let spread = entries::spread(&lines, -movement.amount);
+        let shares = entries::with_fee(&lines, &spread, movement.fee, dispute.policy.fee);
+        store::insert_lines(tx, dispute.id, &shares).await?;
+        let changes = entries::changes(&lines, &shares, dispute.policy, Turn::Withdrawn);
+        payments::record_dispute(tx, self.payment.id, &changes).await?;
+        let new = Dispute { withdrawn_amount: -movement.amount, fee: movement.fee, ..dispute };
+        let changed = store::update(tx, &new, self.now).await?;
+        let status = Some(changed.status);
+        record(tx, &changed, status, "dispute.funds_withdrawn", Actor::System, self.now).await?;
+        self.add(Kind::DisputeWithdrawn, source, self.moved(tx, movement));
+        if changed.policy.hold == Hold::Shares {
+            let held = entries::held(self.chart(tx), &lines, &shares, self.payment.funds);
+            self.add(Kind::DisputeHeld, changed.key, held);
+        }
+        transfers::schedule_rebalance(tx, self.payment.key, self.now).await?;
+        Ok(changed)
+    }
+
+    /// The provider gave the amount back, or some of it.
+    async fn reinstate(
+        &mut self,
+        tx: &mut Tx,
+        dispute: Dispute,
+        movement: &BalanceTransaction,
+        source: i64,
+    ) -> Result<Dispute, DisputeError> {
+        let back = dispute.reinstated_amount + movement.amount;
+        if back > dispute.withdrawn_amount || dispute.status.is_final() {
+            return Err(DisputeError::Contradiction(format!("{} gives back {}", movement.id, movement.amount)));
+        }
+        let new = Dispute { reinstated_amount: back, fee: dispute.fee + movement.fee, ..dispute };
+        let changed = store::update(tx, &new, self.now).await?;
+        let status = Some(changed.status);
+        record(tx, &changed, status, "dispute.funds_reinstated", Actor::System, self.now).await?;
+        self.add(Kind::DisputeReinstated, source, self.moved(tx, movement));
+        Ok(changed)
+    }
+
+    fn moved(&self, tx: &Tx, movement: &BalanceTransaction) -> Vec<Entry> {
+        entries::moved(self.chart(tx), movement.amount, movement.fee, movement.state)
+    }
+
+    /// A deadline that moved, evidence that was submitted elsewhere, another reason.
+    async fn take_details(&mut self, tx: &mut Tx, dispute: Dispute, said: &Said) -> Result<Dispute, DisputeError> {
+        let due_by = said.due_by.and_then(clock::from_seconds);
+        let submissions = i32::try_from(said.submissions).unwrap_or(i32::MAX).max(dispute.submissions);
+        let status = state::next(dispute.status, &said.status).filter(|status| !status.is_final());
+        let same = due_by == dispute.due_by && submissions == dispute.submissions && said.reason == dispute.reason;
+        if dispute.status.is_final() || same && status.is_none() {
+            return Ok(dispute);
+        }
+        let (before, moved) = (dispute.status, due_by != dispute.due_by);
+        let status = status.unwrap_or(before);
+        let new = Dispute { due_by, submissions, status, reason: said.reason.clone(), ..dispute };
+        let changed = store::update(tx, &new, self.now).await?;
+        record(tx, &changed, Some(before), "dispute.updated", Actor::System, self.now).await?;
+        if moved {
+            remind(tx, &changed, self.now).await?;
+        }
+        Ok(changed)
+    }
+
+    /// It is over.
+    async fn decide(&mut self, tx: &mut Tx, dispute: &Dispute, said: &Said) -> Result<(), DisputeError> {
+        let Some(status) = state::next(dispute.status, &said.status).filter(|status| status.is_final()) else {
+            return Ok(());
+        };
+        if status == DisputeStatus::Won && dispute.outstanding() > 0 {
+            return Err(DisputeError::Incomplete("it is won and its money is not back yet"));
+        }
+        if status == DisputeStatus::Lost && dispute.withdrawn_amount == 0 {
+            return Err(DisputeError::Incomplete("it is lost and its money was not taken yet"));
+        }
+        if status == DisputeStatus::Closed && dispute.outstanding() > 0 {
+            return Err(DisputeError::Contradiction("it is closed with money taken and not given back".to_owned()));
+        }
+        let changed = store::update(tx, &Dispute { status, ..dispute.clone() }, self.now).await?;
+        record(tx, &changed, Some(dispute.status), status.event(), Actor::System, self.now).await?;
+        if changed.withdrawn_amount > 0 {
+            self.settle(tx, &changed).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, tx: &mut Tx, dispute: &Dispute) -> Result<(), DisputeError> {
+        let lines = payments::find_lines(tx, self.payment.id).await?;
+        let shares = store::find_lines(tx, dispute.id).await?;
+        let (chart, policy, funds) = (self.chart(tx), dispute.policy, self.payment.funds);
+        let is_lost = dispute.status == DisputeStatus::Lost;
+        let turn = if is_lost { Turn::Lost } else { Turn::Won };
+        payments::record_dispute(tx, self.payment.id, &entries::changes(&lines, &shares, policy, turn)).await?;
+        if is_lost {
+            let lost = entries::lost(chart, &lines, &shares, policy, dispute.outstanding(), funds);
+            self.add(Kind::DisputeLost, dispute.key, lost);
+        } else if policy.hold == Hold::Shares {
+            self.add(Kind::DisputeWon, dispute.key, entries::released(chart, &lines, &shares, funds));
+        }
+        transfers::schedule_rebalance(tx, self.payment.key, self.now).await?;
+        Ok(())
+    }
+
+    fn chart(&self, tx: &Tx) -> Chart {
+        payments::chart(tx.book_id(), self.payment.amount.currency)
+    }
+
+    fn add(&mut self, kind: Kind, source: i64, entries: Vec<Entry>) {
+        self.journal.add(Record {
+            kind,
+            source,
+            subject: self.payment.key,
+            effective_at: self.effective,
+            actor: Actor::System,
+            floors: Floors::Pass,
+            entries,
+        });
+    }
+}
