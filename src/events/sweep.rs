@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope};
-use partita_provider::{EventQuery, ListedEvent, Provider};
+use partita_provider::{EventQuery, FetchError, ListedEvent, Provider};
 use partita_webhooks::inbox::{self, InboxKey, NewInboxEvent, Stored};
 
 use super::store::{self, Sweep};
@@ -19,6 +19,8 @@ pub const SWEEP_DUE_KIND: &str = "event_sweep";
 
 /// How often each account is swept.
 const EVERY_HOURS: i64 = 24;
+/// How soon a book is swept again of whose accounts one was refused.
+const REFUSED_AGAIN_HOURS: i64 = 1;
 /// How far a sweep looks back before the end of the last one: lists may lag, clocks differ.
 const OVERLAP_HOURS: i64 = 1;
 /// How far the first sweep of an account looks back: for as long as providers repeat a webhook.
@@ -59,13 +61,21 @@ pub async fn sweep(app: &Arc<App>, book: BookId) -> Result<Timestamp, ApplyError
         })
         .await?;
     let whole = due.len() < usize::try_from(ACCOUNTS_AT_ONCE).unwrap_or(usize::MAX);
+    let mut again = EVERY_HOURS;
     for (account, swept_to) in due {
         let from = swept_to.map_or(now - SignedDuration::from_hours(24 * FIRST_DAYS), |to| {
             to - SignedDuration::from_hours(OVERLAP_HOURS)
         });
-        sweep_account(app, book, mode, &*provider, account, from, now).await?;
+        match sweep_account(app, book, mode, &*provider, account.clone(), from, now).await {
+            // An account that left the platform is no reason not to look at the others.
+            Err(ApplyError::Sweep(error @ (FetchError::Refused(_) | FetchError::NotFound))) => {
+                tracing::warn!(book = book.get(), account, %error, "the events of an account cannot be listed");
+                again = REFUSED_AGAIN_HOURS;
+            }
+            swept => swept?,
+        }
     }
-    Ok(if whole { now + SignedDuration::from_hours(EVERY_HOURS) } else { now })
+    Ok(if whole || again == REFUSED_AGAIN_HOURS { now + SignedDuration::from_hours(again) } else { now })
 }
 
 async fn sweep_account(

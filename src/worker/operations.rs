@@ -22,7 +22,7 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         .run_tx("claim operation", Scope::Book(due.book), move |tx| {
             Box::pin(async move {
                 let found = operations::find_for_update(tx, key).await?;
-                if let Some(operation) = found.as_ref().filter(|operation| !operation.state.is_final())
+                if let Some(operation) = found.as_ref().filter(|operation| operation.state.is_worked_on())
                     && !events::may_go_on(tx, operation, now).await?
                 {
                     return Ok(None);
@@ -44,7 +44,8 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
         Some(operation) if operation.state == OperationState::Submitting => {
             Next::At(now + jiff::SignedDuration::from_secs(HELD_ELSEWHERE_SECONDS))
         }
-        Some(operation) if !operation.state.is_final() => Next::At(operation.next_attempt_at),
+        Some(operation) if operation.state.is_worked_on() => Next::At(operation.next_attempt_at),
+        // What people decide about is not ours to go on with.
         _ => Next::Done,
     })
 }

@@ -367,7 +367,10 @@ async fn a_dispute_that_is_accepted_is_lost_at_once() {
     let replayed = t.post(&path, "accept", json!({})).await;
     assert_eq!((lost.status, &lost.bytes), (200, &replayed.bytes));
     assert_eq!(lost.json()["status"], "lost");
-    assert_eq!(replayed.headers.get("idempotency-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
+    assert_eq!(
+        replayed.headers.get("idempotency-replayed").map(reqwest::header::HeaderValue::as_bytes),
+        Some(&b"true"[..])
+    );
     let twice = t.post(&path, "accept-2", json!({})).await.expect(409);
     assert_eq!(twice["detail"], "A dispute that is lost cannot be accepted.");
     t.settle().await;
