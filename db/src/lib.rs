@@ -144,20 +144,26 @@ impl Db {
         Unit::new(self, name, scope, Mode::Read).spawn(work).await
     }
 
-    /// As [`Db::read`], for what goes through a whole book: it may take hours.
+    /// As [`Db::read`], for what goes through a whole book and takes longer than other work: up to `limit`.
     ///
     /// # Errors
     /// As [`Db::read`].
     ///
     /// # Panics
     /// As [`Db::run_tx`].
-    pub async fn read_at_length<T, E, F>(&self, name: &'static str, scope: Scope, work: F) -> Result<T, E>
+    pub async fn read_at_length<T, E, F>(
+        &self,
+        name: &'static str,
+        scope: Scope,
+        limit: Duration,
+        work: F,
+    ) -> Result<T, E>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
         T: Send + 'static,
         E: std::error::Error + From<DbError> + Send + Sync + 'static,
     {
-        let limits = Limits { work: options::AT_LENGTH, ..(*self.limits).clone() };
+        let limits = Limits { work: limit, ..(*self.limits).clone() };
         let patient = Self { limits: Arc::new(limits), ..self.clone() };
         Unit::new(&patient, name, scope, Mode::Read).spawn(work).await
     }

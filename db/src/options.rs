@@ -68,9 +68,6 @@ impl DbOptions {
 /// How long the server may take for what takes it no time.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
-/// What [`Db::read_at_length`](crate::Db::read_at_length) may take.
-pub(crate) const AT_LENGTH: Duration = Duration::from_hours(12);
-
 /// What every transaction sets for itself, and how long it waits for a server that says nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {

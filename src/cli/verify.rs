@@ -128,7 +128,7 @@ async fn against(app: &Arc<App>, anchor: &Anchor) -> anyhow::Result<Vec<Finding>
     let (book, anchor) = (anchor.book, anchor.clone());
     let differences: Result<Vec<Violation>, LedgerError> = app
         .db
-        .read_at_length("verify against an anchor", Scope::Book(book), move |tx| {
+        .read_at_length("verify against an anchor", Scope::Book(book), Depth::Complete.limit(), move |tx| {
             let anchor = anchor.clone();
             Box::pin(async move { partita_ledger::verify_against(tx, &anchor).await })
         })

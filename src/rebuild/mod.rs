@@ -13,6 +13,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::{LedgerError, current_position};
@@ -27,6 +28,8 @@ use crate::{disputes, payments, refunds, transfers};
 const SHOWN: usize = 100;
 /// Payments, top-ups or movements read at once.
 const PAGE: i64 = 200;
+/// How long it may take before the database is taken for lost.
+const COMPARED_WITHIN: Duration = Duration::from_hours(12);
 
 /// What makes a transaction the only one of its kind: kind and source.
 type Source = (i16, i64);
@@ -110,7 +113,7 @@ pub enum RebuildError {
 /// [`RebuildError`] when it could not be finished; that says nothing about the books.
 pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildError> {
     app.db
-        .read_at_length("compare ledger with facts", Scope::Book(book), |tx| {
+        .read_at_length("compare ledger with facts", Scope::Book(book), COMPARED_WITHIN, |tx| {
             Box::pin(async move {
                 let mut comparison =
                     Comparison { position: current_position(tx).await?.to_string(), ..Comparison::default() };

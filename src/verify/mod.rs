@@ -20,6 +20,7 @@ mod takeover;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Scope, Tx};
@@ -73,6 +74,15 @@ pub enum Depth {
 }
 
 impl Depth {
+    /// How long a run may take before the database is taken for lost. The minute's run waits for the one before it, so that
+    /// a server that vanished must not keep it for long.
+    pub fn limit(self) -> Duration {
+        match self {
+            Self::New => Duration::from_mins(10),
+            Self::Complete => Duration::from_hours(12),
+        }
+    }
+
     /// As it is stored and told.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -166,7 +176,9 @@ pub async fn run(app: &Arc<App>, book: BookId) -> Result<Report, VerifyError> {
 
 async fn read(app: &Arc<App>, book: BookId, depth: Depth) -> Result<Report, VerifyError> {
     let now = app.clock.now();
-    app.db.read_at_length("verify", Scope::Book(book), move |tx| Box::pin(recompute(tx, depth, now))).await
+    app.db
+        .read_at_length("verify", Scope::Book(book), depth.limit(), move |tx| Box::pin(recompute(tx, depth, now)))
+        .await
 }
 
 async fn recompute(tx: &mut Tx, depth: Depth, now: Timestamp) -> Result<Report, VerifyError> {

@@ -71,7 +71,7 @@ async fn check_alone(app: &Arc<App>, book: BookId) -> Result<Option<Report>, Ver
     let now = app.clock.now();
     let report = app
         .db
-        .read_at_length("verify", Scope::Book(book), move |tx| {
+        .read_at_length("verify", Scope::Book(book), Depth::Complete.limit(), move |tx| {
             Box::pin(async move {
                 if !store::take_turn(tx).await? {
                     return Ok(None);
