@@ -110,41 +110,11 @@ mod tests {
     use partita_provider::Currency;
 
     use super::*;
-    use crate::id::SellerId;
+    use crate::payments::worked_cart::{A, B, line, worked_cart};
     use crate::payments::{TaxLiability, seller_shares};
-
-    const A: SellerNumber = SellerNumber(1);
-    const B: SellerNumber = SellerNumber(2);
 
     fn chart() -> Chart {
         Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
-    }
-
-    fn line(number: i32, seller: SellerNumber, amount: i64, tax_amount: i64, commission: i64) -> Line {
-        Line {
-            number,
-            kind: LineKind::Item,
-            seller: Some((SellerId::from(uuid::Uuid::nil()), seller)),
-            amount,
-            tax_amount,
-            tax_liability: TaxLiability::Platform,
-            tax_jurisdiction: None,
-            category: None,
-            commission,
-            fee_policy: None,
-            refunded_amount: 0,
-            refunded_tax: 0,
-            returned_commission: 0,
-            disputed_amount: 0,
-            disputed_tax: 0,
-            disputed_commission: 0,
-            withheld_share: 0,
-        }
-    }
-
-    /// The worked cart: EUR 120.00 = A 60 + B 40 + tax 20 (12 and 8), commission 6 + 4, processor's fee 3.20.
-    fn worked_cart() -> Vec<Line> {
-        vec![line(0, A, 60_00, 12_00, 6_00), line(1, B, 40_00, 8_00, 4_00)]
     }
 
     fn entry(debit: AccountKey, credit: AccountKey, amount: i64) -> Entry {
@@ -174,7 +144,7 @@ mod tests {
     #[test]
     fn a_tax_that_the_seller_owes_is_the_sellers() {
         let c = chart();
-        let mut cart = vec![line(0, A, 60_00, 12_00, 6_00)];
+        let mut cart = vec![line(0, Some(A), 60_00, 12_00, 6_00)];
         cart[0].tax_liability = TaxLiability::Seller;
         let (p, a) = (c.platform(PlatformAccount::ProviderPending), c.seller(A, SellerAccount::Pending));
         let entries = charged(c, &cart, 0, SettlementState::Pending);

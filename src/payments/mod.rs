@@ -17,6 +17,8 @@ mod split;
 mod state;
 mod store;
 mod volume;
+#[cfg(test)]
+pub(crate) mod worked_cart;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

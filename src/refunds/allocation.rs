@@ -128,34 +128,7 @@ mod tests {
 
     use super::*;
     use crate::chart::SellerNumber;
-    use crate::id::SellerId;
-    use crate::payments::{LineKind, TaxLiability};
-
-    fn line(number: i32, amount: i64, tax_amount: i64, commission: i64) -> Line {
-        Line {
-            number,
-            kind: LineKind::Item,
-            seller: Some((SellerId::from(uuid::Uuid::nil()), SellerNumber(number + 1))),
-            amount,
-            tax_amount,
-            tax_liability: TaxLiability::Platform,
-            tax_jurisdiction: None,
-            category: None,
-            commission,
-            fee_policy: None,
-            refunded_amount: 0,
-            refunded_tax: 0,
-            returned_commission: 0,
-            disputed_amount: 0,
-            disputed_tax: 0,
-            disputed_commission: 0,
-            withheld_share: 0,
-        }
-    }
-
-    fn worked_cart() -> Vec<Line> {
-        vec![line(0, 60_00, 12_00, 6_00), line(1, 40_00, 8_00, 4_00)]
-    }
+    use crate::payments::worked_cart::{line, worked_cart};
 
     fn record(lines: &mut [Line], allocated: &Allocated) {
         for share in &allocated.shares {
@@ -255,7 +228,8 @@ mod tests {
             let lines = parts.into_iter().enumerate();
             lines
                 .map(|(index, (amount, tax, bps))| {
-                    line(i32::try_from(index).expect("few"), amount, tax, amount * bps / 10_000)
+                    let number = i32::try_from(index).expect("few");
+                    line(number, Some(SellerNumber(number + 1)), amount, tax, amount * bps / 10_000)
                 })
                 .collect()
         })

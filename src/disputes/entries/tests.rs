@@ -5,41 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chart::SellerNumber;
-use crate::id::SellerId;
-use crate::payments::{LineKind, TaxLiability, seller_shares};
-
-const A: SellerNumber = SellerNumber(1);
-const B: SellerNumber = SellerNumber(2);
+use crate::payments::seller_shares;
+use crate::payments::worked_cart::{A, B, line, worked_cart};
 
 fn chart() -> Chart {
     Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
-}
-
-fn line(number: i32, seller: Option<SellerNumber>, amount: i64, tax_amount: i64, commission: i64) -> Line {
-    Line {
-        number,
-        kind: if seller.is_some() { LineKind::Item } else { LineKind::Platform },
-        seller: seller.map(|seller| (SellerId::from(uuid::Uuid::nil()), seller)),
-        amount,
-        tax_amount,
-        tax_liability: TaxLiability::Platform,
-        tax_jurisdiction: None,
-        category: None,
-        commission,
-        fee_policy: None,
-        refunded_amount: 0,
-        refunded_tax: 0,
-        returned_commission: 0,
-        disputed_amount: 0,
-        disputed_tax: 0,
-        disputed_commission: 0,
-        withheld_share: 0,
-    }
-}
-
-/// EUR 120.00 = A 60 and tax 12, B 40 and tax 8; commission 6 and 4: shares of 54 and 36.
-fn worked_cart() -> Vec<Line> {
-    vec![line(0, Some(A), 60_00, 12_00, 6_00), line(1, Some(B), 40_00, 8_00, 4_00)]
 }
 
 fn all_of_it(lines: &[Line], policy: Policy) -> Vec<DisputeShare> {
