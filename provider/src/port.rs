@@ -237,6 +237,9 @@ pub enum FetchError {
     /// The provider has no such object.
     #[error("the provider has no such object")]
     NotFound,
+    /// The provider does not let us act for the account, or has no such account (any more).
+    #[error("the provider gives us no access to the account")]
+    NoAccess,
     /// The provider refused our key or permission.
     #[error("the provider refused: {}", .0.message)]
     Refused(Refusal),

@@ -20,6 +20,9 @@ pub enum ApplyError {
     /// The attempt was overtaken: another one, or a webhook, ended the command.
     #[error("the attempt was overtaken")]
     Overtaken,
+    /// The attempt's lease ran out before it was sent: whoever takes it next sends it.
+    #[error("the attempt's lease ran out before it was sent")]
+    Lapsed,
     /// The provider answered with the object of another command.
     #[error("the answer is not about the object that was asked for")]
     NotAsked,

@@ -32,27 +32,31 @@ pub(super) async fn schedule_sweeps(tx: &mut Tx, kind: &str, now: Timestamp) -> 
     Ok(())
 }
 
-/// Accounts of the book that were not swept since `before`, the longest waiting first, with up to when they were.
+/// Accounts of the book that were not swept since `before` and not refused since `refused_before`, the longest waiting
+/// first, with up to when they were.
 pub(super) async fn accounts_to_sweep(
     tx: &mut Tx,
     provider: &str,
     before: Timestamp,
+    refused_before: Timestamp,
     limit: i64,
 ) -> Result<Vec<(String, Option<Timestamp>)>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        r#"select known.account as "account!", swept.swept_to as "swept_to: Option<jiff_sqlx::Timestamp>"
+        r#"select known.account as "account!", swept.swept_to as "swept_to: jiff_sqlx::Timestamp"
            from (select '' as account
                  union all
                  select account from sellers where book_id = $1 and account is not null) as known
            left join event_sweeps as swept
              on swept.book_id = $1 and swept.provider = $2 and swept.account = known.account
-           where swept.swept_to is null or swept.swept_to <= $3
+           where (swept.swept_to is null or swept.swept_to <= $3)
+             and (swept.refused_at is null or swept.refused_at <= $4)
            order by swept.swept_to nulls first, known.account
-           limit $4"#,
+           limit $5"#,
         book.get(),
         provider,
         before.to_sqlx() as _,
+        refused_before.to_sqlx() as _,
         limit
     )
     .fetch_all(tx.conn())
@@ -68,13 +72,30 @@ pub(super) async fn note_sweep(tx: &mut Tx, sweep: &Sweep) -> Result<(), DbError
          values ($1, $2, $3, $4, $5, $6, $4)
          on conflict (book_id, provider, account) do update
          set swept_to = excluded.swept_to, events = event_sweeps.events + excluded.events,
-             missed = event_sweeps.missed + excluded.missed, updated_at = excluded.updated_at",
+             missed = event_sweeps.missed + excluded.missed, refused_at = null, updated_at = excluded.updated_at",
         book.get(),
         sweep.provider,
         sweep.account,
         sweep.swept_to.to_sqlx() as _,
         sweep.events,
         sweep.missed
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Writes down that the provider did not show the account's events.
+pub(super) async fn note_refusal(tx: &mut Tx, provider: &str, account: &str, now: Timestamp) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into event_sweeps (book_id, provider, account, refused_at, updated_at) values ($1, $2, $3, $4, $4)
+         on conflict (book_id, provider, account) do update
+         set refused_at = excluded.refused_at, updated_at = excluded.updated_at",
+        book.get(),
+        provider,
+        account,
+        now.to_sqlx() as _
     )
     .execute(tx.conn())
     .await?;

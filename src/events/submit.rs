@@ -1,7 +1,7 @@
 //! Sending a stored command and taking its result: the only code that makes a provider act.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, DbError, Scope, Tx};
@@ -59,18 +59,19 @@ pub async fn drive(
     holder: Holder,
     wait: Duration,
 ) -> Result<Driven, ApplyError> {
+    let asked = Instant::now();
     if let Some(operation) = pick(app, book, object, holder).await? {
         let task_app = Arc::clone(app);
-        let sending = tokio::spawn(async move { submit_logged(&task_app, operation).await });
+        let sending = tokio::spawn(async move { submit_logged(&task_app, operation, asked).await });
         // Dropping a join handle detaches its task: only the waiting has a limit, never the sending.
         let _ended_or_not = tokio::time::timeout(wait, sending).await;
     }
     settled(app, book, object).await
 }
 
-async fn submit_logged(app: &Arc<App>, operation: Operation) {
+async fn submit_logged(app: &Arc<App>, operation: Operation, asked: Instant) {
     let id = operation.id;
-    if let Err(error) = submit(app, operation).await {
+    if let Err(error) = submit(app, operation, asked).await {
         tracing::error!(operation = %id, %error, "a provider's answer could not be taken; the queue will try again");
     }
     app.wake.now();
@@ -82,7 +83,10 @@ async fn pick(app: &Arc<App>, book: BookId, object: Uuid, holder: Holder) -> Res
         .run_tx("take operation", Scope::Book(book), move |tx| {
             Box::pin(async move {
                 let newest = operations::find_newest_by_object(tx, object).await?;
-                let (Some(operation), Holder::Anyone) = (&newest, holder) else { return Ok(newest) };
+                if holder == Holder::Us {
+                    return Ok(newest.filter(is_first_attempt));
+                }
+                let Some(operation) = newest else { return Ok(None) };
                 let locked = operations::find_for_update(tx, operation.key).await?;
                 match locked {
                     Some(operation) if may_go_on(tx, &operation, now).await? => {
@@ -93,6 +97,11 @@ async fn pick(app: &Arc<App>, book: BookId, object: Uuid, holder: Holder) -> Res
             })
         })
         .await
+}
+
+/// Whether it is still the attempt that the insert claimed.
+fn is_first_attempt(operation: &Operation) -> bool {
+    operation.state == OperationState::Submitting && operation.attempt == 1
 }
 
 /// Whether a command may be brought on now. What was never sent starts a movement of money, which a halted book does not.
@@ -120,15 +129,16 @@ async fn settled(app: &Arc<App>, book: BookId, object: Uuid) -> Result<Driven, A
         .await
 }
 
-/// Does what brings a claimed command on: sends it once, or asks the provider for its object, and takes the result.
+/// Does what brings a claimed command on: sends it once, or asks the provider for its object, and takes the result. Its row
+/// was asked for at `asked`.
 ///
 /// # Errors
 /// [`ApplyError`] when the result could not be taken: the command stays with its lease, and the queue does the same
 /// again when that has run out.
-pub async fn submit(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
+pub async fn submit(app: &Arc<App>, operation: Operation, asked: Instant) -> Result<(), ApplyError> {
     alarm_if_long_in_doubt(&operation, app.clock.now());
     match next_step(&operation, app.clock.now()) {
-        Step::Send => send(app, operation).await,
+        Step::Send => send(app, operation, asked).await,
         Step::LookUp => look_up(app, operation).await,
     }
 }
@@ -141,9 +151,12 @@ fn alarm_if_long_in_doubt(operation: &Operation, now: Timestamp) {
     }
 }
 
-async fn send(app: &Arc<App>, operation: Operation) -> Result<(), ApplyError> {
+async fn send(app: &Arc<App>, operation: Operation, asked: Instant) -> Result<(), ApplyError> {
     let provider = app.provider(operation.book).await?;
     crash::point_of("before_call", [operation.kind.as_str()]);
+    if !operation.is_held(asked) {
+        return Err(ApplyError::Lapsed);
+    }
     let submission = provider.submit(&operation.request, &operation.idempotency_key).await;
     crash::point_of("after_call", [operation.kind.as_str()]);
     let verdict = verdict(submission.outcome, operation.attempt, chance());

@@ -52,11 +52,15 @@ pub async fn sweep(app: &Arc<App>, book: BookId) -> Result<Timestamp, ApplyError
     let now = app.clock.now();
     let before = now - SignedDuration::from_hours(EVERY_HOURS);
     let name = provider.name();
+    let refused_before = now - SignedDuration::from_hours(REFUSED_AGAIN_HOURS);
     let due = app
         .db
         .read("accounts to sweep", Scope::Book(book), move |tx| {
             Box::pin(
-                async move { Ok::<_, ApplyError>(store::accounts_to_sweep(tx, name, before, ACCOUNTS_AT_ONCE).await?) },
+                async move {
+                    let accounts = store::accounts_to_sweep(tx, name, before, refused_before, ACCOUNTS_AT_ONCE).await?;
+                    Ok::<_, ApplyError>(accounts)
+                },
             )
         })
         .await?;
@@ -67,15 +71,31 @@ pub async fn sweep(app: &Arc<App>, book: BookId) -> Result<Timestamp, ApplyError
             to - SignedDuration::from_hours(OVERLAP_HOURS)
         });
         match sweep_account(app, book, mode, &*provider, account.clone(), from, now).await {
-            // An account that left the platform is no reason not to look at the others.
-            Err(ApplyError::Sweep(error @ (FetchError::Refused(_) | FetchError::NotFound))) => {
+            // An account that left the platform is no reason not to look at the others, nor may many of them fill every turn.
+            Err(ApplyError::Sweep(error @ (FetchError::Refused(_) | FetchError::NoAccess | FetchError::NotFound))) => {
                 tracing::warn!(book = book.get(), account, %error, "the events of an account cannot be listed");
+                note_refusal(app, book, name, account, now).await?;
                 again = REFUSED_AGAIN_HOURS;
             }
             swept => swept?,
         }
     }
-    Ok(if whole || again == REFUSED_AGAIN_HOURS { now + SignedDuration::from_hours(again) } else { now })
+    Ok(if whole { now + SignedDuration::from_hours(again) } else { now })
+}
+
+async fn note_refusal(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &'static str,
+    account: String,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    app.db
+        .run_tx("note refused sweep", Scope::Book(book), move |tx| {
+            let account = account.clone();
+            Box::pin(async move { Ok(store::note_refusal(tx, provider, &account, now).await?) })
+        })
+        .await
 }
 
 async fn sweep_account(

@@ -14,6 +14,8 @@ mod review;
 mod state;
 mod store;
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use partita_db::{BookId, DbError, Tx};
 use partita_provider::{Command, PreparedRequest, RawAnswer, Refusal};
@@ -154,6 +156,8 @@ pub struct Operation {
     pub state: OperationState,
     /// How often it was claimed.
     pub attempt: i32,
+    /// For how long the attempt was still nobody else's when this was read; none when it is not being sent.
+    pub lease_left: Option<Duration>,
     /// Whether an attempt may have had an effect that nobody has told us of.
     pub in_doubt: bool,
     /// How often the provider answered this generation with an error of its own.
@@ -182,6 +186,15 @@ pub struct Operation {
     pub created_at: Timestamp,
     /// When it last changed, by the business clock.
     pub updated_at: Timestamp,
+}
+
+impl Operation {
+    /// Whether the attempt is certainly still this process's, which asked for the row at `asked`. Measured here, by time
+    /// that no clock's setting changes: a process that was stopped for long must not send what others have ended
+    /// meanwhile, perhaps under a newer key.
+    pub fn is_held(&self, asked: Instant) -> bool {
+        self.lease_left.is_some_and(|left| asked.elapsed() < left)
+    }
 }
 
 /// An answer to keep, or the note that none came.
@@ -274,6 +287,7 @@ fn test_operation(command: Command) -> Operation {
         generation: 1,
         state: OperationState::Planned,
         attempt: 1,
+        lease_left: None,
         in_doubt: false,
         server_errors: 0,
         empty_look_ups: 0,

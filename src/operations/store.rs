@@ -2,6 +2,8 @@
 
 mod conclude;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{BookId, DbError, Tx};
@@ -68,6 +70,7 @@ struct Row {
     generation: i32,
     state: String,
     attempt: i32,
+    lease_left: Option<f64>,
     in_doubt: bool,
     server_errors: i32,
     empty_look_ups: i32,
@@ -101,6 +104,7 @@ impl Row {
             generation: self.generation,
             state: OperationState::parse(&self.state).expect("operations_state_known allows no other word"),
             attempt: self.attempt,
+            lease_left: self.lease_left.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))),
             in_doubt: self.in_doubt,
             server_errors: self.server_errors,
             empty_look_ups: self.empty_look_ups,
@@ -124,7 +128,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, kind, object_type, object_id, object_key, provider, command, request, idempotency_key, generation,
-                      state, attempt, in_doubt, server_errors, empty_look_ups, first_look_up_at as "first_look_up_at: _",
+                      state, attempt, extract(epoch from lease_until - clock_timestamp())::float8 as lease_left, in_doubt, server_errors, empty_look_ups, first_look_up_at as "first_look_up_at: _",
                       review_reason, sequence, first_sent_at as "first_sent_at: _",
                       next_attempt_at as "next_attempt_at: _", provider_object, refusal, last_error, actor,
                       created_at as "created_at: _", updated_at as "updated_at: _"

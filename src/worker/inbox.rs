@@ -98,8 +98,8 @@ enum Read {
     Object(Arc<ProviderObject>),
     /// Nothing that this release acts on.
     Meaningless,
-    /// The provider has no such object.
-    Absent,
+    /// The provider has no such object, or none that it shows us: says why.
+    Absent(&'static str),
     /// An object that cannot be ours.
     Foreign,
     /// To be read again later.
@@ -160,7 +160,8 @@ async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {
         Ok(object) => Read::Object(Arc::new(object)),
         // Ours are made by payment intents, and the event names none.
         Err(FetchError::NotFound) if matches!(lookup, Lookup::PaymentOfCharge(_)) => Read::Foreign,
-        Err(FetchError::NotFound) => Read::Absent,
+        Err(FetchError::NotFound) => Read::Absent("the provider has no such object"),
+        Err(FetchError::NoAccess) => Read::Absent("the provider gives us no access to the account"),
         Err(FetchError::Unreadable(why)) => Read::Garbled(why),
         Err(error) => Read::Later(error.to_string()),
     }
@@ -195,7 +196,7 @@ async fn apply_batch(
                         None => {}
                         Some(Read::Meaningless) => ignored.push(event.key),
                         Some(Read::Later(why)) => inbox::park(tx, &event.key, next_try(&event, now), why).await?,
-                        Some(Read::Absent) => put_off_absent(tx, &event, now).await?,
+                        Some(Read::Absent(why)) => put_off_absent(tx, &event, now, why).await?,
                         Some(Read::Garbled(why)) if event.reads < READS_BEFORE_QUARANTINED => {
                             inbox::park_read(tx, &event.key, next_try(&event, now), why).await?;
                         }
@@ -220,14 +221,13 @@ async fn apply_batch(
         .await
 }
 
-/// Puts an event off whose object the provider has not, and sets it aside when it has had none for too long.
-async fn put_off_absent(tx: &mut Tx, event: &InboxEvent, now: Timestamp) -> Result<(), InboxError> {
+/// Puts an event off whose object the provider does not show, and sets it aside when that is so for too long.
+async fn put_off_absent(tx: &mut Tx, event: &InboxEvent, now: Timestamp, why: &str) -> Result<(), InboxError> {
     let since = event.absent_since.unwrap_or(now);
     if now.duration_since(since) < SignedDuration::from_hours(ABSENT_HOURS) {
-        let why = FetchError::NotFound.to_string();
-        return inbox::park_absent(tx, &event.key, next_try(event, now), now, &why).await;
+        return inbox::park_absent(tx, &event.key, next_try(event, now), now, why).await;
     }
-    let why = format!("the provider has no such object, and has had none since {since}");
+    let why = format!("{why}, since {since} at the latest");
     inbox::quarantine(tx, &event.key, &why).await
 }
 

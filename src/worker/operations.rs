@@ -1,6 +1,7 @@
 //! Sends commands that nobody sent, or whose holder died, or whose outcome nobody knows.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use partita_db::Scope;
 
@@ -16,7 +17,7 @@ const HELD_ELSEWHERE_SECONDS: i64 = 1;
 const HALTED_SECONDS: i64 = 60;
 
 pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
-    let (key, now) = (due.id, app.clock.now());
+    let (key, now, asked) = (due.id, app.clock.now(), Instant::now());
     let taken = app
         .db
         .run_tx("claim operation", Scope::Book(due.book), move |tx| {
@@ -37,7 +38,7 @@ pub(super) async fn send(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> 
     };
     if let Some(operation) = claimed {
         crate::crash::point_of("after_claim", [operation.kind.as_str()]);
-        events::submit(app, operation).await?;
+        events::submit(app, operation, asked).await?;
         return Ok(Next::Done);
     }
     Ok(match found {

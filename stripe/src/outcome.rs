@@ -103,6 +103,8 @@ pub(crate) fn read_failure(answer: &Answer) -> FetchError {
             let why: Refusal = refusal(&error, answer.request_id.clone());
             if status == 404 && why.code == "resource_missing" {
                 FetchError::NotFound
+            } else if status == 403 && why.code == "account_invalid" {
+                FetchError::NoAccess
             } else {
                 FetchError::Refused(why)
             }

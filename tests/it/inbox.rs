@@ -154,7 +154,7 @@ async fn an_event_about_what_the_provider_has_not_is_tried_for_hours_and_then_se
     let aside = t.list("/v1/inbox?state=quarantined").await;
     assert_eq!(aside.len(), 1);
     let why = text(&aside[0]["last_error"]);
-    assert!(why.starts_with("the provider has no such object, and has had none since 2026-03-02T09:00"), "{why}");
+    assert!(why.starts_with("the provider has no such object, since 2026-03-02T09:00"), "{why}");
 
     let replay = format!("/v1/inbox/{}/replay", text(&aside[0]["id"]));
     t.send("POST", &replay, None, Some(json!({}))).await.expect(200);
@@ -246,4 +246,51 @@ async fn a_sweep_after_good_webhooks_finds_nothing_missed() {
         "{rows:?}"
     );
     t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_the_provider_does_not_show_keep_no_other_waiting() {
+    let t = TestApp::new().await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    t.settle().await;
+    // More than one turn takes, all of them before A by name.
+    let lost = t
+        .tamper(
+            "insert into sellers
+             select (jsonb_populate_record(s, jsonb_build_object(
+                 'id', gen_random_uuid(), 'key', s.key + 1000 + n, 'number', 1000 + n, 'reference', 'lost-' || n,
+                 'account', 'acct_000_lost' || n))).*
+             from sellers s, generate_series(1, 25) n",
+        )
+        .await;
+    assert_eq!(lost, 25);
+    worker::schedule_sweeps(&t.app).await.expect("scheduled");
+    t.settle().await;
+    let known = text(&a["provider"]["id"]);
+    let rows = swept(&t).await;
+    assert!(rows.iter().any(|(account, ..)| *account == known), "{rows:?}");
+    assert_eq!(t.count("select count(*) from event_sweeps where refused_at is not null").await, 25);
+    t.advance(HOUR).await;
+    let asked = "select count(*) from event_sweeps where refused_at = updated_at and swept_to is null";
+    assert_eq!(t.count(asked).await, 25, "asked again");
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_an_account_that_is_lost_is_tried_for_hours_and_then_set_aside() {
+    let t = TestApp::new().await;
+    let event = json!({
+        "id": "evt_lost", "object": "event", "type": "payout.paid", "livemode": false, "created": 1_772_442_000,
+        "account": "acct_lost", "data": {"object": {"object": "payout", "id": "po_lost"}},
+    });
+    assert_eq!(t.webhook(1, &event).await.status, 200);
+    t.settle().await;
+    for _ in 0..6 {
+        t.advance(HOUR).await;
+    }
+    let aside = t.list("/v1/inbox?state=quarantined").await;
+    assert_eq!(aside.len(), 1);
+    let why = text(&aside[0]["last_error"]);
+    assert!(why.starts_with("the provider gives us no access to the account, since "), "{why}");
+    t.close().await;
 }

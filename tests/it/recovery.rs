@@ -420,3 +420,20 @@ async fn two_workers_and_a_client_that_hangs_up_share_the_work_without_doubling_
     assert_eq!(transfers, paid, "one transfer for each");
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_stopped_until_the_lease_ran_out_sends_nothing() {
+    let t = TestApp::new().await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let id = plan_payment(&t.app, &t, &a, "order-1").await;
+    t.expire_leases().await;
+    assert_eq!(drive(&t.app, &t, id.uuid()).await, Driven::Open);
+    assert_eq!(t.effects("/v1/payment_intents").await, 0, "stopped before the call");
+    claim_and_die(&t, "create_payment").await;
+    assert_eq!(drive(&t.app, &t, id.uuid()).await, Driven::Open);
+    assert_eq!(t.effects("/v1/payment_intents").await, 0, "another one has the attempt");
+    t.expire_leases().await;
+    t.settle().await;
+    assert_eq!(t.effects("/v1/payment_intents").await, 1);
+    t.finish().await;
+}

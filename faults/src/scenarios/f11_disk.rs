@@ -22,6 +22,9 @@ const FULL: Duration = Duration::from_mins(1);
 /// between two tries.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
 
+/// A standby that is gone for good: no segment of WAL may be used again, so that each new one needs room.
+const GONE: &str = "gone";
+
 /// What was seen while the disk was full.
 #[derive(Default)]
 struct Seen {
@@ -39,6 +42,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     let from_ms = scene.rig.history.now_ms();
     let (began, until) = (Instant::now(), Instant::now() + FULL.min(lasts / 2));
     let mut seen = Seen::default();
+    keep_wal(scene).await?;
     while Instant::now() < until {
         // Postgres gives back what it no longer needs: the ballast takes it.
         let disk = scene.rig.disk.as_ref().context("a disk of its own")?;
@@ -58,6 +62,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<()> {
     }
     let recovered = freed.elapsed();
     look(scene, began, &mut seen).await?;
+    let_wal_go(scene).await?;
     if recovered > RECOVERED_WITHIN {
         scene.found.add("I7", format!("{} ms until a request succeeded after there was room", ms(recovered)));
     }
@@ -109,6 +114,18 @@ async fn look(scene: &mut Scene, began: Instant, seen: &mut Seen) -> anyhow::Res
             seen.not_ready_after.get_or_insert_with(|| began.elapsed());
         }
     }
+    Ok(())
+}
+
+async fn keep_wal(scene: &Scene) -> anyhow::Result<()> {
+    let slot = sqlx::query("select pg_create_physical_replication_slot($1, true)").bind(GONE);
+    slot.execute(&scene.rig.admin).await.context("a slot that keeps WAL")?;
+    Ok(())
+}
+
+async fn let_wal_go(scene: &Scene) -> anyhow::Result<()> {
+    let slot = sqlx::query("select pg_drop_replication_slot($1)").bind(GONE);
+    slot.execute(&scene.rig.admin).await.context("WAL let go")?;
     Ok(())
 }
 
