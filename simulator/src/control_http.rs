@@ -33,6 +33,8 @@ pub(crate) fn routes(control: Control) -> Router {
         .route("/_control/payouts/{id}/cancel", post(cancel_payout))
         .route("/_control/refunds/{id}/fail", post(fail_refund))
         .route("/_control/topups/{id}/fail", post(fail_topup))
+        .route("/_control/payments/{id}/authenticate", post(authenticate))
+        .route("/_control/payments/{id}/fail", post(fail_payment))
         .route("/_control/disputes", post(open_dispute))
         .route("/_control/disputes/{id}/decide", post(decide_dispute))
         .route("/_control/faults", post(plan_fault).delete(clear_faults))
@@ -193,6 +195,28 @@ async fn fail_refund(State(control): State<Control>, Path(id): Path<String>, Jso
 
 async fn fail_topup(State(control): State<Control>, Path(id): Path<String>, Json(failure): Json<Failure>) -> Response {
     finish(async move { control.fail_topup(&id, &failure.code).await }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authentication {
+    succeeds: bool,
+}
+
+async fn authenticate(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+    Json(request): Json<Authentication>,
+) -> Response {
+    finish(async move { control.authenticate(&id, request.succeeds).await }).await
+}
+
+async fn fail_payment(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+    Json(failure): Json<Failure>,
+) -> Response {
+    finish(async move { control.fail_payment(&id, &failure.code).await }).await
 }
 
 async fn open_dispute(State(control): State<Control>, Json(request): Json<NewDispute>) -> Response {

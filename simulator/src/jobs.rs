@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::books;
 use crate::context::{Cx, RequestInfo};
 use crate::error::ApiError;
-use crate::resources::{charges, disputes, payouts, refunds, topups};
+use crate::resources::{captures, charges, debits, disputes, payouts, refunds, topups};
 use crate::settings::{DAY, start_of_day};
 
 /// How often a job is tried again when the database found it in a deadlock.
@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Settle,
     /// Refunds of `account:currency` that waited for funds are tried again.
     RetryRefunds,
+    /// A hold on a card expires.
+    AuthorizationExpiry,
     /// A charge gets its balance transaction.
     Capture,
     /// A top-up arrives.
@@ -34,6 +36,8 @@ pub(crate) enum Kind {
     PayoutPaid,
     /// A charge by a card of that kind is disputed.
     DisputeOpen,
+    /// A bank answers a debit.
+    DebitDecision,
     /// A dispute's decision falls.
     DisputeDecision,
     /// A dispute's deadline passes.
@@ -41,7 +45,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
+        Self::AuthorizationExpiry,
+        Self::DebitDecision,
         Self::Settle,
         Self::RetryRefunds,
         Self::Capture,
@@ -57,6 +63,8 @@ impl Kind {
 
     fn name(self) -> &'static str {
         match self {
+            Self::AuthorizationExpiry => "authorization_expiry",
+            Self::DebitDecision => "debit_decision",
             Self::Settle => "settle",
             Self::RetryRefunds => "retry_refunds",
             Self::Capture => "capture",
@@ -161,6 +169,8 @@ async fn postpone(app: &App, job: &Job, error: &ApiError) -> Result<(), ApiError
 async fn run(cx: &mut Cx, kind: Kind, target: &str) -> Result<(), ApiError> {
     let (account, currency) = target.split_once(':').unwrap_or((target, ""));
     match kind {
+        Kind::AuthorizationExpiry => captures::expire(cx, target).await,
+        Kind::DebitDecision => debits::decide(cx, target).await,
         Kind::Settle => settle(cx, account, currency).await,
         Kind::RetryRefunds => refunds::retry_pending(cx, account, currency).await,
         Kind::Capture => charges::book_late(cx, target).await,

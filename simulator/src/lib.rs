@@ -37,6 +37,7 @@ mod context;
 mod control;
 mod control_disputes;
 mod control_http;
+mod control_payments;
 mod currency;
 mod dice;
 mod error;

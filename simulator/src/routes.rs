@@ -3,8 +3,8 @@
 use crate::context::{Answer, Cx};
 use crate::params::Params;
 use crate::resources::{
-    account_links, accounts, balance_transactions, charges, disputes, payment_intents, payouts, refunds, reversals,
-    topups, transfers,
+    account_links, accounts, balance_transactions, captures, charges, disputes, payment_intents, payouts, refunds,
+    reversals, topups, transfers,
 };
 use crate::{books, events, search};
 
@@ -32,6 +32,7 @@ pub(crate) enum Call {
     PaymentIntentRetrieve(String),
     PaymentIntentConfirm(String),
     PaymentIntentCancel(String),
+    PaymentIntentCapture(String),
     PaymentIntentList,
     PaymentIntentSearch,
     PaymentMethodRetrieve(String),
@@ -89,6 +90,7 @@ pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
         ("GET", ["payment_intents", intent]) => Call::PaymentIntentRetrieve(id(intent)),
         ("POST", ["payment_intents", intent, "confirm"]) => Call::PaymentIntentConfirm(id(intent)),
         ("POST", ["payment_intents", intent, "cancel"]) => Call::PaymentIntentCancel(id(intent)),
+        ("POST", ["payment_intents", intent, "capture"]) => Call::PaymentIntentCapture(id(intent)),
         ("GET", ["payment_methods", method]) => Call::PaymentMethodRetrieve(id(method)),
         ("POST", ["payouts"]) => Call::PayoutCreate,
         ("GET", ["payouts"]) => Call::PayoutList,
@@ -137,6 +139,7 @@ pub(crate) async fn call(cx: &mut Cx, call: &Call, params: Params) -> Answer {
         Call::PaymentIntentRetrieve(id) => payment_intents::retrieve(cx, id, params).await,
         Call::PaymentIntentConfirm(id) => payment_intents::confirm(cx, id, params).await,
         Call::PaymentIntentCancel(id) => payment_intents::cancel(cx, id, params).await,
+        Call::PaymentIntentCapture(id) => captures::capture(cx, id, params).await,
         Call::PaymentIntentList => payment_intents::index(cx, params).await,
         Call::PaymentIntentSearch => search::objects(cx, params, "payment_intent", "/v1/payment_intents/search").await,
         Call::PaymentMethodRetrieve(id) => payment_intents::payment_method(cx, id, params).await,

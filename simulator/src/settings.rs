@@ -61,6 +61,10 @@ pub struct Settings {
     pub fees: BTreeMap<String, FeeRate>,
     /// Days from a charge until its funds are available; 0 makes them so at once.
     pub settlement_days: u32,
+    /// Days until an amount that is held on a card and not captured is let go.
+    pub authorization_days: u32,
+    /// Days until a bank answers a debit.
+    pub debit_days: u32,
     /// Seconds until a charge has its balance transaction; none: with the charge.
     pub async_capture_seconds: Option<u32>,
     /// Seconds until a top-up succeeds.
@@ -97,6 +101,8 @@ impl Default for Settings {
             default_fee: FeeRate { basis_points: 150, fixed: 25 },
             fees: BTreeMap::new(),
             settlement_days: 2,
+            authorization_days: 7,
+            debit_days: 4,
             async_capture_seconds: None,
             topup_seconds: 0,
             payout_submit_seconds: 3_600,

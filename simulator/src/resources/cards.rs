@@ -13,6 +13,8 @@ pub(crate) enum Behaviour {
     BypassesPending,
     /// The charge succeeds and settles as usual; then the buyer's bank disputes it, or asks about it.
     Disputed { reason: &'static str, inquiry: bool },
+    /// A bank account that is debited: days later the payment has succeeded, or was refused for the code's reason.
+    Debits { refusal: Option<&'static str> },
     /// The buyer has to authenticate.
     NeedsAuthentication,
     /// The issuer refuses.
@@ -49,13 +51,17 @@ const fn bad(
     Card { token, brand: "visa", last4, funding: "credit", behaviour }
 }
 
+const fn debit(token: &'static str, last4: &'static str, refusal: Option<&'static str>) -> Card {
+    Card { token, brand: "", last4, funding: "debit", behaviour: Behaviour::Debits { refusal } }
+}
+
 const DECLINED: &str = "Your card was declined.";
 const NO_FUNDS: &str = "Your card has insufficient funds.";
 const EXPIRED: &str = "Your card has expired.";
 const BAD_CVC: &str = "Your card's security code is incorrect.";
 const ERROR: &str = "An error occurred while processing your card. Try again in a little bit.";
 
-const CARDS: [Card; 26] = [
+const CARDS: [Card; 30] = [
     good("pm_card_visa", "visa", "4242", "credit"),
     good("pm_card_visa_debit", "visa", "5556", "debit"),
     good("pm_card_mastercard", "mastercard", "4444", "credit"),
@@ -79,6 +85,10 @@ const CARDS: [Card; 26] = [
         funding: "credit",
         behaviour: Behaviour::NeedsAuthentication,
     },
+    debit("pm_usBankAccount_success", "6789", None),
+    debit("pm_usBankAccount_insufficientFunds", "2227", Some("insufficient_funds")),
+    debit("pm_usBankAccount_accountClosed", "1113", Some("account_closed")),
+    debit("pm_usBankAccount_noAccount", "1116", Some("no_account")),
     disputed("pm_card_createDispute", "0259", "fraudulent", false),
     disputed("pm_card_createDisputeProductNotReceived", "2685", "product_not_received", false),
     disputed("pm_card_createDisputeInquiry", "1976", "general", true),
@@ -121,8 +131,39 @@ pub(crate) fn no_billing_details() -> Value {
 }
 
 impl Card {
+    /// Whether its charges' funds are available at once.
+    pub(crate) fn bypasses_pending(self) -> bool {
+        self.behaviour == Behaviour::BypassesPending
+    }
+
+    fn bank_account(&self) -> Value {
+        json!({
+            "account_holder_type": "individual",
+            "account_type": "checking",
+            "bank_name": "STRIPE TEST BANK",
+            "fingerprint": random_text(16),
+            "last4": self.last4,
+            "routing_number": "110000000",
+        })
+    }
+
     /// A payment method made from the card.
     pub(crate) fn payment_method(&self, id: &str, now: i64) -> Value {
+        if let Behaviour::Debits { .. } = self.behaviour {
+            return json!({
+                "id": id,
+                "object": "payment_method",
+                "allow_redisplay": "unspecified",
+                "billing_details": no_billing_details(),
+                "created": now,
+                "customer": null,
+                "customer_account": null,
+                "livemode": false,
+                "metadata": {},
+                "type": "us_bank_account",
+                "us_bank_account": self.bank_account(),
+            });
+        }
         json!({
             "id": id,
             "object": "payment_method",
@@ -155,6 +196,9 @@ impl Card {
 
     /// What a charge shows of the card.
     pub(crate) fn charge_details(&self, amount: i64) -> Value {
+        if let Behaviour::Debits { .. } = self.behaviour {
+            return json!({ "type": "us_bank_account", "us_bank_account": self.bank_account() });
+        }
         json!({
             "card": {
                 "amount_authorized": amount,

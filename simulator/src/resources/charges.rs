@@ -10,7 +10,7 @@ use crate::ids::{new_id, random_text};
 use crate::jobs;
 use crate::list;
 use crate::params::Params;
-use crate::resources::cards::{Behaviour, Card, no_billing_details};
+use crate::resources::cards::{Card, no_billing_details};
 use crate::resources::disputes;
 use crate::store::{self, integer, text};
 
@@ -98,7 +98,8 @@ pub(crate) async fn succeed(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
     let account = cx.account.clone();
     let late = cx.settings.async_capture_seconds.filter(|_| text(intent, "capture_method") == "automatic_async");
     if late.is_none() {
-        charge = book(cx, charge, card.behaviour == Behaviour::BypassesPending).await?;
+        let amount = integer(&charge, "amount");
+        charge = book(cx, charge, amount, card.bypasses_pending()).await?;
     }
     store::insert(cx, &account, Some(store::id(intent)), &charge).await?;
     if let Some(seconds) = late {
@@ -106,15 +107,45 @@ pub(crate) async fn succeed(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
         jobs::schedule(cx, due_at, jobs::Kind::Capture, store::id(&charge)).await?;
     }
     cx.emit(&account, "charge.succeeded", &charge);
-    if let Behaviour::Disputed { reason, inquiry } = card.behaviour {
-        let target = disputes::planned(store::id(&charge), reason, inquiry);
-        jobs::schedule(cx, cx.now, jobs::Kind::DisputeOpen, &target).await?;
-    }
+    disputes::plan_by_card(cx, store::id(&charge), card).await?;
     Ok(charge)
 }
 
-/// Gives a charge its balance transaction.
-async fn book(cx: &mut Cx, mut charge: Value, at_once: bool) -> Answer {
+/// A debit that the bank has not answered: the charge, written and not booked.
+pub(crate) async fn pending(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
+    let mut charge = of_intent(intent, card, cx.now);
+    charge["paid"] = json!(false);
+    charge["status"] = json!("pending");
+    let account = cx.account.clone();
+    store::insert(cx, &account, Some(store::id(intent)), &charge).await?;
+    cx.emit(&account, "charge.pending", &charge);
+    Ok(charge)
+}
+
+/// The bank has paid a debit: the charge is booked.
+pub(crate) async fn arrived(cx: &mut Cx, charge: Value) -> Answer {
+    let amount = integer(&charge, "amount");
+    let mut charge = book(cx, charge, amount, false).await?;
+    charge["paid"] = json!(true);
+    charge["status"] = json!("succeeded");
+    store::update(&mut cx.conn, &charge).await?;
+    Ok(charge)
+}
+
+/// Holds a payment intent's amount on its card until `expires`: the charge, written and not booked.
+pub(crate) async fn authorize(cx: &mut Cx, intent: &Value, card: Card, expires: i64) -> Answer {
+    let mut charge = of_intent(intent, card, cx.now);
+    charge["captured"] = json!(false);
+    charge["amount_captured"] = json!(0);
+    charge["payment_method_details"]["card"]["capture_before"] = json!(expires);
+    let account = cx.account.clone();
+    store::insert(cx, &account, Some(store::id(intent)), &charge).await?;
+    cx.emit(&account, "charge.succeeded", &charge);
+    Ok(charge)
+}
+
+/// Gives a charge its balance transaction; the fee is that of what was `captured`.
+pub(crate) async fn book(cx: &mut Cx, mut charge: Value, captured: i64, at_once: bool) -> Answer {
     let account = cx.account.clone();
     let (amount, currency) = (integer(&charge, "amount"), text(&charge, "currency").to_owned());
     books::lock(cx, &[&account], &currency).await?;
@@ -122,8 +153,9 @@ async fn book(cx: &mut Cx, mut charge: Value, at_once: bool) -> Answer {
         account: &account,
         currency: &currency,
         amount,
-        fee: cx.settings.fee(amount, &currency),
-        kind: "charge",
+        fee: cx.settings.fee(captured, &currency),
+        // A card's charge, or another method's payment (docs.stripe.com/reports/balance-transaction-types).
+        kind: if charge["payment_method_details"]["type"] == json!("card") { "charge" } else { "payment" },
         category: "charge",
         source: store::id(&charge),
         description: charge["description"].as_str(),
@@ -138,7 +170,8 @@ async fn book(cx: &mut Cx, mut charge: Value, at_once: bool) -> Answer {
 pub(crate) async fn book_late(cx: &mut Cx, id: &str) -> Result<(), ApiError> {
     let account = cx.account.clone();
     let Some(charge) = store::find_for_update(&mut cx.conn, &account, "charge", id).await? else { return Ok(()) };
-    let charge = book(cx, charge, false).await?;
+    let amount = integer(&charge, "amount");
+    let charge = book(cx, charge, amount, false).await?;
     store::update(&mut cx.conn, &charge).await?;
     cx.emit_change(&account, "charge.updated", &charge, Some(json!({ "balance_transaction": null })));
     Ok(())

@@ -14,6 +14,7 @@ use crate::list;
 use crate::params::Params;
 use crate::resources::accounts::merge_metadata;
 use crate::resources::balance_transactions;
+use crate::resources::cards::{Behaviour, Card};
 use crate::settings::{DAY, DisputeFeeWhenWon, start_of_day};
 use crate::store::{self, integer, text};
 
@@ -170,10 +171,11 @@ pub(crate) async fn open(cx: &mut Cx, charge: &str, draft: &Draft) -> Answer {
     let account = cx.account.clone();
     let found = store::find_for_update(&mut cx.conn, &account, "charge", charge).await?;
     let mut charge = found.ok_or_else(|| ApiError::no_such("charge", charge))?;
-    if text(&charge, "status") != "succeeded" || !charge["source_transfer"].is_null() {
+    let is_held = charge["captured"] == json!(false);
+    if text(&charge, "status") != "succeeded" || is_held || !charge["source_transfer"].is_null() {
         return Err(ApiError::refused(format!("Charge {} cannot be disputed.", store::id(&charge))));
     }
-    let amount = draft.amount.unwrap_or_else(|| integer(&charge, "amount"));
+    let amount = draft.amount.unwrap_or_else(|| integer(&charge, "amount_captured"));
     crate::currency::check_amount(amount, text(&charge, "currency"))?;
     let due_by = start_of_day(cx.now + (i64::from(cx.settings.dispute_response_days) + 1) * DAY) - 1;
     let mut dispute = body(&charge, amount, draft, due_by, cx.now);
@@ -397,6 +399,12 @@ async fn settle(cx: &mut Cx, mut dispute: Value, decision: Decision) -> Answer {
     Ok(dispute)
 }
 
+/// Plans the dispute of a charge whose card stands for one.
+pub(crate) async fn plan_by_card(cx: &mut Cx, charge: &str, card: Card) -> Result<(), ApiError> {
+    let Behaviour::Disputed { reason, inquiry } = card.behaviour else { return Ok(()) };
+    jobs::schedule(cx, cx.now, jobs::Kind::DisputeOpen, &planned(charge, reason, inquiry)).await
+}
+
 /// A charge by a card of the kind that is disputed (job); the target is the charge, the reason and the case.
 pub(crate) async fn open_planned(cx: &mut Cx, target: &str) -> Result<(), ApiError> {
     let mut parts = target.split(':');
@@ -407,7 +415,7 @@ pub(crate) async fn open_planned(cx: &mut Cx, target: &str) -> Result<(), ApiErr
 }
 
 /// The target of [`open_planned`].
-pub(crate) fn planned(charge: &str, reason: &str, inquiry: bool) -> String {
+fn planned(charge: &str, reason: &str, inquiry: bool) -> String {
     format!("{charge}:{reason}:{}", if inquiry { "inquiry" } else { "chargeback" })
 }
 

@@ -11,7 +11,7 @@ use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
 use crate::resources::cards::{self, Behaviour, Card};
-use crate::resources::charges;
+use crate::resources::{captures, charges, debits};
 use crate::store::{self, text};
 
 /// A request to confirm, now or with the creation.
@@ -86,7 +86,7 @@ impl Creation {
             }
         }
         let allowed_types = read_types(params)?;
-        let capture_method = params.choice("capture_method", &["automatic", "automatic_async"])?;
+        let capture_method = params.choice("capture_method", &["automatic", "automatic_async", "manual"])?;
         params.choice("confirmation_method", &["automatic"])?;
         let mut creation = Self {
             amount,
@@ -240,6 +240,9 @@ pub(crate) async fn cancel(cx: &mut Cx, id: &str, mut params: Params) -> Answer 
              requires_action, processing",
         ));
     }
+    if text(&intent, "status") == "requires_capture" {
+        captures::release(cx, &mut intent, "charge.refunded").await?;
+    }
     intent["status"] = json!("canceled");
     intent["canceled_at"] = json!(cx.now);
     intent["cancellation_reason"] = json!(reason);
@@ -266,7 +269,7 @@ pub(crate) async fn payment_method(cx: &mut Cx, id: &str, params: Params) -> Ans
     super::retrieve(cx, "payment_method", id, params).await
 }
 
-async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
+pub(crate) async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
     store::find_for_update(&mut cx.conn, &cx.account, "payment_intent", id).await?.ok_or_else(|| {
         let mut error = ApiError::no_such("payment_intent", id);
         error.param = Some("intent".into());
@@ -274,7 +277,7 @@ async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
     })
 }
 
-fn unexpected_state(intent: &Value, verb: &str, lawful: &str) -> ApiError {
+pub(crate) fn unexpected_state(intent: &Value, verb: &str, lawful: &str) -> ApiError {
     ApiError::refused(format!(
         "You cannot {verb} this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the \
          following statuses may be {verb}ed: {lawful}.",
@@ -315,6 +318,11 @@ async fn attached_before(cx: &mut Cx, intent: &Value) -> Result<Option<Attached>
     }
 }
 
+/// The test card behind the payment method of an intent.
+pub(crate) async fn card_of(cx: &mut Cx, intent: &Value) -> Result<Option<Card>, ApiError> {
+    Ok(attached_before(cx, intent).await?.map(|attached| attached.card))
+}
+
 async fn made_before(cx: &mut Cx, id: &str) -> Result<Option<Attached>, ApiError> {
     let row: Option<(String, Value)> =
         sqlx::query_as("select parent, body from objects where id = $1 and account = $2 and object = 'payment_method'")
@@ -336,7 +344,11 @@ async fn charge(cx: &mut Cx, intent: Value, attached: Option<Attached>, confirma
         .code("payment_intent_unexpected_state")
         .with("payment_intent", intent));
     };
+    let holds = text(&intent, "capture_method") == "manual";
     match attached.card.behaviour {
+        Behaviour::Succeeds | Behaviour::BypassesPending | Behaviour::Disputed { .. } if holds => {
+            captures::authorize(cx, intent, attached.card).await
+        }
         Behaviour::Succeeds | Behaviour::BypassesPending | Behaviour::Disputed { .. } => {
             succeed(cx, intent, attached.card).await
         }
@@ -344,7 +356,8 @@ async fn charge(cx: &mut Cx, intent: Value, attached: Option<Attached>, confirma
             let message = "Your card was declined. This transaction requires authentication.";
             decline(cx, intent, attached, "authentication_required", Some("authentication_required"), message).await
         }
-        Behaviour::NeedsAuthentication => require_action(cx, intent).await,
+        Behaviour::NeedsAuthentication => require_action(cx, intent, confirmation.return_url.as_deref()).await,
+        Behaviour::Debits { .. } => debits::begin(cx, intent, attached.card).await,
         Behaviour::Declines { code, decline_code, message } => {
             decline(cx, intent, attached, code, decline_code, message).await
         }
@@ -363,13 +376,51 @@ async fn succeed(cx: &mut Cx, mut intent: Value, card: Card) -> Answer {
     Ok(intent)
 }
 
-async fn require_action(cx: &mut Cx, mut intent: Value) -> Answer {
+/// With a `return_url` the buyer is sent to a page and back, without one to the provider's script
+/// (docs.stripe.com/payments/3d-secure/authentication-flow).
+async fn require_action(cx: &mut Cx, mut intent: Value, return_url: Option<&str>) -> Answer {
     intent["status"] = json!("requires_action");
-    intent["next_action"] = json!({ "type": "use_stripe_sdk", "use_stripe_sdk": {} });
+    intent["next_action"] = match return_url {
+        Some(back) => json!({
+            "type": "redirect_to_url",
+            "redirect_to_url": {
+                "return_url": back,
+                "url": format!("https://hooks.stripe.com/3d_secure_2/hosted?payment_intent={}", store::id(&intent)),
+            },
+        }),
+        None => json!({ "type": "use_stripe_sdk", "use_stripe_sdk": { "type": "three_d_secure_redirect" } }),
+    };
     store::update(&mut cx.conn, &intent).await?;
     let account = cx.account.clone();
     cx.emit(&account, "payment_intent.requires_action", &intent);
     Ok(intent)
+}
+
+/// What the buyer did that was wanted: it authenticated, or could not (control).
+pub(crate) async fn authenticate(cx: &mut Cx, id: &str, succeeds: bool) -> Answer {
+    let mut intent = find_for_update(cx, id).await?;
+    if text(&intent, "status") != "requires_action" {
+        return Err(unexpected_state(&intent, "authenticate", "requires_action"));
+    }
+    intent["next_action"] = Value::Null;
+    let card = card_of(cx, &intent).await?.ok_or_else(|| ApiError::internal("An intent without its card."))?;
+    match (succeeds, text(&intent, "capture_method")) {
+        (true, "manual") => captures::authorize(cx, intent, card).await,
+        (true, _) => succeed(cx, intent, card).await,
+        (false, _) => {
+            intent["status"] = json!("requires_payment_method");
+            intent["payment_method"] = Value::Null;
+            intent["last_payment_error"] = json!({
+                "type": "invalid_request_error",
+                "code": "payment_intent_authentication_failure",
+                "message": "The provided payment method has failed authentication.",
+            });
+            store::update(&mut cx.conn, &intent).await?;
+            let account = cx.account.clone();
+            cx.emit(&account, "payment_intent.payment_failed", &intent);
+            Ok(intent)
+        }
+    }
 }
 
 async fn decline(

@@ -13,7 +13,12 @@ use crate::resources::disputes;
 use crate::settings::RefundWhenShort;
 use crate::store::{self, integer, text};
 
-fn body(id: &str, charge: &Value, amount: i64, now: i64) -> Value {
+/// A refund of a charge as it is when it was given; not written.
+pub(crate) fn body(charge: &Value, amount: i64, now: i64) -> Value {
+    with_id(&new_id("re"), charge, amount, now)
+}
+
+fn with_id(id: &str, charge: &Value, amount: i64, now: i64) -> Value {
     json!({
         "id": id,
         "object": "refund",
@@ -64,7 +69,7 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     let account = cx.account.clone();
     let currency = text(&charge, "currency").to_owned();
     let held = books::lock(cx, &[&account], &currency).await?;
-    let mut refund = body(&new_id("re"), &charge, amount, cx.now);
+    let mut refund = body(&charge, amount, cx.now);
     refund["metadata"] = json!(metadata);
     refund["reason"] = json!(reason);
     let short = books::available(&held, &account) < amount;
@@ -201,7 +206,7 @@ pub(crate) async fn add_to_charge(cx: &mut Cx, account: &str, charge: &str, amou
 pub(crate) async fn of_payment(cx: &mut Cx, payment: &str, amount: i64, reversal: &str) -> Answer {
     let found = store::find_any(&mut cx.conn, payment).await?;
     let (_, payment) = found.ok_or_else(|| ApiError::internal("A transfer without its payment."))?;
-    let mut refund = body(&new_id("pyr"), &payment, amount, cx.now);
+    let mut refund = with_id(&new_id("pyr"), &payment, amount, cx.now);
     refund["destination_details"] = Value::Null;
     refund["source_transfer_reversal"] = json!(reversal);
     Ok(refund)

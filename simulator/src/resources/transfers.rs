@@ -146,12 +146,13 @@ async fn check_source(cx: &mut Cx, creation: &Creation, id: &str) -> Result<(Val
     .bind(id)
     .fetch_one(&mut *cx.conn)
     .await?;
-    let left = integer(&charge, "amount") - transferred;
+    let captured = integer(&charge, "amount_captured");
+    let left = captured - transferred;
     if creation.amount > left {
         return Err(ApiError::refused(format!(
             "The transfers of {id} cannot exceed its amount: {} of {} can still be transferred.",
             crate::currency::show(left, &creation.currency),
-            crate::currency::show(integer(&charge, "amount"), &creation.currency)
+            crate::currency::show(captured, &creation.currency)
         ))
         .param("amount"));
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::inconsistent_digit_grouping, reason = "amounts are grouped as people read them: 120_00 is 120.00")]
 
 mod accounts;
+mod captures;
 mod disputes;
 mod errors;
 mod fault_plans;
