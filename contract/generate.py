@@ -45,6 +45,7 @@ REQUESTS = [
     ("account_links.create", "AccountLinkCreateParams", []),
     ("payment_intents.create", "PaymentIntentCreateParams", []),
     ("payment_intents.cancel", "PaymentIntentCancelParams", ["id"]),
+    ("payment_intents.capture", "PaymentIntentCaptureParams", ["id"]),
     ("transfers.create", "TransferCreateParams", []),
     ("transfers.reversals.create", "TransferReversalCreateParams", ["id"]),
     ("refunds.create", "RefundCreateParams", []),

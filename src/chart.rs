@@ -71,7 +71,7 @@ kinds!(PlatformAccount {
     Processing = 30, "exp.processing", Debit, AccountClass::Striped;
     /// What the provider takes for disputes.
     DisputeFee = 31, "exp.dispute_fee", Debit, AccountClass::Striped;
-    /// Of lost disputes, what nobody else bears.
+    /// Of lost disputes and of payments that failed late, what nobody else bears.
     DisputeLoss = 32, "exp.dispute_loss", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
@@ -192,6 +192,10 @@ pub enum Kind {
     FundsAvailable = 2,
     /// Sellers' shares of a payment became usable.
     SharesReleased = 3,
+    /// The provider gave back what was authorised and not captured.
+    CaptureRestReleased = 4,
+    /// The buyer's bank took a payment back that had succeeded.
+    PaymentFailed = 5,
     /// A transfer to a seller was asked.
     TransferAsked = 10,
     /// The provider moved it.
@@ -210,6 +214,12 @@ pub enum Kind {
     RefundConfirmed = 21,
     /// The provider refused it.
     RefundRefused = 22,
+    /// It came back after its money had left.
+    RefundReturned = 23,
+    /// One that came back is given up: everyone has back what was taken for it.
+    RefundReinstated = 24,
+    /// One that came back was paid from the bank instead.
+    RefundSettled = 25,
     /// Mirror: a seller's payout left its account.
     PayoutSent = 30,
     /// Mirror: it reached the bank.

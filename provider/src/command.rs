@@ -18,6 +18,8 @@ pub enum Command {
     CreatePayment(CreatePayment),
     /// Give up a payment that has not succeeded.
     CancelPayment(CancelPayment),
+    /// Take an amount that is authorised, in part or whole; what is not taken is let go.
+    CapturePayment(CapturePayment),
     /// Move money of the platform's balance to a connected account.
     CreateTransfer(CreateTransfer),
     /// Take back a transfer, in part or whole.
@@ -40,6 +42,7 @@ impl Command {
             Self::CreateAccountLink(_) => "create_account_link",
             Self::CreatePayment(_) => "create_payment",
             Self::CancelPayment(_) => "cancel_payment",
+            Self::CapturePayment(_) => "capture_payment",
             Self::CreateTransfer(_) => "create_transfer",
             Self::CreateReversal(_) => "create_reversal",
             Self::CreateRefund(_) => "create_refund",
@@ -59,7 +62,9 @@ impl Command {
             Self::CreateRefund(c) => Some(&c.metadata),
             Self::CreateTopUp(c) => Some(&c.metadata),
             Self::SubmitEvidence(c) => Some(&c.metadata),
-            Self::CreateAccountLink(_) | Self::CancelPayment(_) | Self::AcceptDispute(_) => None,
+            Self::CreateAccountLink(_) | Self::CancelPayment(_) | Self::CapturePayment(_) | Self::AcceptDispute(_) => {
+                None
+            }
         }
     }
 }
@@ -102,6 +107,17 @@ pub struct CreateAccountLink {
     pub refresh_url: String,
 }
 
+/// When a buyer is charged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureMethod {
+    /// At once.
+    #[default]
+    Automatic,
+    /// When it is asked for; until then the amount is held on the buyer's card.
+    Manual,
+}
+
 /// See [`Command::CreatePayment`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatePayment {
@@ -113,8 +129,23 @@ pub struct CreatePayment {
     pub transfer_group: String,
     /// What the provider shows in its dashboard.
     pub description: Option<String>,
+    /// When the buyer is charged. Commands of before it was asked are automatic.
+    #[serde(default)]
+    pub capture: CaptureMethod,
+    /// Where the buyer comes back to from pages of the bank or the provider; without it no such page may be needed.
+    #[serde(default)]
+    pub return_url: Option<String>,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CapturePayment`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturePayment {
+    /// The payment's id at the provider.
+    pub payment: String,
+    /// What is taken; at most what is authorised.
+    pub amount: Money,
 }
 
 /// See [`Command::CancelPayment`].

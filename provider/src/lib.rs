@@ -17,14 +17,15 @@ mod port;
 pub use allocation::{AllocationError, allocate, clamped_cumulative};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
-    AcceptDispute, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
-    CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval, SubmitEvidence,
+    AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
+    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval,
+    SubmitEvidence,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use object::{
-    Account, AccountLink, Balance, BalanceAmount, BalanceTransaction, Charge, Dispute, DisputeStatus, Payment,
-    PaymentStatus, Payout, PayoutStatus, ProviderObject, Refund, RefundStatus, Reversal, SettlementState, TopUp,
-    TopUpStatus, Transfer,
+    Account, AccountLink, Balance, BalanceAmount, BalanceTransaction, Charge, ClientAction, Dispute, DisputeStatus,
+    Payment, PaymentStatus, Payout, PayoutStatus, ProviderObject, Refund, RefundStatus, Reversal, SettlementState,
+    TopUp, TopUpStatus, Transfer,
 };
 pub use port::{
     Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page, PageRequest, PrepareError,

@@ -127,7 +127,9 @@ pub struct Payment {
     /// What was asked.
     pub amount: Money,
     /// Its latest charge, when the provider was asked to include it.
-    pub charge: Option<Charge>,
+    pub charge: Option<Box<Charge>>,
+    /// What the buyer has to do, while the provider waits for it.
+    pub client_action: Option<ClientAction>,
     /// Why the last try failed.
     pub last_error: Option<Refusal>,
     /// Whether real money moves.
@@ -136,13 +138,36 @@ pub struct Payment {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a buyer has to do, and how the buyer's browser gets there. Never stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientAction {
+    /// What the provider's script in the browser needs.
+    pub client_secret: String,
+    /// The page to send the buyer to, if it is one.
+    pub redirect_url: Option<String>,
+}
+
+impl std::fmt::Debug for ClientAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientAction").finish_non_exhaustive()
+    }
+}
+
 /// The provider's movement of a buyer's money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Id at the provider.
     pub id: String,
-    /// What was charged.
+    /// What was charged, or authorised where that came first.
     pub amount: Money,
+    /// What of it was taken; minor units. Less than the amount after a capture in part, nothing before a capture.
+    pub captured_amount: i64,
+    /// Until when an authorised amount can be captured; seconds. None where none was authorised first.
+    pub capture_before: Option<i64>,
+    /// The movement that gave back what was authorised and not captured, where the provider moved all of it first.
+    pub rest_transaction: Option<BalanceTransaction>,
+    /// The movement that took the money away again: the payment failed after it had succeeded.
+    pub failure_transaction: Option<BalanceTransaction>,
     /// Whether the buyer's money was taken.
     pub paid: bool,
     /// The movement on the platform's balance, with the processor's fee.

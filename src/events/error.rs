@@ -59,6 +59,9 @@ pub enum ApplyError {
     /// The provider's list of events cannot be read.
     #[error("the provider's events cannot be listed")]
     Sweep(#[source] partita_provider::FetchError),
+    /// The provider cannot be asked about an object.
+    #[error("the provider cannot be asked")]
+    Fetch(#[source] partita_provider::FetchError),
     /// The inbox failed.
     #[error(transparent)]
     Inbox(#[from] partita_webhooks::inbox::InboxError),
@@ -84,6 +87,7 @@ impl ApplyError {
         match self {
             Self::Payment(PaymentError::Incomplete(_))
             | Self::Transfer(TransferError::Incomplete(_))
+            | Self::Refund(RefundError::Incomplete(_))
             | Self::TopUp(TopUpError::Incomplete(_))
             | Self::Payout(PayoutError::Incomplete(_))
             | Self::Dispute(DisputeError::Incomplete(_)) => Remedy::Later,

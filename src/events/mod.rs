@@ -3,6 +3,7 @@
 //! converges on one booking, in any order.
 
 mod error;
+mod refresh;
 mod resolve;
 mod store;
 mod submit;
@@ -15,6 +16,7 @@ use partita_provider::{BalanceTransaction, ProviderObject, Refusal, SettlementSt
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
+pub use refresh::client_action;
 pub use resolve::{adopt, give_up, lookup_of, search_for};
 pub use submit::{Driven, Holder, drive, may_go_on, mode_of, submit};
 pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
@@ -143,6 +145,9 @@ fn ends(operation: &Operation, object: &ProviderObject) -> bool {
         ProviderObject::Payment(payment) if operation.kind == "cancel_payment" => {
             payment.status == partita_provider::PaymentStatus::Canceled
         }
+        ProviderObject::Payment(payment) if operation.kind == "capture_payment" => {
+            payment.status == partita_provider::PaymentStatus::Succeeded
+        }
         // Evidence leaves its operation's mark on the dispute; a dispute that was given up is lost.
         ProviderObject::Dispute(dispute) if operation.kind == "submit_evidence" => {
             dispute.metadata.get(METADATA_OPERATION) == Some(&operation.id.to_string())
@@ -173,7 +178,7 @@ pub async fn apply_refusal(
         "create_reversal" => transfers::apply_reversal_refusal(tx, id.into(), operation, refusal, now).await?,
         "create_refund" => refunds::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
         "create_top_up" => top_ups::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
-        // A payment that cannot be cancelled, a dispute that cannot be answered or given up, stays what it is.
+        // A payment that cannot be captured or cancelled, a dispute that cannot be answered or given up, stays what it is.
         _ => {}
     }
     Ok(())

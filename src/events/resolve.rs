@@ -19,7 +19,7 @@ pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup>
     let id = provider_object.to_owned();
     Some(match &operation.command {
         Command::CreateAccount(_) => Lookup::Account(id),
-        Command::CreatePayment(_) | Command::CancelPayment(_) => Lookup::Payment(id),
+        Command::CreatePayment(_) | Command::CancelPayment(_) | Command::CapturePayment(_) => Lookup::Payment(id),
         Command::CreateTransfer(_) => Lookup::Transfer(id),
         Command::CreateReversal(asked) => Lookup::Reversal { transfer: asked.transfer.clone(), reversal: id },
         Command::CreateRefund(_) => Lookup::Refund(id),

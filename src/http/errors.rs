@@ -257,7 +257,17 @@ impl From<PaymentError> for Problem {
                 &problem_types::NOT_ALLOWED,
                 "the line is the platform's own: no seller owes its tax",
             ),
-            PaymentError::WrongState { .. } | PaymentError::CancelAsked => conflict(sentence(&error)),
+            PaymentError::WrongState { .. } | PaymentError::CommandOpen => conflict(sentence(&error)),
+            PaymentError::MoreThanAuthorized { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
+            PaymentError::MoreThanAuthorizedOfLine { index, .. } => {
+                line_field(index, "amount", &problem_types::TOO_MUCH, error.to_string())
+            }
+            PaymentError::UnknownLine { index, .. } => {
+                line_field(index, "line", &problem_types::UNKNOWN_REFERENCE, error.to_string())
+            }
+            PaymentError::RepeatedLine { index, .. } => {
+                line_field(index, "line", &problem_types::NOT_ALLOWED, error.to_string())
+            }
             PaymentError::Contradiction(_) | PaymentError::Incomplete(_) => Self::internal(&error),
             PaymentError::Prepare(error) => error.into(),
             PaymentError::Provider(error) => error.into(),
@@ -278,7 +288,9 @@ impl From<RefundError> for Problem {
             }
             RefundError::ReferenceTaken => reference_taken("refund"),
             RefundError::Claim(error) => error.into(),
-            RefundError::WrongState { .. } | RefundError::NothingLeft => conflict(sentence(&error)),
+            RefundError::WrongState { .. } | RefundError::NothingLeft | RefundError::NotReturned { .. } => {
+                conflict(sentence(&error))
+            }
             RefundError::Disputed { .. } => Self::new(&problem_types::PAYMENT_DISPUTED).detail(sentence(&error)),
             RefundError::MoreThanLeft { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
             RefundError::MoreThanLeftOfLine { index, .. } => {
@@ -290,7 +302,7 @@ impl From<RefundError> for Problem {
             RefundError::RepeatedLine { index, .. } => {
                 of_line(index, "line", &problem_types::NOT_ALLOWED, error.to_string())
             }
-            RefundError::Contradiction(_) => Self::internal(&error),
+            RefundError::Contradiction(_) | RefundError::Incomplete(_) => Self::internal(&error),
             RefundError::Prepare(error) => error.into(),
             RefundError::Provider(error) => error.into(),
             RefundError::Transfers(error) => error.into(),
@@ -409,6 +421,8 @@ impl From<ApplyError> for Problem {
             ApplyError::Provider(error) => error.into(),
             ApplyError::Ledger(error) => error.into(),
             ApplyError::Db(error) => error.into(),
+            ApplyError::Payment(PaymentError::NotFound) => Self::not_found("payment"),
+            ApplyError::Fetch(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
             // The client asked nothing wrong: what the provider said could not be taken.
             error => Self::internal(&error),
         }

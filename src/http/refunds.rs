@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use partita_db::DbError;
 use serde::{Deserialize, Serialize};
@@ -14,23 +15,28 @@ use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
 use super::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
-use super::idempotency::Idempotent;
+use super::idempotency::{self, Idempotent};
 use super::json::{Json as Body, PathId};
 use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
 use crate::id::{PaymentId, RefundId};
+use crate::idempotency::{Begun, StoredAnswer};
 use crate::payments::SellerShare;
 use crate::platforms::Mode;
-use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus};
+use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus, Resolution};
 
 /// Most lines of one refund: those of a payment.
 const MOST_LINES: usize = 100;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(preview)).routes(routes!(fetch))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(preview))
+        .routes(routes!(fetch))
+        .routes(routes!(resolve))
 }
 
 /// A line to give back.
@@ -132,6 +138,32 @@ impl From<SellerShare> for LineBody {
     }
 }
 
+/// What was decided about a refund that came back.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RefundResolution)]
+struct ResolutionBody {
+    /// `reinstated` or `paid_from_bank`.
+    #[schema(value_type = String, example = "paid_from_bank")]
+    outcome: &'static str,
+    /// Why, or how it was paid, in the words of who decided.
+    reason: String,
+    /// Who decided: a key's id.
+    resolved_by: String,
+    resolved_at: Time,
+}
+
+impl ResolutionBody {
+    fn of(
+        status: RefundStatus,
+        reason: Option<String>,
+        by: Option<String>,
+        at: Option<jiff::Timestamp>,
+    ) -> Option<Self> {
+        let outcome = if status == RefundStatus::Settled { "paid_from_bank" } else { "reinstated" };
+        Some(Self { outcome, reason: reason?, resolved_by: by?, resolved_at: Time(at?) })
+    }
+}
+
 /// Money given back to the buyer of a payment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Refund)]
@@ -147,7 +179,9 @@ struct RefundBody {
     reference: Option<String>,
     payment: PaymentId,
     /// `processing`: the provider has not answered definitely; `pending`: the provider has it and waits, for funds for
-    /// instance; `succeeded`; `failed`: nothing moved.
+    /// instance; `succeeded`; `returned`: it failed after its money had left, the money is back and the buyer is still owed:
+    /// decide (`POST ../resolution`); `settled`: it came back and you paid the buyer from your bank; `failed`: everyone has
+    /// back what was taken for it.
     #[schema(value_type = String, example = "succeeded")]
     status: &'static str,
     /// What the buyer gets, tax included; minor units.
@@ -163,6 +197,8 @@ struct RefundBody {
     lines: Vec<LineBody>,
     provider: ProviderRef,
     failure: Option<Failure>,
+    /// What was decided when it had come back.
+    resolution: Option<ResolutionBody>,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     metadata: serde_json::Value,
     created_at: Time,
@@ -185,6 +221,7 @@ impl RefundBody {
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: refund.provider, id: refund.provider_refund },
             failure: refund.failure.map(Failure::from),
+            resolution: ResolutionBody::of(refund.status, refund.resolution, refund.resolved_by, refund.resolved_at),
             metadata: refund.metadata,
             created_at: Time(refund.created_at),
             updated_at: Time(refund.updated_at),
@@ -235,7 +272,9 @@ fn reply(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Reply<RefundBod
     let body = RefundBody::show(mode, refund, lines);
     match status {
         RefundStatus::Processing => Reply::Open(body),
-        RefundStatus::Pending | RefundStatus::Succeeded => Reply::created(body),
+        RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Returned | RefundStatus::Settled => {
+            Reply::created(body)
+        }
         RefundStatus::Failed => {
             let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
             if let Some((provider, refusal)) = refusal {
@@ -275,6 +314,61 @@ async fn fetch(
     caller.require("payments:read")?;
     let (refund, lines) = read(&state, &caller, id).await?;
     Ok(Json(RefundBody::show(caller.mode, refund, lines)))
+}
+
+/// What is decided about a refund that came back.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RefundOutcome)]
+enum OutcomeBody {
+    /// The buyer is not owed any more: everyone has back what was taken for it, and the payment can be refunded again.
+    Reinstated,
+    /// You paid the buyer from your bank account.
+    PaidFromBank,
+}
+
+/// A decision about a refund that came back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRefundResolution, example = json!({"outcome": "paid_from_bank", "reason": "SEPA transfer E2E-4711"}))]
+struct NewResolutionBody {
+    outcome: OutcomeBody,
+    /// Why, or how it was paid.
+    reason: Text<1, 1000>,
+}
+
+/// Decides about a refund that came back after its money had left (`returned`), once.
+///
+/// Until then what it took stays in clearing, because the buyer is still owed.
+#[utoipa::path(
+    post, path = "/v1/refunds/{id}/resolution", tag = "Refunds", operation_id = "resolve_refund",
+    request_body = NewResolutionBody,
+    params(
+        ("id" = RefundId, Path, description = "The refund"),
+        ("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters"),
+    ),
+    responses((status = 200, description = "It is decided", body = RefundBody), CommandRefusals),
+)]
+async fn resolve(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<RefundId>,
+    input: Idempotent<NewResolutionBody>,
+) -> Result<Response, Problem> {
+    caller.require("payments:write")?;
+    let decided = match input.body.outcome {
+        OutcomeBody::Reinstated => Resolution::Reinstated,
+        OutcomeBody::PaidFromBank => Resolution::PaidFromBank,
+    };
+    let (claim, reason) = (input.claim.clone(), input.body.reason.into_string());
+    let begun = refunds::resolve(&state.app, caller.book, caller.actor, claim, id, decided, reason).await?;
+    let id = match begun {
+        Begun::Answered(StoredAnswer { status, body }) => return Ok(idempotency::answer(status, body, true)),
+        Begun::Fresh(id) | Begun::Resumed(id) => id,
+    };
+    let (refund, lines) = read(&state, &caller, id).await?;
+    let body = RefundBody::show(caller.mode, refund, lines);
+    commands::answer(&state, &caller, Some(&input.claim), Reply::Done(StatusCode::OK, body)).await
 }
 
 /// Filters of the list.

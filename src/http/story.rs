@@ -50,10 +50,22 @@ pub fn of_change(change: &StateChange) -> String {
         ("payment", Some("succeeded"), "succeeded") => {
             "The provider made the money usable, or part of it was refunded.".to_owned()
         }
+        ("payment", _, "authorized") => "The amount is held on the buyer's card; nothing moved.".to_owned(),
         ("payment", _, "succeeded") => "The buyer was charged.".to_owned(),
         ("payment", _, "requires_action") => "The buyer has to do something first.".to_owned(),
+        ("payment", Some("succeeded"), "failed") => format!("The buyer's bank took the payment back{why}"),
+        ("payment", Some("processing"), "processing") => {
+            "The provider has it and waits for the buyer's bank.".to_owned()
+        }
         ("payment", _, "canceled") => "The payment was given up; nobody was charged.".to_owned(),
         ("refund", _, "pending") => "The provider has the refund and waits with it.".to_owned(),
+        ("refund", _, "returned") => {
+            format!("The refund came back after its money had left; the buyer is still owed{why}")
+        }
+        ("refund", _, "settled") => format!("The refund was paid from the bank instead{why}"),
+        ("refund", Some("returned"), "failed") => {
+            format!("The refund was given up; everyone has back what was taken{why}")
+        }
         ("refund", _, "succeeded") => "The refund went out to the buyer.".to_owned(),
         ("transfer", _, "succeeded") => "The seller's share reached the seller's account at the provider.".to_owned(),
         ("reversal", _, "succeeded") => "The provider took the money back from the seller's account.".to_owned(),

@@ -109,6 +109,7 @@ pub fn after_absence(operation: &Operation, resend_up_to: i64, now: Timestamp) -
 fn amount(command: &Command) -> i64 {
     match command {
         Command::CreatePayment(asked) => asked.amount.minor,
+        Command::CapturePayment(asked) => asked.amount.minor,
         Command::CreateTransfer(asked) => asked.amount.minor,
         Command::CreateReversal(asked) => asked.amount.minor,
         Command::CreateRefund(asked) => asked.amount.minor,

@@ -20,13 +20,16 @@ event_types! {
     "payment.created": "A payment was asked of the provider.";
     "payment.processing": "The provider works on a payment.";
     "payment.requires_action": "The buyer has to do something, such as to confirm at the bank.";
+    "payment.authorized": "The amount is held on the buyer's card until it is captured or let go; nothing moved.";
     "payment.succeeded": "The buyer was charged.";
-    "payment.failed": "A payment was declined or refused; no money moved.";
+    "payment.failed": "A payment was declined or refused and no money moved, or the buyer's bank took it back after it had succeeded.";
     "payment.canceled": "A payment was given up before the buyer was charged.";
     "payment.funds_available": "The provider made the money of a payment usable.";
     "refund.created": "A refund was asked of the provider.";
     "refund.pending": "The provider has the refund and waits, for funds for instance.";
     "refund.succeeded": "The money is on its way back to the buyer.";
+    "refund.returned": "A refund failed after its money had left: the money is back, the buyer is still owed, somebody has to decide.";
+    "refund.settled": "A refund that came back was paid from the bank instead.";
     "refund.failed": "A refund did not go through; the shares are as before.";
     "transfer.created": "A transfer of a seller's share was asked of the provider.";
     "transfer.succeeded": "The share is in the seller's account at the provider.";

@@ -5,9 +5,13 @@ use partita_db::Tx;
 use partita_ledger::Floors;
 use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
 
-use super::{Funds, Payment, PaymentError, PaymentStatus, chart, entries, record, split, state, store};
+use super::capture::{self, CaptureAsked};
+use super::{
+    Funds, Line, Payment, PaymentError, PaymentStatus, SellerShare, chart, entries, record, split, state, store,
+};
 use crate::actor::Actor;
 use crate::chart::Kind;
+use crate::clock;
 use crate::id::PaymentId;
 use crate::journal::{Journal, Record};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
@@ -29,6 +33,15 @@ pub async fn apply(
         return Ok(None);
     };
     check_same(&payment, said)?;
+    if let Some(taken) = taken_back(said) {
+        fail_late(tx, payment.clone(), said, taken, journal, now).await?;
+        return Ok(Some(payment.id));
+    }
+    if payment.status == PaymentStatus::Processing && payment.provider_payment.is_none() && is_at_work(said) {
+        let changed = store::set_status(tx, &payment, payment.status, &said.id, now).await?;
+        record(tx, &changed, Some(payment.status), payment.status.event(), Actor::System, now).await?;
+        return Ok(Some(payment.id));
+    }
     let Some(status) = state::next(payment.status, &said.status) else {
         return Ok(Some(payment.id));
     };
@@ -37,6 +50,11 @@ pub async fn apply(
         PaymentStatus::Failed => {
             let refusal = said.last_error.clone().unwrap_or_else(unexplained);
             fail(tx, &payment, Some(&said.id), &refusal, now).await?;
+        }
+        PaymentStatus::Authorized => {
+            let before = said.charge.as_ref().and_then(|charge| charge.capture_before).and_then(clock::from_seconds);
+            let changed = store::set_authorized(tx, &payment, &said.id, before, now).await?;
+            record(tx, &changed, Some(payment.status), status.event(), Actor::System, now).await?;
         }
         other => {
             let changed = store::set_status(tx, &payment, other, &said.id, now).await?;
@@ -77,6 +95,65 @@ fn unexplained() -> Refusal {
     }
 }
 
+/// Whether the provider has the payment and waits for the buyer's bank, which may take days.
+fn is_at_work(said: &Said) -> bool {
+    said.status == partita_provider::PaymentStatus::Processing
+}
+
+/// The movement that took a charge away again.
+fn taken_back(said: &Said) -> Option<&BalanceTransaction> {
+    said.charge.as_ref()?.failure_transaction.as_ref()
+}
+
+/// The buyer's bank took back a payment that had succeeded: the shares leave those who got them, and the one rule of
+/// transfers takes back what was sent of them.
+async fn fail_late(
+    tx: &mut Tx,
+    payment: Payment,
+    said: &Said,
+    taken: &BalanceTransaction,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    let payment = match (payment.status, payment.funds) {
+        (PaymentStatus::Failed, Funds::Pending | Funds::Available) => return Ok(()),
+        (PaymentStatus::Succeeded, _) => payment,
+        // It is first heard of when it is over.
+        _ => {
+            succeed(tx, &payment, said, journal, now).await?;
+            store::find(tx, payment.id).await?.ok_or(PaymentError::NotFound)?
+        }
+    };
+    if taken.currency != payment.amount.currency || -taken.amount != payment.captured_amount() {
+        return Err(PaymentError::Contradiction(format!("{} took {} back", taken.id, taken.amount)));
+    }
+    let owner = Owner { object_type: "payment_failure", object_id: Some(payment.id.uuid()) };
+    let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", taken, owner).await?;
+    let Recorded::New(source) = recorded else {
+        return Err(PaymentError::Contradiction(format!("{} is booked for something else", taken.id)));
+    };
+    let lines = store::find_lines(tx, payment.id).await?;
+    if lines.iter().any(|line| line.disputed_amount + line.disputed_tax > 0) {
+        return Err(PaymentError::Contradiction("it failed while it was disputed".to_owned()));
+    }
+    let shares: Vec<SellerShare> = lines.iter().map(split::everything_left).collect();
+    store::record_failure(tx, payment.id, &shares).await?;
+    let refusal = said.last_error.clone().unwrap_or_else(unexplained);
+    fail(tx, &payment, Some(&said.id), &refusal, now).await?;
+    let chart = chart(tx.book_id(), payment.amount.currency);
+    chart.open_platform(tx).await?;
+    journal.add(Record {
+        kind: Kind::PaymentFailed,
+        source,
+        subject: payment.key,
+        effective_at: effective_at(taken),
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: entries::taken_back(chart, &lines, &shares, -taken.amount, taken.fee, taken.state, payment.funds),
+    });
+    Ok(())
+}
+
 async fn fail(
     tx: &mut Tx,
     payment: &Payment,
@@ -95,16 +172,25 @@ async fn succeed(
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), PaymentError> {
-    let (charge, movement) = charged(payment, said)?;
+    let charged = charged(payment, said)?;
+    let (charge, movement) = (charged.charge, charged.movement);
     let owner = Owner { object_type: "payment", object_id: Some(payment.id.uuid()) };
     let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", movement, owner).await?;
     let Recorded::New(source) = recorded else {
         return Err(PaymentError::Contradiction(format!("{} is booked for something else", movement.id)));
     };
     let funds = Funds::from(movement.state);
-    let changed = store::set_succeeded(tx, payment, &said.id, &charge.id, movement, now).await?;
+    let uncaptured = payment.amount.minor - charge.captured_amount;
+    let fee = movement.fee + charged.rest.map_or(0, |rest| rest.fee);
+    let taken = store::Taken { movement, fee, uncaptured };
+    let changed = store::set_succeeded(tx, payment, &said.id, &charge.id, taken, now).await?;
     record(tx, &changed, Some(payment.status), PaymentStatus::Succeeded.event(), Actor::System, now).await?;
 
+    if uncaptured > 0 {
+        let lines = store::find_lines(tx, payment.id).await?;
+        let shares = captured_of(tx, payment, &lines, charge.captured_amount).await?;
+        store::set_uncaptured(tx, payment.id, &capture::rests(&lines, &shares)).await?;
+    }
     let lines = store::find_lines(tx, payment.id).await?;
     let chart = chart(tx.book_id(), payment.amount.currency);
     journal.add(Record {
@@ -114,24 +200,84 @@ async fn succeed(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: entries::charged(chart, &lines, movement.fee, movement.state),
+        entries: entries::charged(chart, &lines, movement.amount, movement.fee, movement.state),
     });
+    if let Some(rest) = charged.rest {
+        book_rest(tx, payment, rest, journal).await?;
+    }
     if funds == Funds::Available {
         journal.add(released(chart, payment.key, &lines, effective_at(movement)));
     }
     Ok(())
 }
 
-/// The charge and its movement, if they are what was asked.
-fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<(&'a Charge, &'a BalanceTransaction), PaymentError> {
-    let charge = said.charge.as_ref().ok_or(PaymentError::Incomplete("the payment has no charge"))?;
+/// What the lines are captured with: as it was asked, or spread over all of them where somebody captured past us.
+async fn captured_of(
+    tx: &mut Tx,
+    payment: &Payment,
+    lines: &[Line],
+    captured: i64,
+) -> Result<Vec<SellerShare>, PaymentError> {
+    let asked = store::captured_shares(tx, payment.id).await?;
+    if asked.iter().map(|share| share.amount + share.tax).sum::<i64>() == captured {
+        return Ok(asked);
+    }
+    Ok(capture::spread(lines, &CaptureAsked::Amount(captured))?.1)
+}
+
+/// The provider moved all that was authorised and gave back what was not captured.
+async fn book_rest(
+    tx: &mut Tx,
+    payment: &Payment,
+    rest: &BalanceTransaction,
+    journal: &mut Journal,
+) -> Result<(), PaymentError> {
+    let owner = Owner { object_type: "capture_rest", object_id: Some(payment.id.uuid()) };
+    let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", rest, owner).await?;
+    let Recorded::New(source) = recorded else {
+        return Err(PaymentError::Contradiction(format!("{} is booked for something else", rest.id)));
+    };
+    let chart = chart(tx.book_id(), payment.amount.currency);
+    journal.add(Record {
+        kind: Kind::CaptureRestReleased,
+        source,
+        subject: payment.key,
+        effective_at: effective_at(rest),
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: entries::rest_released(chart, -rest.amount, rest.fee, rest.state),
+    });
+    Ok(())
+}
+
+/// A charge with what it moved.
+struct Charged<'a> {
+    charge: &'a Charge,
+    movement: &'a BalanceTransaction,
+    /// What gave back the part that was not captured, where the provider moved all of it first.
+    rest: Option<&'a BalanceTransaction>,
+}
+
+/// The charge and its movements, if they are of what was asked.
+fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<Charged<'a>, PaymentError> {
+    let charge = said.charge.as_deref().ok_or(PaymentError::Incomplete("the payment has no charge"))?;
     let movement =
         charge.balance_transaction.as_ref().ok_or(PaymentError::Incomplete("the charge has no balance transaction"))?;
-    let booked = partita_provider::Money::new(movement.amount, movement.currency);
-    if charge.amount != payment.amount || booked != payment.amount {
+    let (asked, captured) = (payment.amount.minor, charge.captured_amount);
+    if charge.amount != payment.amount || movement.currency != payment.amount.currency || captured < 1 {
+        return Err(PaymentError::Contradiction(format!("charged {captured} of {}", charge.amount)));
+    }
+    // In one movement, or all that was authorised in one and the rest back in another.
+    let rest = charge.rest_transaction.as_ref().filter(|_| captured < asked && movement.amount == asked);
+    let moved = movement.amount + rest.map_or(0, |rest| rest.amount);
+    if captured < asked && movement.amount == asked && rest.is_none() {
+        return Err(PaymentError::Incomplete("what was not captured is not given back yet"));
+    }
+    if moved != captured || rest.is_some_and(|rest| rest.currency != payment.amount.currency) {
+        let booked = partita_provider::Money::new(moved, movement.currency);
         return Err(PaymentError::Contradiction(format!("charged {booked} instead of {}", payment.amount)));
     }
-    Ok((charge, movement))
+    Ok(Charged { charge, movement, rest })
 }
 
 /// The provider made a charge's money usable: the sellers' shares are theirs to use.

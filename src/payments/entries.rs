@@ -7,10 +7,11 @@ use super::{Funds, Line, LineKind};
 use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
-/// A buyer was charged: the cart's lines and taxes, the commission, and the processor's fee that the platform bears.
-pub fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -> Vec<Entry> {
+/// A buyer was charged: the cart's lines and taxes as they were captured, the commission, and the processor's fee that the
+/// platform bears. Of what the provider `moved`, anything beyond the lines was not captured and goes back to the buyer.
+pub fn charged(chart: Chart, lines: &[Line], moved: i64, fee: i64, state: SettlementState) -> Vec<Entry> {
     let provider = chart.provider(state);
-    let mut entries = Vec::with_capacity(lines.len() * 3 + 1);
+    let mut entries = Vec::with_capacity(lines.len() * 3 + 2);
     for line in lines {
         let owner = match line.seller {
             Some((_, number)) => chart.seller(number, SellerAccount::Pending),
@@ -30,8 +31,21 @@ pub fn charged(chart: Chart, lines: &[Line], fee: i64, state: SettlementState) -
             entries.push(Entry { debit: seller, credit: commission, amount: line.commission });
         }
     }
+    let captured: i64 = lines.iter().map(|line| line.amount + line.tax_amount).sum();
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    entries.push(Entry::signed(provider, clearing, moved - captured));
     entries.push(Entry::signed(chart.platform(PlatformAccount::Processing), provider, fee));
     entries
+}
+
+/// The provider gave back what was authorised and not captured, with whatever that did to its fee.
+pub fn rest_released(chart: Chart, amount: i64, fee: i64, state: SettlementState) -> Vec<Entry> {
+    let provider = chart.provider(state);
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    vec![
+        Entry { debit: clearing, credit: provider, amount },
+        Entry::signed(chart.platform(PlatformAccount::Processing), provider, fee),
+    ]
 }
 
 /// The provider made a movement of the platform's usable.
@@ -68,18 +82,22 @@ pub struct SellerShare {
 ///
 /// The seller's part is taken where the share of this payment stands: pending until it is released, then available.
 pub fn refund_shares(chart: Chart, lines: &[Line], given: &[SellerShare], funds: Funds) -> Vec<Entry> {
-    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    taken_from(chart, lines, given, funds, chart.platform(PlatformAccount::ClearingRefund))
+}
+
+/// The shares leave those who got them for another account.
+fn taken_from(chart: Chart, lines: &[Line], given: &[SellerShare], funds: Funds, to: AccountKey) -> Vec<Entry> {
     let part_of = |share: &SellerShare| lines.iter().find(|line| line.number == share.line);
     let mut entries = Vec::with_capacity(given.len() * 3);
     for share in given {
         let Some(line) = part_of(share) else { continue };
         let owner = owner_account(chart, line, funds);
-        entries.push(Entry { debit: owner, credit: clearing, amount: share.amount });
+        entries.push(Entry { debit: owner, credit: to, amount: share.amount });
         let tax = match line.sellers_tax(share.tax) {
             0 => chart.platform(PlatformAccount::TaxPayable),
             _ => owner,
         };
-        entries.push(Entry { debit: tax, credit: clearing, amount: share.tax });
+        entries.push(Entry { debit: tax, credit: to, amount: share.tax });
     }
     for share in given {
         let Some(line) = part_of(share).filter(|line| line.kind != LineKind::Platform) else { continue };
@@ -93,6 +111,55 @@ pub fn refund_shares(chart: Chart, lines: &[Line], given: &[SellerShare], funds:
 pub fn refund_confirmed(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
     let clearing = chart.platform(PlatformAccount::ClearingRefund);
     vec![Entry { debit: clearing, credit: chart.provider(state), amount }]
+}
+
+/// A refund came back after its money had left: it is owed to the buyer again.
+pub fn refund_returned(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    vec![Entry { debit: chart.provider(state), credit: clearing, amount }]
+}
+
+/// A refund that came back is given up: everyone has back what was taken for it, where the shares stand now. Of a payment
+/// that failed nobody has a share: it makes good what that had cost the platform.
+pub fn refund_reinstated(
+    chart: Chart,
+    lines: &[Line],
+    given: &[SellerShare],
+    funds: Funds,
+    payment_failed: bool,
+) -> Vec<Entry> {
+    if payment_failed {
+        let clearing = chart.platform(PlatformAccount::ClearingRefund);
+        let amount = given.iter().map(|share| share.amount + share.tax).sum();
+        return vec![Entry { debit: clearing, credit: chart.platform(PlatformAccount::DisputeLoss), amount }];
+    }
+    let mirror = |entry: Entry| Entry { debit: entry.credit, credit: entry.debit, ..entry };
+    refund_shares(chart, lines, given, funds).into_iter().map(mirror).collect()
+}
+
+/// A refund that came back was paid from the platform's bank account.
+pub fn refund_settled(chart: Chart, amount: i64) -> Vec<Entry> {
+    let clearing = chart.platform(PlatformAccount::ClearingRefund);
+    vec![Entry { debit: clearing, credit: chart.platform(PlatformAccount::Bank), amount }]
+}
+
+/// The buyer's bank took a payment back that had succeeded: `taken` and the processor's `fee` left the platform's balance. What
+/// the lines do not have any more, the buyer had got by refunds: nobody else bears it.
+pub fn taken_back(
+    chart: Chart,
+    lines: &[Line],
+    shares: &[SellerShare],
+    taken: i64,
+    fee: i64,
+    state: SettlementState,
+    funds: Funds,
+) -> Vec<Entry> {
+    let provider = chart.provider(state);
+    let mut entries = taken_from(chart, lines, shares, funds, provider);
+    let of_lines: i64 = shares.iter().map(|share| share.amount + share.tax).sum();
+    entries.push(Entry::signed(chart.platform(PlatformAccount::DisputeLoss), provider, taken - of_lines));
+    entries.push(Entry::signed(chart.platform(PlatformAccount::Processing), provider, fee));
+    entries
 }
 
 /// Where the owner of a line has its share: pending until it is released, then available.
@@ -128,7 +195,7 @@ mod tests {
         let (a, b) = (c.seller(A, SellerAccount::Pending), c.seller(B, SellerAccount::Pending));
         let (revenue, cost) = (c.platform(PlatformAccount::Commission), c.platform(PlatformAccount::Processing));
         assert_eq!(
-            charged(c, &worked_cart(), 3_20, SettlementState::Pending),
+            charged(c, &worked_cart(), 120_00, 3_20, SettlementState::Pending),
             [
                 entry(p, a, 60_00),
                 entry(p, tax, 12_00),
@@ -136,8 +203,32 @@ mod tests {
                 entry(p, tax, 8_00),
                 entry(a, revenue, 6_00),
                 entry(b, revenue, 4_00),
+                entry(p, c.platform(PlatformAccount::ClearingRefund), 0),
                 entry(cost, p, 3_20),
             ]
+        );
+    }
+
+    #[test]
+    fn half_of_a_captured_with_the_rest_moved_and_given_back() {
+        let c = chart();
+        let cart = vec![line(0, Some(A), 30_00, 6_00, 3_00)];
+        let (p, clearing) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::ClearingRefund));
+        let (a, tax) = (c.seller(A, SellerAccount::Pending), c.platform(PlatformAccount::TaxPayable));
+        let cost = c.platform(PlatformAccount::Processing);
+        assert_eq!(
+            charged(c, &cart, 120_00, 1_10, SettlementState::Pending),
+            [
+                entry(p, a, 30_00),
+                entry(p, tax, 6_00),
+                entry(a, c.platform(PlatformAccount::Commission), 3_00),
+                entry(p, clearing, 84_00),
+                entry(cost, p, 1_10),
+            ]
+        );
+        assert_eq!(
+            rest_released(c, 84_00, -20, SettlementState::Pending),
+            [entry(clearing, p, 84_00), entry(p, cost, 20)]
         );
     }
 
@@ -147,7 +238,7 @@ mod tests {
         let mut cart = vec![line(0, Some(A), 60_00, 12_00, 6_00)];
         cart[0].tax_liability = TaxLiability::Seller;
         let (p, a) = (c.platform(PlatformAccount::ProviderPending), c.seller(A, SellerAccount::Pending));
-        let entries = charged(c, &cart, 0, SettlementState::Pending);
+        let entries = charged(c, &cart, 72_00, 0, SettlementState::Pending);
         assert_eq!(entries[1], entry(p, a, 12_00));
         assert_eq!(seller_shares(&cart)[&A].1, 66_00);
     }
@@ -187,6 +278,55 @@ mod tests {
             refund_confirmed(c, 30_00, SettlementState::Available),
             [entry(clearing, c.platform(PlatformAccount::ProviderAvailable), 30_00)]
         );
+    }
+
+    #[test]
+    fn a_payment_of_120_taken_back_after_30_were_refunded() {
+        let c = chart();
+        let mut cart = worked_cart();
+        (cart[0].refunded_amount, cart[0].refunded_tax, cart[0].returned_commission) = (25_00, 5_00, 2_50);
+        let shares = [
+            SellerShare { line: 0, amount: 35_00, tax: 7_00, commission: 3_50 },
+            SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00 },
+        ];
+        let (p, tax) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::TaxPayable));
+        let (a, b) = (c.seller(A, SellerAccount::Pending), c.seller(B, SellerAccount::Pending));
+        let revenue = c.platform(PlatformAccount::Commission);
+        assert_eq!(
+            taken_back(c, &cart, &shares, 120_00, 0, SettlementState::Pending, Funds::Pending),
+            [
+                entry(a, p, 35_00),
+                entry(tax, p, 7_00),
+                entry(b, p, 40_00),
+                entry(tax, p, 8_00),
+                entry(revenue, a, 3_50),
+                entry(revenue, b, 4_00),
+                entry(c.platform(PlatformAccount::DisputeLoss), p, 30_00),
+                entry(c.platform(PlatformAccount::Processing), p, 0),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refund_of_30_that_came_back_is_reinstated_or_paid_from_the_bank() {
+        let c = chart();
+        let given = [SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 }];
+        let clearing = c.platform(PlatformAccount::ClearingRefund);
+        let (p, a) = (c.platform(PlatformAccount::ProviderAvailable), c.seller(A, SellerAccount::Available));
+        assert_eq!(refund_returned(c, 30_00, SettlementState::Available), [entry(p, clearing, 30_00)]);
+        assert_eq!(
+            refund_reinstated(c, &worked_cart(), &given, Funds::Available, false),
+            [
+                entry(clearing, a, 25_00),
+                entry(clearing, c.platform(PlatformAccount::TaxPayable), 5_00),
+                entry(a, c.platform(PlatformAccount::Commission), 2_50),
+            ]
+        );
+        assert_eq!(
+            refund_reinstated(c, &worked_cart(), &given, Funds::Available, true),
+            [entry(clearing, c.platform(PlatformAccount::DisputeLoss), 30_00)]
+        );
+        assert_eq!(refund_settled(c, 30_00), [entry(clearing, c.platform(PlatformAccount::Bank), 30_00)]);
     }
 
     #[test]

@@ -69,9 +69,45 @@ pub enum PaymentError {
         /// Where it stands.
         status: PaymentStatus,
     },
-    /// The payment is being canceled by another request.
-    #[error("the payment is being canceled already")]
-    CancelAsked,
+    /// The payment is being captured or canceled by another request.
+    #[error("the payment is being captured or canceled already")]
+    CommandOpen,
+    /// More is to be captured than is authorised.
+    #[error("{asked} is more than the {authorized} that are authorised")]
+    MoreThanAuthorized {
+        /// What is to be captured, minor units.
+        asked: i64,
+        /// What is authorised, minor units.
+        authorized: i64,
+    },
+    /// More of a line is to be captured than is authorised.
+    #[error("{asked} is more than the {authorized} that are authorised of line {line}")]
+    MoreThanAuthorizedOfLine {
+        /// Its place in the request, from 0.
+        index: usize,
+        /// The payment's line.
+        line: i32,
+        /// What is to be captured, minor units.
+        asked: i64,
+        /// What is authorised, minor units.
+        authorized: i64,
+    },
+    /// The payment has no such line.
+    #[error("the payment has no line {line}")]
+    UnknownLine {
+        /// Its place in the request, from 0.
+        index: usize,
+        /// The line that was named.
+        line: i32,
+    },
+    /// A line is named twice.
+    #[error("line {line} is named twice")]
+    RepeatedLine {
+        /// Its place in the request, from 0.
+        index: usize,
+        /// The line.
+        line: i32,
+    },
     /// The provider's object contradicts ours: nothing is booked, a person has to look.
     #[error("the provider's object contradicts the payment: {0}")]
     Contradiction(String),

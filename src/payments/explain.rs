@@ -2,7 +2,7 @@
 
 use partita_provider::{Currency, Money};
 
-use super::{Line, TaxLiability};
+use super::{Line, Remaining, TaxLiability};
 
 /// Who gets what of a line: buyer, seller, platform, state; and what was given back. `seller` is the platform's own id of
 /// the seller.
@@ -29,6 +29,10 @@ pub fn who_gets_what(line: &Line, seller: Option<&str>, currency: Currency) -> S
         ),
         None => format!("The platform gets {}{and_tax}.", money(line.amount)),
     });
+    if line.uncaptured != Remaining::default() {
+        let rest = line.uncaptured.amount + line.uncaptured.tax;
+        sentences.push(format!("{} that the buyer had authorised was not captured.", money(rest)));
+    }
     if line.refunded_amount > 0 || line.refunded_tax > 0 {
         let tax = if line.refunded_tax > 0 { format!(" and {} tax", money(line.refunded_tax)) } else { String::new() };
         sentences.push(format!("Of that, {}{tax} went back to the buyer.", money(line.refunded_amount)));
@@ -77,6 +81,8 @@ mod tests {
             disputed_tax: 0,
             disputed_commission: 0,
             withheld_share: 0,
+            failed: Remaining::default(),
+            uncaptured: Remaining::default(),
         }
     }
 

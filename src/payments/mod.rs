@@ -2,15 +2,18 @@
 //!
 //! 1. [`create`] checks and prices the cart, stores the split and the intent in one transaction.
 //! 2. The caller submits the operation; [`apply`] or [`apply_refusal`] takes the provider's word, whoever brings it.
+//!    An amount that is only authorised moves nothing; [`capture()`] or [`cancel`] (`hold.rs`) goes the same way.
 //! 3. A charge that succeeded books the split and the processor's fee, from the provider's own figures.
 //! 4. When the provider makes the money usable, the sellers' shares are released ([`release`]).
 //!
 //! The split is a snapshot: every later event reads the stored lines, never a policy.
 
 mod apply;
+mod capture;
 mod entries;
 mod error;
 mod explain;
+mod hold;
 mod quote;
 mod simulate;
 mod split;
@@ -26,13 +29,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{CancelPayment, Command, CreatePayment, Currency, Money, Refusal};
+use partita_provider::{CaptureMethod, Command, CreatePayment, Currency, Money, Refusal};
 
 pub use apply::{apply, apply_refusal, release};
+pub use capture::CaptureAsked;
 pub(crate) use entries::owner_account;
-pub use entries::{SellerShare, charged, funds_available, refund_confirmed, refund_shares, shares_released};
+pub use entries::{
+    SellerShare, charged, funds_available, refund_confirmed, refund_reinstated, refund_returned, refund_settled,
+    refund_shares, rest_released, shares_released, taken_back,
+};
 pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
+pub use hold::{cancel, capture};
 pub use quote::{Quote, QuoteError, QuotedLine, quote};
 pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
@@ -41,7 +49,8 @@ pub(crate) use split::proportion;
 pub use split::{Remaining, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
-    find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, list, record_dispute, record_refund,
+    find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, give_up_refund, list, record_dispute,
+    record_refund,
 };
 
 use crate::actor::Actor;
@@ -150,6 +159,10 @@ pub struct NewPayment {
     pub payment_method: String,
     /// What the provider shows in its dashboard.
     pub description: Option<String>,
+    /// When the buyer is charged.
+    pub capture: CaptureMethod,
+    /// Where the buyer comes back to from pages of its bank.
+    pub return_url: Option<String>,
     /// The cart.
     pub lines: Vec<NewLine>,
     /// The platform's own data.
@@ -187,6 +200,12 @@ pub struct Payment {
     pub provider_payment: Option<String>,
     /// Its charge's id at the provider.
     pub provider_charge: Option<String>,
+    /// When the buyer is charged.
+    pub capture: CaptureMethod,
+    /// Until when what is authorised can be captured.
+    pub capture_before: Option<Timestamp>,
+    /// What was authorised and let go when the rest was captured; minor units.
+    pub uncaptured_amount: i64,
     /// Why it failed.
     pub failure: Option<Refusal>,
     /// The platform's own data.
@@ -199,7 +218,17 @@ pub struct Payment {
     pub updated_at: Timestamp,
 }
 
-/// A stored line: the split snapshot and what became of it. Amounts in minor units.
+impl Payment {
+    /// What the buyer was charged; nothing before it was. Minor units.
+    pub fn captured_amount(&self) -> i64 {
+        match self.funds {
+            Funds::None => 0,
+            Funds::Pending | Funds::Available => self.amount.minor - self.uncaptured_amount,
+        }
+    }
+}
+
+/// A stored line: the split snapshot, as far as it was captured, and what became of it. Amounts in minor units.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// Its place in the cart, from 0.
@@ -236,6 +265,10 @@ pub struct Line {
     pub disputed_commission: i64,
     /// What disputes keep from the seller: held, or gone at its cost.
     pub withheld_share: i64,
+    /// What the buyer's bank took back when the payment failed after it had succeeded.
+    pub failed: Remaining,
+    /// What was authorised beside `amount`, `tax_amount` and `commission`, and not captured.
+    pub uncaptured: Remaining,
 }
 
 /// By how much a dispute changes what a line counts of it; minor units, signed.
@@ -320,6 +353,8 @@ pub async fn create(
                     payment_method: input.payment_method.clone(),
                     transfer_group: id.to_string(),
                     description: input.description.clone(),
+                    capture: input.capture,
+                    return_url: input.return_url.clone(),
                     metadata: sellers::metadata(operation_id, &id.to_string()),
                 });
                 let operation = NewOperation {
@@ -339,54 +374,6 @@ pub async fn create(
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 record(tx, &payment, None, "payment.created", actor, now).await?;
-                Ok(Begun::Fresh(id))
-            })
-        })
-        .await
-}
-
-/// Plans to give up a payment that waits for its buyer; the caller submits the operation.
-///
-/// # Errors
-/// [`PaymentError::WrongState`] in any other state.
-pub async fn cancel(
-    app: &Arc<App>,
-    book: BookId,
-    actor: Actor,
-    request: idempotency::Request,
-    id: PaymentId,
-) -> Result<Begun<PaymentId>, PaymentError> {
-    let provider = app.provider(book).await?;
-    let now = app.clock.now();
-    let app_in = Arc::clone(app);
-    app.db
-        .run_tx("cancel payment", Scope::Book(book), move |tx| {
-            let (app, provider, request) = (Arc::clone(&app_in), Arc::clone(&provider), request.clone());
-            Box::pin(async move {
-                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
-                    return Ok(earlier);
-                }
-                let payment = store::find_for_update(tx, id).await?.ok_or(PaymentError::NotFound)?;
-                let provider_payment = match (payment.status, payment.provider_payment) {
-                    (PaymentStatus::RequiresAction, Some(provider_payment)) => provider_payment,
-                    (status, _) => return Err(PaymentError::WrongState { action: "canceled", status }),
-                };
-                let newest = operations::find_newest_by_object(tx, id.uuid()).await?;
-                if newest.is_some_and(|operation| operation.kind == "cancel_payment" && !operation.state.is_final()) {
-                    return Err(PaymentError::CancelAsked);
-                }
-                let command = Command::CancelPayment(CancelPayment { payment: provider_payment });
-                let operation = NewOperation {
-                    id: OperationId::new(),
-                    key: app.keys.next(tx).await?,
-                    target: Target { object_type: "payment", object_id: id.uuid(), object_key: payment.key },
-                    provider: provider.name(),
-                    request: provider.prepare(&command)?,
-                    command,
-                    actor,
-                };
-                idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
-                operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 Ok(Begun::Fresh(id))
             })
         })
@@ -456,7 +443,7 @@ fn snapshot(payment: &Payment) -> serde_json::Value {
     serde_json::json!({
         "object": "payment", "id": payment.id, "reference": payment.reference, "status": payment.status.as_str(),
         "amount": payment.amount.minor, "currency": payment.amount.currency, "funds": payment.funds.as_str(),
-        "refunded_amount": payment.refunded_amount,
+        "refunded_amount": payment.refunded_amount, "captured_amount": payment.captured_amount(),
         "failure_code": payment.failure.as_ref().map(|failure| failure.code.clone()),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, TaxLiability};
+use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, SellerShare, TaxLiability};
 use crate::chart::SellerNumber;
 use crate::fees::{self, FeePolicy, Sale};
 use crate::id::SellerId;
@@ -113,6 +113,8 @@ fn price_line(
         disputed_tax: 0,
         disputed_commission: 0,
         withheld_share: 0,
+        failed: Remaining::default(),
+        uncaptured: Remaining::default(),
     })
 }
 
@@ -130,7 +132,7 @@ pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (i
 }
 
 /// What is left of a line; minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remaining {
     /// Of the net amount.
     pub amount: i64,
@@ -141,12 +143,12 @@ pub struct Remaining {
 }
 
 impl Line {
-    /// What is left of it after its refunds.
+    /// What is left of it after its refunds, and after its payment's late failure.
     pub fn remaining(&self) -> Remaining {
         Remaining {
-            amount: self.amount - self.refunded_amount,
-            tax: self.tax_amount - self.refunded_tax,
-            commission: self.commission - self.returned_commission,
+            amount: self.amount - self.refunded_amount - self.failed.amount,
+            tax: self.tax_amount - self.refunded_tax - self.failed.tax,
+            commission: self.commission - self.returned_commission - self.failed.commission,
         }
     }
 
@@ -155,22 +157,25 @@ impl Line {
         Remaining {
             amount: self.amount - self.gone_amount(),
             tax: self.tax_amount - self.gone_tax(),
-            commission: self.commission - self.returned_commission - self.disputed_commission,
+            commission: self.commission - self.returned_commission - self.disputed_commission - self.failed.commission,
         }
     }
 
-    /// Of its net amount, what refunds and disputes have taken.
+    /// Of its net amount, what refunds, disputes and a late failure have taken.
     pub(crate) fn gone_amount(&self) -> i64 {
-        self.refunded_amount + self.disputed_amount
+        self.refunded_amount + self.disputed_amount + self.failed.amount
     }
 
-    /// Of its tax, what refunds and disputes have taken.
+    /// Of its tax, what refunds, disputes and a late failure have taken.
     pub(crate) fn gone_tax(&self) -> i64 {
-        self.refunded_tax + self.disputed_tax
+        self.refunded_tax + self.disputed_tax + self.failed.tax
     }
 
     /// The commission that the next `amount` of its net amount carries. What was kept in earlier refunds stays kept.
     pub(crate) fn commission_of(&self, amount: i64) -> i64 {
+        if self.amount == 0 {
+            return 0;
+        }
         let before = proportion(self.commission, self.gone_amount(), self.amount);
         let after = proportion(self.commission, self.gone_amount() + amount, self.amount);
         (after - before).clamp(0, self.refundable().commission)
@@ -183,6 +188,12 @@ impl Line {
             TaxLiability::Platform => 0,
         }
     }
+}
+
+/// All of a line that is left.
+pub(super) fn everything_left(line: &Line) -> SellerShare {
+    let Remaining { amount, tax, commission } = line.refundable();
+    SellerShare { line: line.number, amount, tax, commission }
 }
 
 /// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.

@@ -9,6 +9,8 @@ pub enum PaymentStatus {
     Processing,
     /// The buyer must do something.
     RequiresAction,
+    /// The amount is held on the buyer's card, to be captured; nothing moved.
+    Authorized,
     /// The buyer was charged.
     Succeeded,
     /// Declined or refused. Final.
@@ -23,6 +25,7 @@ impl PaymentStatus {
         match self {
             Self::Processing => "processing",
             Self::RequiresAction => "requires_action",
+            Self::Authorized => "authorized",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Canceled => "canceled",
@@ -31,7 +34,7 @@ impl PaymentStatus {
 
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Processing, Self::RequiresAction, Self::Succeeded, Self::Failed, Self::Canceled]
+        [Self::Processing, Self::RequiresAction, Self::Authorized, Self::Succeeded, Self::Failed, Self::Canceled]
             .into_iter()
             .find(|status| status.as_str() == text)
     }
@@ -41,6 +44,7 @@ impl PaymentStatus {
         match self {
             Self::Processing => "payment.processing",
             Self::RequiresAction => "payment.requires_action",
+            Self::Authorized => "payment.authorized",
             Self::Succeeded => "payment.succeeded",
             Self::Failed => "payment.failed",
             Self::Canceled => "payment.canceled",
@@ -52,8 +56,9 @@ impl PaymentStatus {
         match self {
             Self::Processing => 0,
             Self::RequiresAction => 1,
-            Self::Failed | Self::Canceled => 2,
-            Self::Succeeded => 3,
+            Self::Authorized => 2,
+            Self::Failed | Self::Canceled => 3,
+            Self::Succeeded => 4,
         }
     }
 }
@@ -102,10 +107,10 @@ pub(super) fn next(current: PaymentStatus, said: &ProviderStatus) -> Option<Paym
         // We confirm when we create: a payment that wants another method was declined.
         ProviderStatus::RequiresPaymentMethod => PaymentStatus::Failed,
         ProviderStatus::RequiresAction => PaymentStatus::RequiresAction,
-        ProviderStatus::Processing
-        | ProviderStatus::RequiresConfirmation
-        | ProviderStatus::RequiresCapture
-        | ProviderStatus::Other(_) => PaymentStatus::Processing,
+        ProviderStatus::RequiresCapture => PaymentStatus::Authorized,
+        ProviderStatus::Processing | ProviderStatus::RequiresConfirmation | ProviderStatus::Other(_) => {
+            PaymentStatus::Processing
+        }
     };
     (told.rank() > current.rank()).then_some(told)
 }
@@ -114,9 +119,10 @@ pub(super) fn next(current: PaymentStatus, said: &ProviderStatus) -> Option<Paym
 mod tests {
     use super::*;
 
-    const ALL: [PaymentStatus; 5] = [
+    const ALL: [PaymentStatus; 6] = [
         PaymentStatus::Processing,
         PaymentStatus::RequiresAction,
+        PaymentStatus::Authorized,
         PaymentStatus::Succeeded,
         PaymentStatus::Failed,
         PaymentStatus::Canceled,
@@ -134,6 +140,23 @@ mod tests {
                     assert_eq!(next(current, &said), None);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_authorised_can_still_be_captured_declined_or_let_go() {
+        use PaymentStatus::{Authorized, Canceled, Failed, Processing, RequiresAction, Succeeded};
+        for before in [Processing, RequiresAction] {
+            assert_eq!(next(before, &ProviderStatus::RequiresCapture), Some(Authorized));
+        }
+        assert_eq!(next(Authorized, &ProviderStatus::Succeeded), Some(Succeeded));
+        assert_eq!(next(Authorized, &ProviderStatus::Canceled), Some(Canceled));
+        assert_eq!(next(Authorized, &ProviderStatus::RequiresPaymentMethod), Some(Failed));
+        for old in [ProviderStatus::RequiresAction, ProviderStatus::Processing, ProviderStatus::RequiresCapture] {
+            assert_eq!(next(Authorized, &old), None);
+        }
+        for over in [Canceled, Failed, Succeeded] {
+            assert_eq!(next(over, &ProviderStatus::RequiresCapture), None);
         }
     }
 

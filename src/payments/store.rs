@@ -1,6 +1,8 @@
 //! SQL of payments and payment_lines.
 
+mod capture;
 mod sales;
+mod shares;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -9,15 +11,18 @@ use partita_provider::{BalanceTransaction, Currency, Money, Refusal};
 use uuid::Uuid;
 
 use super::{
-    Funds, Line, LineChange, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, SellerShare,
-    TaxLiability,
+    Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, Remaining, TaxLiability,
 };
 use crate::actor::Actor;
 use crate::chart::SellerNumber;
 use crate::clock;
 use crate::id::PaymentId;
 
+use capture::{capture_method, capture_word};
+pub(super) use capture::{captured_shares, insert_capture, set_authorized, set_uncaptured};
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
+pub(super) use shares::record_failure;
+pub use shares::{give_up_refund, record_dispute, record_refund};
 
 struct Row {
     id: Uuid,
@@ -35,6 +40,9 @@ struct Row {
     provider: String,
     provider_payment: Option<String>,
     provider_charge: Option<String>,
+    capture_method: String,
+    capture_before: Option<jiff_sqlx::Timestamp>,
+    uncaptured_amount: i64,
     failure: Option<serde_json::Value>,
     metadata: serde_json::Value,
     sequence: i32,
@@ -60,6 +68,9 @@ impl From<Row> for Payment {
             provider: row.provider,
             provider_payment: row.provider_payment,
             provider_charge: row.provider_charge,
+            capture: capture_method(&row.capture_method).expect("payments_capture_method_known allows no other word"),
+            capture_before: row.capture_before.map(jiff_sqlx::Timestamp::to_jiff),
+            uncaptured_amount: row.uncaptured_amount,
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
             metadata: row.metadata,
             sequence: row.sequence,
@@ -75,7 +86,8 @@ macro_rules! select {
             Row,
             r#"select id, key, reference, status, amount, currency, payment_method, description, funds, processor_fee,
                       refunded_amount, available_on as "available_on: _", provider, provider_payment, provider_charge,
-                      failure, metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      capture_method, capture_before as "capture_before: _", uncaptured_amount, failure, metadata, sequence,
+                      created_at as "created_at: _", updated_at as "updated_at: _"
                from payments "# + $tail
             $(, $argument)*
         )
@@ -96,8 +108,8 @@ pub(super) async fn insert(
     let book = tx.book_id();
     sqlx::query!(
         "insert into payments (book_id, id, key, reference, status, amount, currency, payment_method, description, provider,
-                               metadata, created_by, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, 1, $12, $12)",
+                               metadata, created_by, sequence, created_at, updated_at, capture_method)
+         values ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $13)",
         book.get(),
         id.uuid(),
         key,
@@ -109,7 +121,8 @@ pub(super) async fn insert(
         provider,
         input.metadata,
         actor.to_string(),
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        capture_word(input.capture)
     )
     .execute(tx.conn())
     .await
@@ -258,8 +271,10 @@ pub async fn list(tx: &mut Tx, filter: &super::ListFilter, limit: i64) -> Result
 pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount, l.tax_amount, l.tax_liability, l.tax_jurisdiction,
-                  l.category, l.commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
+        r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount - l.uncaptured_amount as "amount!",
+                  l.tax_amount - l.uncaptured_tax as "tax_amount!", l.tax_liability, l.tax_jurisdiction, l.category,
+                  l.commission - l.uncaptured_commission as "commission!", l.uncaptured_amount, l.uncaptured_tax,
+                  l.uncaptured_commission, l.failed_amount, l.failed_tax, l.failed_commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
                   l.refunded_amount, l.refunded_tax, l.returned_commission,
                   l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share
            from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
@@ -296,6 +311,12 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             disputed_tax: row.disputed_tax,
             disputed_commission: row.disputed_commission,
             withheld_share: row.withheld_share,
+            failed: Remaining { amount: row.failed_amount, tax: row.failed_tax, commission: row.failed_commission },
+            uncaptured: Remaining {
+                amount: row.uncaptured_amount,
+                tax: row.uncaptured_tax,
+                commission: row.uncaptured_commission,
+            },
         })
         .collect())
 }
@@ -356,28 +377,41 @@ pub(super) async fn set_failed(
     changed(tx, payment, done.rows_affected()).await
 }
 
+/// What a charge took from the buyer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken<'a> {
+    /// The movement of the charge.
+    pub(super) movement: &'a BalanceTransaction,
+    /// What the processor kept in all; minor units.
+    pub(super) fee: i64,
+    /// What was authorised and not captured; minor units.
+    pub(super) uncaptured: i64,
+}
+
 pub(super) async fn set_succeeded(
     tx: &mut Tx,
     payment: &Payment,
     provider_payment: &str,
     charge: &str,
-    movement: &BalanceTransaction,
+    taken: Taken<'_>,
     now: Timestamp,
 ) -> Result<Payment, PaymentError> {
     let book = tx.book_id();
     let done = sqlx::query!(
         "update payments set status = 'succeeded', funds = $4, provider_payment = $5, provider_charge = $6,
-                             processor_fee = $7, available_on = $8, failure = null, sequence = sequence + 1, updated_at = $9
+                             processor_fee = $7, available_on = $8, uncaptured_amount = $10, failure = null,
+                             sequence = sequence + 1, updated_at = $9
          where book_id = $1 and id = $2 and status = $3",
         book.get(),
         payment.id.uuid(),
         payment.status.as_str(),
-        Funds::from(movement.state).as_str(),
+        Funds::from(taken.movement.state).as_str(),
         provider_payment,
         charge,
-        movement.fee,
-        clock::from_seconds(movement.available_on).map(jiff_sqlx::ToSqlx::to_sqlx) as _,
-        now.to_sqlx() as _
+        taken.fee,
+        clock::from_seconds(taken.movement.available_on).map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        now.to_sqlx() as _,
+        taken.uncaptured
     )
     .execute(tx.conn())
     .await
@@ -398,76 +432,4 @@ pub(super) async fn set_available(tx: &mut Tx, payment: &Payment, now: Timestamp
     .await
     .map_err(DbError::from)?;
     changed(tx, payment, done.rows_affected()).await
-}
-
-/// Adds what a refund gives back to a payment and its lines, or takes it off again (`sign` -1) when the refund was
-/// refused. The constraints of both tables refuse more than there is.
-///
-/// # Errors
-/// What the database says.
-pub async fn record_refund(
-    tx: &mut Tx,
-    id: PaymentId,
-    shares: &[SellerShare],
-    sign: i64,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(|share| sign * value(share)).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
-    let gross: i64 = shares.iter().map(|share| sign * (share.amount + share.tax)).sum();
-    sqlx::query!(
-        "update payment_lines l
-         set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
-             returned_commission = returned_commission + d.commission
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
-         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
-        book.get(),
-        id.uuid(),
-        &numbers,
-        &column(|share| share.amount),
-        &column(|share| share.tax),
-        &column(|share| share.commission)
-    )
-    .execute(tx.conn())
-    .await?;
-    sqlx::query!(
-        "update payments set refunded_amount = refunded_amount + $3, updated_at = $4
-         where book_id = $1 and id = $2",
-        book.get(),
-        id.uuid(),
-        gross,
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Changes what a payment's lines count of disputes. The table's constraints refuse more than there is.
-///
-/// # Errors
-/// What the database says.
-pub async fn record_dispute(tx: &mut Tx, id: PaymentId, changes: &[LineChange]) -> Result<(), DbError> {
-    let book = tx.book_id();
-    let column = |value: fn(&LineChange) -> i64| changes.iter().map(value).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = changes.iter().map(|change| change.line).collect();
-    sqlx::query!(
-        "update payment_lines l
-         set disputed_amount = disputed_amount + d.amount, disputed_tax = disputed_tax + d.tax,
-             disputed_commission = disputed_commission + d.commission, withheld_share = withheld_share + d.withheld
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-              as d (line, amount, tax, commission, withheld)
-         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
-        book.get(),
-        id.uuid(),
-        &numbers,
-        &column(|change| change.amount),
-        &column(|change| change.tax),
-        &column(|change| change.commission),
-        &column(|change| change.withheld)
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }

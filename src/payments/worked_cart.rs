@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Line, LineKind, TaxLiability};
+use super::{Line, LineKind, Remaining, TaxLiability};
 use crate::chart::SellerNumber;
 use crate::id::SellerId;
 
@@ -31,6 +31,8 @@ pub(crate) fn line(number: i32, seller: Option<SellerNumber>, amount: i64, tax_a
         disputed_tax: 0,
         disputed_commission: 0,
         withheld_share: 0,
+        failed: Remaining::default(),
+        uncaptured: Remaining::default(),
     }
 }
 

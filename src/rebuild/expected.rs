@@ -14,7 +14,7 @@ use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
-use crate::payments::{self, Funds, Line, SellerShare};
+use crate::payments::{self, Funds, Line, Remaining, SellerShare};
 use crate::{payouts, top_ups, transfers};
 
 /// What is known of a payment and of what hangs on it.
@@ -24,6 +24,8 @@ pub(super) struct PaymentFacts {
     pub(super) lines: Vec<Line>,
     /// What each refund gives back.
     pub(super) refunds: Vec<(Uuid, Vec<SellerShare>)>,
+    /// The number of each refund: the source of what somebody decides about it.
+    pub(super) refund_keys: BTreeMap<Uuid, i64>,
     /// To whom each transfer goes, and how much.
     pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
     /// From whom each reversal comes.
@@ -46,10 +48,6 @@ fn add(to: &mut Transactions, kind: Kind, source: i64, entries: Vec<Entry>) {
     if !postings.is_empty() {
         to.insert((kind.number(), source), postings);
     }
-}
-
-fn mirrored(entries: Vec<Entry>) -> Vec<Entry> {
-    entries.into_iter().map(|entry| Entry { debit: entry.credit, credit: entry.debit, ..entry }).collect()
 }
 
 /// When an event of an object was written down.
@@ -76,17 +74,32 @@ impl PaymentFacts {
     }
 
     fn charge(&self) -> Option<&MovementRow> {
-        self.movements.iter().find(|movement| movement.object == Some(self.id))
+        self.movements.iter().find(|movement| movement.object == Some(self.id) && movement.object_type == "payment")
+    }
+
+    /// When the payment failed after it had succeeded, if it did.
+    fn failed_late(&self) -> Option<Timestamp> {
+        let own: Vec<&Moment> = self.moments.iter().filter(|moment| moment.object == self.id).collect();
+        let last = |event: &str| own.iter().rposition(|moment| moment.event == event);
+        let (succeeded, failed) = (last("payment.succeeded")?, last("payment.failed")?);
+        (failed > succeeded).then(|| own[failed].at)
     }
 
     /// The lines as they stood at a time: less what refunds had taken by then and not given back, and with what disputes
-    /// kept from sellers by then.
+    /// kept from sellers by then. Of a payment that had failed, nothing.
     fn lines_at(&self, at: Timestamp) -> Vec<Line> {
         let mut lines: Vec<Line> = self
             .lines
             .iter()
             .cloned()
-            .map(|line| Line { refunded_amount: 0, refunded_tax: 0, returned_commission: 0, withheld_share: 0, ..line })
+            .map(|line| Line {
+                refunded_amount: 0,
+                refunded_tax: 0,
+                returned_commission: 0,
+                withheld_share: 0,
+                failed: Remaining::default(),
+                ..line
+            })
             .collect();
         for (id, shares) in &self.refunds {
             let before = |event| moment(&self.moments, *id, event).is_some_and(|then| then < at);
@@ -117,6 +130,11 @@ impl PaymentFacts {
                 }
             }
         }
+        if self.failed_late().is_some_and(|failed| failed < at) {
+            for line in &mut lines {
+                line.failed = line.remaining();
+            }
+        }
         lines
     }
 
@@ -133,7 +151,7 @@ impl PaymentFacts {
 pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     let mut booked = Transactions::new();
     if let Some(charge) = facts.charge() {
-        let entries = payments::charged(chart, &facts.lines, charge.fee, charge.booked_as);
+        let entries = payments::charged(chart, &facts.lines, charge.net + charge.fee, charge.fee, charge.booked_as);
         add(&mut booked, Kind::PaymentCharged, charge.key, entries);
         if let Some(at) = moment(&facts.moments, facts.id, "payment.funds_available") {
             add(&mut booked, Kind::FundsAvailable, charge.key, payments::funds_available(chart, charge.net));
@@ -141,6 +159,9 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
         } else if charge.booked_as == SettlementState::Available {
             add(&mut booked, Kind::SharesReleased, facts.key, facts.released_at(chart, Timestamp::MIN));
         }
+    }
+    if let Some(at) = facts.failed_late() {
+        add_late_failure(&mut booked, chart, facts, at);
     }
     for (id, shares) in &facts.refunds {
         add_refund(&mut booked, chart, facts, *id, shares);
@@ -165,10 +186,35 @@ fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id:
     let (Some(source), Some(asked)) = (ask_of(&facts.asks, id), moment(&facts.moments, id, "refund.created")) else {
         return;
     };
-    let at = |time| payments::refund_shares(chart, &facts.lines, shares, facts.funds_at(time));
-    add(booked, Kind::RefundAsked, source, at(asked));
-    if let Some(failed) = moment(&facts.moments, id, "refund.failed") {
-        add(booked, Kind::RefundRefused, source, mirrored(at(failed)));
+    add(booked, Kind::RefundAsked, source, payments::refund_shares(chart, &facts.lines, shares, facts.funds_at(asked)));
+    let returned = moment(&facts.moments, id, "refund.returned");
+    if let Some(at) = moment(&facts.moments, id, "refund.failed") {
+        let payment_failed = facts.failed_late().is_some_and(|failed| failed < at);
+        let entries = payments::refund_reinstated(chart, &facts.lines, shares, facts.funds_at(at), payment_failed);
+        match (returned, facts.refund_keys.get(&id)) {
+            (Some(_), Some(key)) => add(booked, Kind::RefundReinstated, *key, entries),
+            _ => add(booked, Kind::RefundRefused, source, entries),
+        }
+    }
+    if let (Some(_), Some(key)) = (moment(&facts.moments, id, "refund.settled"), facts.refund_keys.get(&id)) {
+        let amount = shares.iter().map(|share| share.amount + share.tax).sum();
+        add(booked, Kind::RefundSettled, *key, payments::refund_settled(chart, amount));
+    }
+}
+
+fn add_late_failure(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, at: Timestamp) {
+    let lines = facts.lines_at(at);
+    let shares: Vec<SellerShare> = lines
+        .iter()
+        .map(|line| {
+            let Remaining { amount, tax, commission } = line.remaining();
+            SellerShare { line: line.number, amount, tax, commission }
+        })
+        .collect();
+    for taken in facts.movements.iter().filter(|movement| movement.object_type == "payment_failure") {
+        let (amount, fee, funds) = (-taken.net - taken.fee, taken.fee, facts.funds_at(at));
+        let entries = payments::taken_back(chart, &lines, &shares, amount, fee, taken.booked_as, funds);
+        add(booked, Kind::PaymentFailed, taken.key, entries);
     }
 }
 
@@ -202,8 +248,15 @@ fn add_dispute(
 fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, movement: &MovementRow) {
     let Some(object) = movement.object else { return };
     let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
-    if facts.refunds.iter().any(|(id, _)| *id == object) {
-        add(booked, Kind::RefundConfirmed, movement.key, payments::refund_confirmed(chart, -net, state));
+    if movement.object_type == "capture_rest" {
+        let entries = payments::rest_released(chart, -net - movement.fee, movement.fee, state);
+        add(booked, Kind::CaptureRestReleased, movement.key, entries);
+    } else if facts.refunds.iter().any(|(id, _)| *id == object) {
+        if net < 0 {
+            add(booked, Kind::RefundConfirmed, movement.key, payments::refund_confirmed(chart, -net, state));
+        } else {
+            add(booked, Kind::RefundReturned, movement.key, payments::refund_returned(chart, net, state));
+        }
     } else if facts.disputes.iter().any(|(dispute, _)| dispute.id.uuid() == object) {
         let amount = net + movement.fee;
         let kind = if amount < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };

@@ -164,8 +164,10 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
     let lines = payments::find_lines(tx, payment.id).await?;
     let mut objects = vec![payment.id.uuid()];
     let mut given = Vec::new();
+    let mut refund_keys = BTreeMap::new();
     for refund in refunds::list_by_payment(tx, payment.id).await? {
         objects.push(refund.id.uuid());
+        refund_keys.insert(refund.id.uuid(), refund.key);
         given.push((refund.id.uuid(), refunds::find_lines(tx, refund.id).await?));
     }
     let mut disputed = Vec::new();
@@ -189,6 +191,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         reversals: taken_back.iter().map(|r| (r.id.uuid(), number(r.seller))).collect(),
         lines,
         refunds: given,
+        refund_keys,
         disputes: disputed,
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,

@@ -39,6 +39,12 @@ pub(super) async fn adopt(
             None => return Ok(false),
         },
     };
+    let object = match object {
+        Some(ProviderObject::Refund(refund)) => {
+            rest_of_capture(provider, &refund, movement).await?.or(Some(ProviderObject::Refund(refund)))
+        }
+        object => object,
+    };
     let taken = take(app, book, mode, account, movement, object).await;
     match taken {
         Ok(Applied::Ours(_)) => Ok(true),
@@ -48,6 +54,26 @@ pub(super) async fn adopt(
             Ok(false)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The payment behind a refund that nobody asked for, where it is what was authorised and not captured.
+async fn rest_of_capture(
+    provider: &Arc<dyn Provider>,
+    refund: &partita_provider::Refund,
+    movement: &BalanceTransaction,
+) -> Result<Option<ProviderObject>, ReconciliationError> {
+    let Some(payment) = refund.payment.clone().filter(|_| !refund.metadata.contains_key(METADATA_OPERATION)) else {
+        return Ok(None);
+    };
+    match provider.fetch(&Lookup::Payment(payment)).await {
+        Ok(ProviderObject::Payment(payment)) => {
+            let rest = payment.charge.as_ref().and_then(|charge| charge.rest_transaction.as_ref());
+            let is_rest = rest.is_some_and(|rest| rest.id == movement.id);
+            Ok(is_rest.then_some(ProviderObject::Payment(payment)))
+        }
+        Ok(_) | Err(FetchError::NotFound | FetchError::Refused(_) | FetchError::Unreadable(_)) => Ok(None),
+        Err(FetchError::Unreachable(why)) => Err(FetchError::Unreachable(why).into()),
     }
 }
 
@@ -142,8 +168,8 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
             let payout = source?;
             Some(Concerns::Object(Lookup::Payout { account: account.map(ToOwned::to_owned), payout }))
         }
-        ("charge" | "payment", None) => object(Lookup::PaymentOfCharge),
-        ("refund" | "payment_refund", None) => object(Lookup::Refund),
+        ("charge" | "payment" | "payment_failure_refund", None) => object(Lookup::PaymentOfCharge),
+        ("refund" | "payment_refund" | "refund_failure", None) => object(Lookup::Refund),
         // Of what Stripe calls an adjustment, disputes are ours; another's source is no dispute, and so not found.
         ("adjustment", None) => object(Lookup::Dispute),
         ("transfer", None) => object(Lookup::Transfer),

@@ -9,9 +9,9 @@ use super::{Refund, RefundError, RefundStatus, record, store};
 use crate::actor::Actor;
 use crate::chart::Kind;
 use crate::id::RefundId;
-use crate::journal::{Entry, Journal, Record};
+use crate::journal::{Journal, Record};
 use crate::operations::Operation;
-use crate::payments::{self, Payment};
+use crate::payments::{self, Payment, PaymentStatus};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::sellers::METADATA_OBJECT;
 use crate::transfers;
@@ -19,7 +19,8 @@ use crate::transfers;
 /// Takes the provider's word on a refund. Returns ours, if it is one of this book's.
 ///
 /// # Errors
-/// [`RefundError::Contradiction`] when it is not what was asked, or failed after its money had left.
+/// [`RefundError::Contradiction`] when it is not what was asked; [`RefundError::Incomplete`] when it came back without the
+/// movement that brought it.
 pub async fn apply(
     tx: &mut Tx,
     said: &Said,
@@ -51,7 +52,7 @@ pub async fn apply(
 }
 
 /// The payment is locked before its refund, everywhere.
-async fn find_locked(
+pub(super) async fn find_locked(
     tx: &mut Tx,
     named: Option<RefundId>,
     provider_refund: &str,
@@ -80,7 +81,7 @@ async fn advance(
     let rises = match refund.status {
         RefundStatus::Processing => true,
         RefundStatus::Pending => status == RefundStatus::Succeeded,
-        RefundStatus::Succeeded | RefundStatus::Failed => false,
+        RefundStatus::Succeeded | RefundStatus::Returned | RefundStatus::Settled | RefundStatus::Failed => false,
     };
     if !rises {
         return Ok(());
@@ -128,11 +129,8 @@ async fn failed(
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), RefundError> {
-    if refund.status == RefundStatus::Failed {
+    if matches!(refund.status, RefundStatus::Failed | RefundStatus::Returned | RefundStatus::Settled) {
         return Ok(());
-    }
-    if refund.status == RefundStatus::Succeeded || said.balance_transaction.is_some() {
-        return Err(RefundError::Contradiction("it failed after its money had left".to_owned()));
     }
     let refusal = Refusal {
         code: said.failure_reason.clone().unwrap_or_else(|| "unknown".to_owned()),
@@ -140,9 +138,51 @@ async fn failed(
         message: "the provider could not give the refund".to_owned(),
         request_id: None,
     };
+    if refund.status == RefundStatus::Succeeded || said.balance_transaction.is_some() {
+        return came_back(tx, refund, payment, said, &refusal, journal, now).await;
+    }
     let operation =
         crate::operations::find_newest_by_object(tx, refund.id.uuid()).await?.ok_or(RefundError::NotFound)?;
     undo(tx, refund, payment, &operation, &refusal, journal, now).await
+}
+
+/// It failed after its money had left: the money is back at the provider, and the buyer is still owed.
+async fn came_back(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    said: &Said,
+    refusal: &Refusal,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    // It may be the first that is heard of it since it was asked.
+    book_movement(tx, refund, payment, said, journal).await?;
+    let back = said.failure_transaction.as_ref().ok_or(RefundError::Incomplete("its money is not back yet"))?;
+    if back.currency != refund.amount.currency || back.net != refund.amount.minor {
+        return Err(RefundError::Contradiction(format!("{} gave {} back", back.id, back.net)));
+    }
+    let owner = Owner { object_type: "refund", object_id: Some(refund.id.uuid()) };
+    let recorded = provider_movements::record(tx, journal.keys(), &refund.provider, "", back, owner).await?;
+    let Recorded::New(source) = recorded else {
+        return Err(RefundError::Contradiction(format!("{} is booked for something else", back.id)));
+    };
+    let changed = store::set_returned(tx, refund, &said.id, refusal, now).await?;
+    record(tx, &changed, Some(refund.status), "refund.returned", Actor::System, now).await?;
+    tracing::warn!(refund = %refund.id, "a refund came back; the buyer is still owed, and somebody has to decide");
+    let chart = payments::chart(tx.book_id(), refund.amount.currency);
+    journal.add(Record {
+        kind: Kind::RefundReturned,
+        source,
+        subject: payment.key,
+        effective_at: effective_at(back),
+        actor: Actor::System,
+        floors: Floors::Pass,
+        entries: payments::refund_returned(chart, back.net, back.state),
+    });
+    // Had it not been heard of before, the sellers' transfers follow it only now.
+    transfers::schedule_rebalance(tx, payment.key, now).await?;
+    Ok(())
 }
 
 /// Takes the provider's refusal of a refund: everyone has back what was taken when it was asked.
@@ -177,11 +217,10 @@ async fn undo(
     let lines = payments::find_lines(tx, payment.id).await?;
     let changed = store::set_failed(tx, refund, refusal, now).await?;
     record(tx, &changed, Some(refund.status), "refund.failed", Actor::System, now).await?;
-    payments::record_refund(tx, payment.id, &shares, -1, now).await?;
+    payments::give_up_refund(tx, payment, &shares, now).await?;
     // To where the shares stand now: they may have been released since the refund was asked.
     let chart = payments::chart(tx.book_id(), payment.amount.currency);
-    let asked = payments::refund_shares(chart, &lines, &shares, payment.funds);
-    let mirror = |entry: Entry| Entry { debit: entry.credit, credit: entry.debit, amount: entry.amount };
+    let has_failed = payment.status == PaymentStatus::Failed;
     journal.add(Record {
         kind: Kind::RefundRefused,
         source: operation.key,
@@ -189,7 +228,7 @@ async fn undo(
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: asked.into_iter().map(mirror).collect(),
+        entries: payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed),
     });
     transfers::schedule_rebalance(tx, payment.key, now).await?;
     Ok(())

@@ -1,6 +1,7 @@
 use partita_db::DbError;
 use partita_provider::PrepareError;
 
+use super::RefundStatus;
 use crate::app::ProviderSetupError;
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
@@ -73,6 +74,15 @@ pub enum RefundError {
     /// Nothing is left to give back.
     #[error("nothing is left to give back")]
     NothingLeft,
+    /// Only a refund that came back wants a decision.
+    #[error("a refund that is {} has nothing to be decided", .status.as_str())]
+    NotReturned {
+        /// Where the refund stands.
+        status: RefundStatus,
+    },
+    /// The provider's object lacks what its booking needs; read again later it may have it.
+    #[error("the provider's object is not complete yet: {0}")]
+    Incomplete(&'static str),
     /// The provider's object contradicts ours: nothing is booked, a person has to look.
     #[error("the provider's object contradicts the refund: {0}")]
     Contradiction(String),

@@ -4,10 +4,14 @@
 //! counting everything asked before; the rows' constraints refuse more than there is. The sellers' parts leave their
 //! balances when the refund is asked; the provider's confirmation takes it from the platform's balance, and then the
 //! transfers are taken back as far as the refund made them too large.
+//!
+//! A refund that fails after its money had left is `returned`: the money is back and stays in clearing, because the buyer is
+//! still owed, until somebody decides ([`resolve`]).
 
 mod allocation;
 mod apply;
 mod error;
+mod resolve;
 mod store;
 
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use partita_provider::{Command, CreateRefund, Money, Refusal};
 pub use allocation::{Allocated, Asked};
 pub use apply::{apply, apply_refusal};
 pub use error::RefundError;
+pub use resolve::{Resolution, resolve};
 pub use store::{ListFilter, find, find_lines, list, list_by_payment};
 
 use crate::actor::Actor;
@@ -66,7 +71,11 @@ pub enum RefundStatus {
     Pending,
     /// Sent to the buyer.
     Succeeded,
-    /// Refused; nothing moved.
+    /// It failed after its money had left: the money is back, and still owed to the buyer until somebody decides.
+    Returned,
+    /// It came back and was paid from the platform's bank account instead.
+    Settled,
+    /// Refused, or given up after it came back: everyone has what was taken for it.
     Failed,
 }
 
@@ -77,13 +86,17 @@ impl RefundStatus {
             Self::Processing => "processing",
             Self::Pending => "pending",
             Self::Succeeded => "succeeded",
+            Self::Returned => "returned",
+            Self::Settled => "settled",
             Self::Failed => "failed",
         }
     }
 
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Processing, Self::Pending, Self::Succeeded, Self::Failed].into_iter().find(|s| s.as_str() == text)
+        [Self::Processing, Self::Pending, Self::Succeeded, Self::Returned, Self::Settled, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 
@@ -110,8 +123,14 @@ pub struct Refund {
     pub provider: String,
     /// Its id at the provider.
     pub provider_refund: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or came back.
     pub failure: Option<Refusal>,
+    /// What was decided when it had come back, in the words of who decided.
+    pub resolution: Option<String>,
+    /// Who decided.
+    pub resolved_by: Option<String>,
+    /// When, by the business clock.
+    pub resolved_at: Option<Timestamp>,
     /// The platform's own data.
     pub metadata: serde_json::Value,
     /// How often it changed.
@@ -260,7 +279,7 @@ async fn record(
             "amount": refund.amount.minor, "currency": refund.amount.currency, "fee": refund.fee.as_str(),
         }),
         actor,
-        detail: refund.failure.as_ref().map(|failure| failure.message.clone()),
+        detail: refund.resolution.clone().or_else(|| refund.failure.as_ref().map(|failure| failure.message.clone())),
         at: now,
     };
     Ok(outbox::record(tx, &change).await?)

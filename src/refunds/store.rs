@@ -35,6 +35,9 @@ struct Row {
     provider: String,
     provider_refund: Option<String>,
     failure: Option<serde_json::Value>,
+    resolution: Option<String>,
+    resolved_by: Option<String>,
+    resolved_at: Option<jiff_sqlx::Timestamp>,
     metadata: serde_json::Value,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
@@ -56,6 +59,9 @@ impl From<Row> for Refund {
             provider: row.provider,
             provider_refund: row.provider_refund,
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
+            resolution: row.resolution,
+            resolved_by: row.resolved_by,
+            resolved_at: row.resolved_at.map(jiff_sqlx::Timestamp::to_jiff),
             metadata: row.metadata,
             sequence: row.sequence,
             created_at: row.created_at.to_jiff(),
@@ -69,7 +75,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, reference, payment_id, amount, currency, status, fee, reason, provider, provider_refund, failure,
-                      metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      resolution, resolved_by, resolved_at as "resolved_at: _", metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from refunds "# + $tail
             $(, $argument)*
         )
@@ -263,6 +269,56 @@ pub(super) async fn set_failed(
         refund.id.uuid(),
         refund.status.as_str(),
         serde_json::to_value(refusal).expect("refusals serialise"),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, refund.id, done.rows_affected()).await
+}
+
+pub(super) async fn set_returned(
+    tx: &mut Tx,
+    refund: &Refund,
+    provider_refund: &str,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Result<Refund, RefundError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update refunds set status = 'returned', provider_refund = $4, failure = $5, sequence = sequence + 1, updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        refund.id.uuid(),
+        refund.status.as_str(),
+        provider_refund,
+        serde_json::to_value(refusal).expect("refusals serialise"),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, refund.id, done.rows_affected()).await
+}
+
+pub(super) async fn set_resolved(
+    tx: &mut Tx,
+    refund: &Refund,
+    status: RefundStatus,
+    resolution: &str,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Refund, RefundError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update refunds set status = $3, resolution = $4, resolved_by = $5, resolved_at = $6, sequence = sequence + 1,
+                            updated_at = $6
+         where book_id = $1 and id = $2 and status = 'returned'",
+        book.get(),
+        refund.id.uuid(),
+        status.as_str(),
+        resolution,
+        actor.to_string(),
         now.to_sqlx() as _
     )
     .execute(tx.conn())

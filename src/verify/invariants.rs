@@ -42,6 +42,31 @@ const CHECKS: &[Check] = &[
     },
     Check {
         code: "I11",
+        invariant: "what was not captured of a payment is what was not captured of its lines",
+        kind: Kind::Agreement,
+        sentence: "What a payment says was authorised and not captured is the sum of its lines, and none before a capture.",
+        sql: "select format('payment %s: %s, lines %s', p.id, p.uncaptured_amount, sum(l.uncaptured_amount + l.uncaptured_tax))
+              from payments p join payment_lines l on l.book_id = p.book_id and l.payment_id = p.id
+              where p.book_id = $1 [[p.id]] group by p.id, p.uncaptured_amount, p.funds
+              having p.uncaptured_amount <> sum(l.uncaptured_amount + l.uncaptured_tax)
+                  or p.funds = 'none' and p.uncaptured_amount <> 0",
+    },
+    Check {
+        code: "I11",
+        invariant: "a payment that failed after it had succeeded leaves nobody a share, and no other payment lacks one for it",
+        kind: Kind::Agreement,
+        sentence: "Of a payment that failed after it had succeeded nothing is left, and of others nothing failed.",
+        sql: "select format('payment %s line %s', l.payment_id, l.line)
+              from payment_lines l join payments p on p.book_id = l.book_id and p.id = l.payment_id
+              where l.book_id = $1 [[l.payment_id]] and (
+                  (p.status <> 'failed' or p.funds = 'none')
+                      and (l.failed_amount, l.failed_tax, l.failed_commission) <> (0, 0, 0)
+                  or p.status = 'failed' and p.funds <> 'none'
+                      and l.amount + l.tax_amount <> l.uncaptured_amount + l.uncaptured_tax + l.refunded_amount + l.refunded_tax
+                                                     + l.failed_amount + l.failed_tax)",
+    },
+    Check {
+        code: "I11",
         invariant: "refunds of a line are what its refunds gave back",
         kind: Kind::Agreement,
         sentence: "What a line says was given back is the sum of its refunds that did not fail.",
@@ -62,8 +87,8 @@ const CHECKS: &[Check] = &[
         sql: "select format('payment %s: %s of %s', p.id, coalesce(sum(r.amount), 0), p.amount)
               from payments p
               left join refunds r on r.book_id = p.book_id and r.payment_id = p.id and r.status <> 'failed'
-              where p.book_id = $1 [[p.id]] group by p.id, p.amount, p.refunded_amount
-              having coalesce(sum(r.amount), 0) > p.amount or coalesce(sum(r.amount), 0) <> p.refunded_amount",
+              where p.book_id = $1 [[p.id]] group by p.id, p.amount, p.refunded_amount, p.uncaptured_amount
+              having coalesce(sum(r.amount), 0) > p.amount - p.uncaptured_amount or coalesce(sum(r.amount), 0) <> p.refunded_amount",
     },
     Check {
         code: "I11",
@@ -87,7 +112,8 @@ const CHECKS: &[Check] = &[
                   from transfers where book_id = $1 and status <> 'failed' [[payment_id]] group by 1, 2),
               share as (
                   select payment_id, seller_id,
-                         sum(amount - commission + case tax_liability when 'seller' then tax_amount else 0 end) as amount
+                         sum(amount - uncaptured_amount - commission + uncaptured_commission
+                             + case tax_liability when 'seller' then tax_amount - uncaptured_tax else 0 end) as amount
                   from payment_lines where book_id = $1 and seller_id is not null [[payment_id]] group by 1, 2)
               select format('payment %s seller %s: %s of %s', sent.payment_id, sent.seller_id, sent.amount, share.amount)
               from sent left join share using (payment_id, seller_id)
@@ -111,7 +137,8 @@ const CHECKS: &[Check] = &[
               where p.book_id = $1 [[p.id]]
                 and not exists (select from operations o where o.book_id = p.book_id and o.object_key = p.key
                                 and o.state in ('planned', 'submitting', 'unknown', 'needs_review'))
-                and not exists (select from refunds r where r.book_id = p.book_id and r.payment_id = p.id and r.status = 'pending')
+                and not exists (select from refunds r where r.book_id = p.book_id and r.payment_id = p.id
+                                and r.status in ('pending', 'returned'))
               group by p.id, a.path
               having sum(e.amount) <> 0",
     },
@@ -229,7 +256,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and t.kind in (1, 11, 13, 14, 15, 21, 30, 32, 41, 50, 60, 62))",
+                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 21, 23, 30, 32, 41, 50, 60, 62))",
     },
     Check {
         code: "I7",

@@ -49,6 +49,7 @@ pub(crate) enum Plan {
 pub(crate) fn plan(search: &Search) -> Plan {
     let searchable = match &search.command {
         Command::CancelPayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
+        Command::CapturePayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
         Command::SubmitEvidence(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::AcceptDispute(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::CreateAccountLink(_) => return Plan::Nowhere("Stripe keeps no list of account links"),
@@ -88,6 +89,7 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
         Command::CreateReversal(c) => from!(reversals::ListIdTransferReversal::new(checked(&c.transfer)?)),
         Command::CreateRefund(c) => from!(refunds::ListRefund::new().payment_intent(c.payment.clone())),
         Command::CancelPayment(_)
+        | Command::CapturePayment(_)
         | Command::CreateAccountLink(_)
         | Command::SubmitEvidence(_)
         | Command::AcceptDispute(_) => return Ok(None),
@@ -164,17 +166,19 @@ pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
         Command::CreateReversal(c) => Some(Lookup::Reversal { transfer: c.transfer.clone(), reversal: id }),
         Command::CreateRefund(_) => Some(Lookup::Refund(id)),
         Command::CancelPayment(_)
+        | Command::CapturePayment(_)
         | Command::CreateAccountLink(_)
         | Command::SubmitEvidence(_)
         | Command::AcceptDispute(_) => None,
     }
 }
 
-/// Whether an object shows that the command about it struck: a payment that is cancelled, a dispute that carries the
+/// Whether an object shows that the command about it struck: a payment that is cancelled or captured, a dispute that carries the
 /// marker of its evidence, one that is lost.
 pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
     match (&search.command, object) {
         (Command::CancelPayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Canceled,
+        (Command::CapturePayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Succeeded,
         (Command::SubmitEvidence(_), ProviderObject::Dispute(dispute)) => search
             .marker_value()
             .is_some_and(|value| dispute.metadata.get(&search.marker).is_some_and(|kept| kept == value)),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use partita_provider::{
-    CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund, CreateReversal, CreateTopUp,
-    CreateTransfer, EvidenceKind, PayoutInterval, PrepareError, PreparedRequest, SubmitEvidence,
+    CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink, CreatePayment,
+    CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval, PrepareError,
+    PreparedRequest, SubmitEvidence,
 };
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
@@ -25,6 +26,7 @@ pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError
         Command::CreateAccountLink(c) => create_account_link(c),
         Command::CreatePayment(c) => create_payment(c)?,
         Command::CancelPayment(c) => cancel_payment(c)?,
+        Command::CapturePayment(c) => capture_payment(c)?,
         Command::CreateTransfer(c) => create_transfer(c)?,
         Command::CreateReversal(c) => create_reversal(c)?,
         Command::CreateRefund(c) => create_refund(c)?,
@@ -136,15 +138,22 @@ fn create_account_link(command: &CreateAccountLink) -> RequestBuilder {
 
 fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareError> {
     let mut methods = intents::CreatePaymentIntentAutomaticPaymentMethods::new(true);
-    // The payment is confirmed by a server, which can follow no redirect.
-    methods.allow_redirects = Some(intents::CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Never);
+    // The payment is confirmed by a server, which can follow no redirect: only who says where the buyer comes back to
+    // can have it redirected.
+    methods.allow_redirects = Some(match command.return_url {
+        Some(_) => intents::CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Always,
+        None => intents::CreatePaymentIntentAutomaticPaymentMethodsAllowRedirects::Never,
+    });
     let currency = to_stripe_currency(command.amount.currency)?;
     let mut request = intents::CreatePaymentIntent::new(to_stripe(command.amount)?, currency)
         .confirm(true)
         .payment_method(command.payment_method.clone())
         // Not the default `automatic_async`, which answers before the balance transaction exists
         // (docs.stripe.com/payments/payment-intents/asynchronous-capture).
-        .capture_method(stripe_shared::PaymentIntentCaptureMethod::Automatic)
+        .capture_method(match command.capture {
+            CaptureMethod::Automatic => stripe_shared::PaymentIntentCaptureMethod::Automatic,
+            CaptureMethod::Manual => stripe_shared::PaymentIntentCaptureMethod::Manual,
+        })
         .automatic_payment_methods(methods)
         .transfer_group(command.transfer_group.clone())
         .metadata(metadata(&command.metadata))
@@ -152,7 +161,18 @@ fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareErro
     if let Some(description) = &command.description {
         request = request.description(description.clone());
     }
+    if let Some(return_url) = &command.return_url {
+        request = request.return_url(return_url.clone());
+    }
     Ok(request.build())
+}
+
+fn capture_payment(command: &CapturePayment) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("payment", &command.payment)?;
+    Ok(intents::CapturePaymentIntent::new(id)
+        .amount_to_capture(to_stripe(command.amount)?)
+        .expand(expand(&expand::PAYMENT))
+        .build())
 }
 
 fn cancel_payment(command: &CancelPayment) -> Result<RequestBuilder, PrepareError> {

@@ -5,13 +5,14 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 19] = [
     "v1",
     "accounts",
     "account_links",
     "balance",
     "balance_transactions",
     "cancel",
+    "capture",
     "charges",
     "close",
     "disputes",
@@ -60,7 +61,9 @@ impl Resource {
         match template(path).as_str() {
             "/v1/accounts" => Some(Self::Account),
             "/v1/account_links" => Some(Self::AccountLink),
-            "/v1/payment_intents" | "/v1/payment_intents/{id}/cancel" => Some(Self::Payment),
+            "/v1/payment_intents" | "/v1/payment_intents/{id}/cancel" | "/v1/payment_intents/{id}/capture" => {
+                Some(Self::Payment)
+            }
             "/v1/disputes/{id}" | "/v1/disputes/{id}/close" => Some(Self::Dispute),
             "/v1/refunds" => Some(Self::Refund),
             "/v1/topups" => Some(Self::TopUp),

@@ -23,15 +23,17 @@ const THEIRS: &str = "
         select *, ((body ->> 'amount')::bigint * unit)::bigint as amount from object
     )
     select concat_ws(' ', 'payment', id, amount, currency,
-                     case status when 'requires_payment_method' then 'failed' else status end)
+                     case status when 'requires_payment_method' then 'failed' when 'requires_capture' then 'authorized'
+                                 else status end)
     from priced where object = 'payment_intent'
     union all
     select concat_ws(' ', 'charge', id, amount, currency, 'refunded', ((body ->> 'amount_refunded')::bigint * unit)::bigint,
                      'of', body ->> 'payment_intent')
-    from priced where object = 'charge' and of_platform and status = 'succeeded'
+    from priced where object = 'charge' and of_platform and status = 'succeeded' and (body ->> 'captured')::boolean
     union all
     select concat_ws(' ', 'refund', id, amount, currency, status, 'of', body ->> 'payment_intent')
-    from priced where object = 'refund' and of_platform
+    from priced where object = 'refund' and of_platform and not exists (
+        select from balance_transactions t where t.source = priced.id and t.reporting_category = 'partial_capture_reversal')
     union all
     select concat_ws(' ', 'transfer', id, amount, currency, 'reversed', ((body ->> 'amount_reversed')::bigint * unit)::bigint,
                      'to', body ->> 'destination')
@@ -55,10 +57,13 @@ const OURS: &str = "
     select concat_ws(' ', 'payment', provider_payment, amount, currency, status)
     from payments where provider_payment is not null
     union all
-    select concat_ws(' ', 'charge', provider_charge, amount, currency, 'refunded', refunded_amount, 'of', provider_payment)
-    from payments where provider_charge is not null
+    select concat_ws(' ', 'charge', provider_charge, amount, currency, 'refunded',
+                     refunded_amount + uncaptured_amount - (select coalesce(sum(r.amount), 0) from refunds r where r.book_id = payments.book_id
+                         and r.payment_id = payments.id and r.status in ('returned', 'settled')), 'of', provider_payment)
+    from payments where provider_charge is not null and status = 'succeeded'
     union all
-    select concat_ws(' ', 'refund', r.provider_refund, r.amount, r.currency, r.status, 'of', p.provider_payment)
+    select concat_ws(' ', 'refund', r.provider_refund, r.amount, r.currency,
+                     case when r.status in ('returned', 'settled') then 'failed' else r.status end, 'of', p.provider_payment)
     from refunds r join payments p on p.book_id = r.book_id and p.id = r.payment_id where r.provider_refund is not null
     union all
     select concat_ws(' ', 'transfer', t.provider_transfer, t.amount, t.currency, 'reversed', t.reversed_amount, 'to', s.account)

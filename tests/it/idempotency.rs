@@ -161,6 +161,8 @@ async fn plan_and_die(t: &TestApp, key: &str, body: &Value) {
         amount: Money::new(body["amount"].as_i64().expect("minor units"), currency),
         payment_method: text(&body["payment_method"]),
         description: None,
+        capture: partita_provider::CaptureMethod::Automatic,
+        return_url: None,
         lines: lines.collect(),
         metadata: json!({}),
     };

@@ -56,6 +56,8 @@ pub(crate) async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, re
         amount: eur(60_00),
         payment_method: "pm_card_visa".to_owned(),
         description: None,
+        capture: partita_provider::CaptureMethod::Automatic,
+        return_url: None,
         lines: vec![line],
         metadata: json!({}),
     };

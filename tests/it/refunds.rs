@@ -313,8 +313,13 @@ async fn twenty_random_histories_end_with_everyone_having_what_is_theirs() {
                 continue;
             }
             let body = refund_of(payment, step(dice, payment));
+            let preview = t.send("POST", "/v1/refunds/preview", None, Some(body.clone())).await.expect(200);
             let answer = t.post("/v1/refunds", &format!("ret-{seed}-{round}"), body.clone()).await;
             assert_eq!(answer.status, 201, "seed {seed}, round {round}: {body}: {}", answer.text());
+            let done = answer.json();
+            for field in ["amount", "currency", "fee", "lines", "payment"] {
+                assert_eq!(preview[field], done[field], "seed {seed}, round {round}: {field} of {body}");
+            }
         }
         t.advance(20 * 3_600).await;
     }

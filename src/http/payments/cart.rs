@@ -1,10 +1,12 @@
 //! The cart of `POST /v1/payments`, as it is read.
 
-use partita_provider::Money;
+use partita_provider::{CaptureMethod, Money};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::fields::{Amount, AmountOrZero, Currency, Metadata, PaymentToken, Reference, Text, currency_schema};
+use super::super::fields::{
+    Amount, AmountOrZero, Currency, Metadata, PaymentToken, Reference, Text, WebAddress, currency_schema,
+};
 use super::super::problem::Problem;
 use super::super::problem_types;
 use crate::id::{FeePolicyId, SellerId};
@@ -75,11 +77,15 @@ struct NewLineBody {
 }
 
 /// When the buyer is charged.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum CaptureMethod {
+#[schema(as = CaptureMethod)]
+enum Capture {
     /// At once.
+    #[default]
     Automatic,
+    /// When you capture. Until then the amount is held on the buyer's card, at most until `capture_before`.
+    Manual,
 }
 
 /// A cart: one buyer, any number of sellers.
@@ -100,9 +106,11 @@ pub(super) struct NewPaymentBody {
     currency: Currency,
     /// The provider's token of the buyer's payment method. Never a card number.
     payment_method: PaymentToken,
-    /// `automatic`: the buyer is charged at once.
-    #[serde(rename = "capture_method")]
-    _capture_method: Option<CaptureMethod>,
+    /// `automatic`, when absent: the buyer is charged at once. `manual`: when you capture (`POST ../capture`).
+    #[serde(default)]
+    capture_method: Capture,
+    /// Where the buyer comes back to from pages of its bank or the provider, https. Without it the buyer is not sent to any.
+    return_url: Option<WebAddress>,
     /// Your own id of the payment, unique among your payments.
     reference: Reference,
     /// What the provider shows in its dashboard.
@@ -133,6 +141,11 @@ impl NewPaymentBody {
             amount: Money::new(self.amount.minor(), self.currency),
             payment_method: self.payment_method.into_string(),
             description: self.description.map(Text::into_string),
+            capture: match self.capture_method {
+                Capture::Automatic => CaptureMethod::Automatic,
+                Capture::Manual => CaptureMethod::Manual,
+            },
+            return_url: self.return_url.map(WebAddress::into_string),
             lines: lines?,
             metadata: self.metadata.into_json(),
         })
@@ -236,7 +249,7 @@ mod tests {
             is("#/lines/0/tax/rate", "unknown_field")
         );
         assert_eq!(refused(|cart| cart["lines"][0]["type"] = json!("gift")), is("#/lines/0/type", "invalid_value"));
-        assert_eq!(refused(|cart| cart["capture_method"] = json!("manual")), is("#/capture_method", "invalid_value"));
+        assert_eq!(refused(|cart| cart["capture_method"] = json!("later")), is("#/capture_method", "invalid_value"));
         let line = cart()["lines"][1].clone();
         assert_eq!(refused(|cart| cart["lines"] = json!(vec![line; 101])), is("#/lines", "too_long"));
     }

@@ -2,15 +2,15 @@
 
 mod cart;
 mod explanation;
+mod hold;
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use partita_db::DbError;
-use partita_provider::Refusal;
+use partita_provider::{CaptureMethod, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::{IntoParams, ToSchema};
@@ -30,7 +30,7 @@ use super::problem_types;
 use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{FeePolicyId, PaymentId, SellerId};
-use crate::payments::{self, Line, Payment, PaymentStatus};
+use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
 /// The routes.
@@ -38,7 +38,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(fetch))
-        .routes(routes!(cancel))
+        .merge(hold::routes())
         .merge(explanation::routes())
 }
 
@@ -71,9 +71,13 @@ struct LineBody {
     amount: i64,
     tax: TaxBody,
     category: Option<String>,
-    /// What the platform keeps of the amount.
+    /// What the platform keeps of the amount; of what was captured, once that is less.
     #[schema(example = 600)]
     commission: i64,
+    /// Of `amount`, what was authorised and not captured. Nobody has it.
+    uncaptured_amount: i64,
+    /// Of `tax.amount`, the same.
+    uncaptured_tax: i64,
     /// The policy that priced it.
     fee_policy: Option<FeePolicyId>,
     /// The version of the policy that priced it.
@@ -94,14 +98,16 @@ impl From<Line> for LineBody {
             line: line.number,
             kind: line.kind.as_str(),
             seller: line.seller.map(|(id, _)| id),
-            amount: line.amount,
+            amount: line.amount + line.uncaptured.amount,
             tax: TaxBody {
-                amount: line.tax_amount,
+                amount: line.tax_amount + line.uncaptured.tax,
                 liability: line.tax_liability.as_str(),
                 jurisdiction: line.tax_jurisdiction,
             },
             category: line.category,
             commission: line.commission,
+            uncaptured_amount: line.uncaptured.amount,
+            uncaptured_tax: line.uncaptured.tax,
             fee_policy: line.fee_policy.as_ref().map(|fee| fee.policy),
             fee_policy_version: line.fee_policy.as_ref().map(|fee| fee.version),
             fee_rule: line.fee_policy.and_then(|fee| fee.rule),
@@ -126,7 +132,8 @@ struct PaymentBody {
     /// Your own id of the payment.
     reference: String,
     /// `processing`: the provider has not answered definitely; `requires_action`: the buyer must do something;
-    /// `succeeded`: the buyer was charged; `failed`: declined, final; `canceled`: given up, final.
+    /// `authorized`: the amount is held on the buyer's card until you capture it; `succeeded`: the buyer was charged; `failed`: declined, or taken back by the buyer's bank
+    /// after it had succeeded, final; `canceled`: given up, final.
     #[schema(value_type = String, example = "succeeded")]
     status: &'static str,
     /// What the buyer pays; minor units.
@@ -144,6 +151,14 @@ struct PaymentBody {
     /// What the processor kept, once known; minor units.
     #[schema(example = 320)]
     processor_fee: Option<i64>,
+    /// `automatic` or `manual`: whether the buyer is charged at once or when you capture.
+    #[schema(value_type = String, example = "automatic")]
+    capture_method: &'static str,
+    /// Until when what is authorised can be captured; the provider lets it go then. Null where nothing was authorised first.
+    capture_before: Option<Time>,
+    /// What the buyer was charged; 0 before. Minor units.
+    #[schema(example = 12000)]
+    captured_amount: i64,
     /// What was given back or is being given back; minor units.
     refunded_amount: i64,
     lines: Vec<LineBody>,
@@ -159,6 +174,7 @@ struct PaymentBody {
 
 impl PaymentBody {
     fn show(mode: Mode, payment: Payment, lines: Vec<Line>) -> Self {
+        let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
             id: payment.id,
@@ -169,9 +185,16 @@ impl PaymentBody {
             currency: payment.amount.currency,
             payment_method: payment.payment_method,
             description: payment.description,
-            funds: payment.funds.as_str(),
+            // Where the money of a payment that failed late stood still tells where its shares were.
+            funds: if payment.status == PaymentStatus::Failed { Funds::None } else { payment.funds }.as_str(),
             available_at: payment.available_on.map(Time),
             processor_fee: payment.processor_fee,
+            capture_method: match payment.capture {
+                CaptureMethod::Automatic => "automatic",
+                CaptureMethod::Manual => "manual",
+            },
+            capture_before: payment.capture_before.map(Time),
+            captured_amount,
             refunded_amount: payment.refunded_amount,
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
@@ -205,7 +228,7 @@ fn told(problem: Problem, provider: &str, refusal: &Refusal) -> Problem {
     request_body = NewPaymentBody,
     params(("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
     responses(
-        (status = 201, description = "The buyer was charged, or must act (`requires_action`)", body = PaymentBody),
+        (status = 201, description = "The buyer was charged, the amount is held (`authorized`), or the buyer must act (`requires_action`)", body = PaymentBody),
         (status = 202, description = "The provider has not answered definitely yet", body = PaymentBody),
         CreateRefusals,
     ),
@@ -227,7 +250,10 @@ async fn create(
     let reply = match payment.status {
         PaymentStatus::Processing => Reply::Open(body),
         PaymentStatus::Failed => Reply::Refused(declined(&payment, body)),
-        PaymentStatus::RequiresAction | PaymentStatus::Succeeded | PaymentStatus::Canceled => Reply::created(body),
+        PaymentStatus::RequiresAction
+        | PaymentStatus::Authorized
+        | PaymentStatus::Succeeded
+        | PaymentStatus::Canceled => Reply::created(body),
     };
     commands::answer(&state, &caller, Some(&input.claim), reply).await
 }
@@ -342,53 +368,4 @@ async fn list(
         .await?;
     let show = |(payment, lines)| PaymentBody::show(caller.mode, payment, lines);
     Ok(page.list(rows, |(payment, _)| payment.id, show).respond(&uri))
-}
-
-/// No fields.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// Gives up a payment that waits for its buyer (`requires_action`).
-#[utoipa::path(
-    post, path = "/v1/payments/{id}/cancel", tag = "Payments", operation_id = "cancel_payment",
-    params(
-        ("id" = PaymentId, Path, description = "The payment"),
-        ("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters"),
-    ),
-    responses(
-        (status = 200, description = "It is canceled", body = PaymentBody),
-        (status = 202, description = "The provider has not answered definitely yet", body = PaymentBody),
-        CommandRefusals,
-    ),
-)]
-async fn cancel(
-    State(state): State<HttpState>,
-    caller: Caller,
-    PathId(id): PathId<PaymentId>,
-    input: Idempotent<Nothing>,
-) -> Result<Response, Problem> {
-    caller.require("payments:write")?;
-    let begun = payments::cancel(&state.app, caller.book, caller.actor, input.claim.clone(), id).await?;
-    let id = match commands::drive(&state, &caller, begun, PaymentId::uuid).await? {
-        Progress::Answered(response) => return Ok(response),
-        Progress::Read(id) => id,
-    };
-    let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let status = payment.status;
-    let body = PaymentBody::show(caller.mode, payment, lines);
-    let reply = match status {
-        PaymentStatus::Canceled => Reply::Done(StatusCode::OK, body),
-        PaymentStatus::RequiresAction if refused => {
-            let detail = "The provider refused to cancel the payment; it still waits for its buyer.";
-            Reply::Refused(Problem::new(&problem_types::STATE_CONFLICT).detail(detail))
-        }
-        PaymentStatus::Processing | PaymentStatus::RequiresAction => Reply::Open(body),
-        PaymentStatus::Succeeded | PaymentStatus::Failed => {
-            let detail = format!("The payment is {} and was not canceled.", status.as_str());
-            Reply::Refused(Problem::new(&problem_types::STATE_CONFLICT).detail(detail))
-        }
-    };
-    commands::answer(&state, &caller, Some(&input.claim), reply).await
 }

@@ -25,7 +25,7 @@ pub(in crate::payments) async fn monthly_volumes(
     let book = tx.book_id();
     let sellers: Vec<Uuid> = sellers.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
-        r#"select l.seller_id as "seller_id!", least(sum(l.amount), 9223372036854775807)::bigint as "volume!"
+        r#"select l.seller_id as "seller_id!", least(sum(l.amount - l.uncaptured_amount), 9223372036854775807)::bigint as "volume!"
            from payment_lines l join payments p on p.book_id = l.book_id and p.id = l.payment_id
            where l.book_id = $1 and l.seller_id = any($2) and l.priced_at >= $3 and p.created_at >= $3
              and p.status = 'succeeded' and p.currency = $4
@@ -100,9 +100,10 @@ pub(in crate::payments) async fn past_payments(
     .await?;
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id).collect();
     let lines = sqlx::query!(
-        r#"select l.payment_id, l.type, l.seller_id as "seller_id!", s.country, l.amount, l.category, l.commission, l.fee_policy_id
+        r#"select l.payment_id, l.type, l.seller_id as "seller_id!", s.country, l.amount - l.uncaptured_amount as "amount!", l.category,
+                  l.commission - l.uncaptured_commission as "commission!", l.fee_policy_id
            from payment_lines l join sellers s on s.book_id = l.book_id and s.id = l.seller_id
-           where l.book_id = $1 and l.payment_id = any($2) order by l.payment_id, l.line"#,
+           where l.book_id = $1 and l.payment_id = any($2) and l.amount > l.uncaptured_amount order by l.payment_id, l.line"#,
         book.get(),
         &ids
     )

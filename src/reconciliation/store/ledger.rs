@@ -15,14 +15,17 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 13] = [
+const OF_MOVEMENTS: [Kind; 16] = [
     Kind::PaymentCharged,
+    Kind::CaptureRestReleased,
+    Kind::PaymentFailed,
     Kind::FundsAvailable,
     Kind::TransferConfirmed,
     Kind::TransferArrived,
     Kind::ReversalConfirmed,
     Kind::ReversalTaken,
     Kind::RefundConfirmed,
+    Kind::RefundReturned,
     Kind::PayoutSent,
     Kind::PayoutFailed,
     Kind::TopUpConfirmed,

@@ -1,7 +1,11 @@
 //! What is asked for along with an object, so that one answer holds all that its booking needs.
 
-/// A payment's charge with its movement on the balance.
-pub(crate) const PAYMENT: [&str; 1] = ["latest_charge.balance_transaction"];
+/// A payment's charge with its movement on the balance, what gave the rest of a capture back, and what took it all away.
+pub(crate) const PAYMENT: [&str; 3] = [
+    "latest_charge.balance_transaction",
+    "latest_charge.failure_balance_transaction",
+    "latest_charge.refunds.data.balance_transaction",
+];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A refund's movement, and the one that gives it back.

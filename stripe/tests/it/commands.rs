@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use partita_provider::{
-    AcceptDispute, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
-    CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, PayoutInterval, SubmitEvidence,
+    AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
+    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, PayoutInterval,
+    SubmitEvidence,
 };
 
 use crate::support::euros;
@@ -30,6 +31,8 @@ pub(crate) fn create_payment(cents: i64, method: &str) -> Command {
         payment_method: method.into(),
         transfer_group: "pay_1".into(),
         description: Some("Order 7".into()),
+        capture: CaptureMethod::Automatic,
+        return_url: None,
         metadata: kept("op_payment"),
     })
 }
@@ -74,6 +77,17 @@ pub(crate) fn create_link(account: &str) -> Command {
 
 pub(crate) fn cancel(payment: &str) -> Command {
     Command::CancelPayment(CancelPayment { payment: payment.into() })
+}
+
+pub(crate) fn capture(payment: &str, cents: i64) -> Command {
+    Command::CapturePayment(CapturePayment { payment: payment.into(), amount: euros(cents) })
+}
+
+/// A payment that is held on the card until it is captured.
+pub(crate) fn authorize(cents: i64, method: &str) -> Command {
+    let Command::CreatePayment(mut command) = create_payment(cents, method) else { panic!("a payment") };
+    command.capture = CaptureMethod::Manual;
+    Command::CreatePayment(command)
 }
 
 pub(crate) fn submit_evidence(dispute: &str, operation: &str, text: &str) -> Command {

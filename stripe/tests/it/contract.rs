@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use partita_provider::{Command, EventQuery, PageRequest, PrepareError, Provider as _, Search};
+use partita_provider::{CaptureMethod, Command, EventQuery, PageRequest, PrepareError, Provider as _, Search};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -212,7 +212,7 @@ async fn the_check_would_catch_each_kind_of_mistake() {
     for (path, form, catches) in [
         (intents, spoilt(&payment, "enabled", "enabeld"), "misspelt, nested"),
         (intents, spoilt(&payment, "transfer_group", "transfergroup"), "misspelt"),
-        (intents, spoilt(&payment, "=never", "=sometimes"), "no such word"),
+        (intents, spoilt(&payment, "=always", "=sometimes"), "no such word"),
         (intents, spoilt(&payment, "amount=12345", "amount=123.45"), "no integer"),
         (intents, spoilt(&payment, "confirm=true", "confirm=yes"), "no boolean"),
         (intents, spoilt(&payment, "amount=12345&", ""), "required"),
@@ -231,11 +231,26 @@ async fn the_check_would_catch_each_kind_of_mistake() {
     assert!(contract.check("POST", intents, &payment).is_ok(), "and nothing else is");
 }
 
+/// Without an address to come back to no redirect is followed, and what is not held is captured at once.
+#[test]
+fn a_payment_says_when_it_is_captured_and_whether_its_buyer_can_be_sent_away() {
+    let stripe = adapter("http://127.0.0.1:1", Duration::from_secs(20));
+    let Command::CreatePayment(mut command) = payment() else { panic!("a payment") };
+    (command.capture, command.return_url) = (CaptureMethod::Automatic, None);
+    let body = stripe.prepare(&Command::CreatePayment(command)).expect("lawful").body;
+    for said in ["[allow_redirects]=never", "capture_method=automatic"] {
+        assert!(body.contains(said), "{said} not in {body}");
+    }
+    assert!(!body.contains("return_url"));
+}
+
 /// The forms themselves, so that a parameter cannot silently disappear.
 #[test]
 fn each_command_says_exactly_this() {
     let stripe = adapter("http://127.0.0.1:1", Duration::from_secs(20));
     let metadata = "metadata[op_id]=op_id & more; metadata[payment]=payment & more; metadata[seller]=seller & more";
+    let expansions = "expand[0]=latest_charge.balance_transaction; expand[1]=latest_charge.failure_balance_transaction; \
+          expand[2]=latest_charge.refunds.data.balance_transaction";
     let expected = [
         (
             "/v1/accounts",
@@ -252,11 +267,12 @@ fn each_command_says_exactly_this() {
         ),
         (
             "/v1/payment_intents",
-            "amount=12345; automatic_payment_methods[allow_redirects]=never; \
-          automatic_payment_methods[enabled]=true; capture_method=automatic; confirm=true; currency=eur; description=Order 7; \
-          expand[0]=latest_charge.balance_transaction; $M; payment_method=pm_card_visa; transfer_group=pay_1",
+            "amount=12345; automatic_payment_methods[allow_redirects]=always; \
+          automatic_payment_methods[enabled]=true; capture_method=manual; confirm=true; currency=eur; description=Order 7; \
+          $X; $M; payment_method=pm_card_visa; return_url=https://example.com/back; transfer_group=pay_1",
         ),
-        ("/v1/payment_intents/pi_1/cancel", "expand[0]=latest_charge.balance_transaction"),
+        ("/v1/payment_intents/pi_1/cancel", "$X"),
+        ("/v1/payment_intents/pi_1/capture", "amount_to_capture=9999; $X"),
         (
             "/v1/transfers",
             "amount=700; currency=eur; destination=acct_1; expand[0]=balance_transaction; \
@@ -282,7 +298,7 @@ fn each_command_says_exactly_this() {
         })
         .collect();
     let commands = commands();
-    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 10, "every command");
+    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 11, "every command");
     for (command, (path, form)) in commands.iter().zip(expected) {
         let request = stripe.prepare(command).expect("a lawful command");
         assert_eq!((request.method.as_str(), request.path.as_str(), &request.account), ("POST", path, &None));
@@ -290,6 +306,7 @@ fn each_command_says_exactly_this() {
         let said: BTreeSet<String> = pairs.collect();
         let wanted: BTreeSet<String> = form
             .replace("$M", metadata)
+            .replace("$X", expansions)
             .replace("$E", &evidence.join("; "))
             .split("; ")
             .filter(|pair| !pair.is_empty())

@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::support::{Fake, Reply, adapter, error, example, payment};
 use crate::world::{DAY, World};
 
-fn search(command: &Command, sent_from: i64) -> Search {
+pub(crate) fn search(command: &Command, sent_from: i64) -> Search {
     Search { command: command.clone(), marker: "op_id".into(), sent_from, sent_until: Some(sent_from + 60) }
 }
 
@@ -30,7 +30,10 @@ fn of_operation(command: &Command, operation: &str) -> Command {
         Command::CreateRefund(c) => mark(&mut c.metadata, operation),
         Command::CreateTopUp(c) => mark(&mut c.metadata, operation),
         Command::SubmitEvidence(c) => mark(&mut c.metadata, operation),
-        Command::CreateAccountLink(_) | Command::CancelPayment(_) | Command::AcceptDispute(_) => {}
+        Command::CreateAccountLink(_)
+        | Command::CancelPayment(_)
+        | Command::CapturePayment(_)
+        | Command::AcceptDispute(_) => {}
     }
     command
 }

@@ -242,7 +242,7 @@ async fn what_cannot_be_sent_is_unknown_and_not_sent() {
     let stripe = adapter(&fake.address, PATIENCE);
     let submission = stripe.submit(&prepared(), "op_1\n.1").await;
     unknown(&submission);
-    let stranger = PreparedRequest { path: "/v1/payment_intents/pi_1/capture".into(), ..prepared() };
+    let stranger = PreparedRequest { path: "/v1/payment_intents/pi_1/increment_authorization".into(), ..prepared() };
     unknown(&stripe.submit(&stranger, "op_1.1").await);
     let read = PreparedRequest { method: "GET".into(), ..prepared() };
     unknown(&stripe.submit(&read, "op_1.1").await);

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use partita_provider::{
-    AcceptDispute, CancelPayment, Command, CreateAccount, CreateAccountLink, CreatePayment, CreateRefund,
-    CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, Lookup, Money, PayoutInterval, SubmitEvidence,
+    AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
+    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, Lookup, Money,
+    PayoutInterval, SubmitEvidence,
 };
 use partita_stripe::{Stripe, StripeOptions};
 use serde_json::{Value, json};
@@ -180,6 +181,8 @@ pub(crate) fn payment() -> Command {
         payment_method: "pm_card_visa".into(),
         transfer_group: "pay_1".into(),
         description: Some("Order 7".into()),
+        capture: CaptureMethod::Manual,
+        return_url: Some("https://example.com/back".into()),
         metadata: metadata(),
     })
 }
@@ -202,6 +205,7 @@ pub(crate) fn commands() -> Vec<Command> {
         }),
         payment(),
         Command::CancelPayment(CancelPayment { payment: "pi_1".into() }),
+        Command::CapturePayment(CapturePayment { payment: "pi_1".into(), amount: euros(9_999) }),
         Command::CreateTransfer(CreateTransfer {
             amount: euros(700),
             destination: "acct_1".into(),

@@ -1,0 +1,116 @@
+//! SQL of what is authorised, and of what is captured of it.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+use partita_provider::CaptureMethod;
+
+use super::changed;
+use crate::id::{OperationId, PaymentId};
+use crate::payments::{Payment, PaymentError, SellerShare};
+
+pub(super) fn capture_word(method: CaptureMethod) -> &'static str {
+    match method {
+        CaptureMethod::Automatic => "automatic",
+        CaptureMethod::Manual => "manual",
+    }
+}
+
+pub(super) fn capture_method(word: &str) -> Option<CaptureMethod> {
+    [CaptureMethod::Automatic, CaptureMethod::Manual].into_iter().find(|method| capture_word(*method) == word)
+}
+
+pub(in crate::payments) async fn set_authorized(
+    tx: &mut Tx,
+    payment: &Payment,
+    provider_payment: &str,
+    capture_before: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Payment, PaymentError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payments set status = 'authorized', provider_payment = $4, capture_before = $5, sequence = sequence + 1,
+                             updated_at = $6
+         where book_id = $1 and id = $2 and status = $3",
+        book.get(),
+        payment.id.uuid(),
+        payment.status.as_str(),
+        provider_payment,
+        capture_before.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    changed(tx, payment, done.rows_affected()).await
+}
+
+/// Keeps what each line is to be captured with.
+pub(in crate::payments) async fn insert_capture(
+    tx: &mut Tx,
+    operation: OperationId,
+    payment: PaymentId,
+    shares: &[SellerShare],
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    sqlx::query!(
+        "insert into payment_captures (book_id, operation_id, payment_id, line, amount, tax_amount, commission)
+         select $1, $2, $3, * from unnest($4::int[], $5::bigint[], $6::bigint[], $7::bigint[])",
+        book.get(),
+        operation.uuid(),
+        payment.uuid(),
+        &numbers,
+        &column(|share| share.amount),
+        &column(|share| share.tax),
+        &column(|share| share.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What each line was last asked to be captured with; nothing if nobody asked here.
+pub(in crate::payments) async fn captured_shares(tx: &mut Tx, payment: PaymentId) -> Result<Vec<SellerShare>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        "select line, amount, tax_amount, commission from payment_captures
+         where book_id = $1 and operation_id = (
+             select operation_id from payment_captures where book_id = $1 and payment_id = $2
+             order by operation_id desc limit 1)
+         order by line",
+        book.get(),
+        payment.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let share = |(line, amount, tax, commission)| SellerShare { line, amount, tax, commission };
+    Ok(rows.into_iter().map(|row| share((row.line, row.amount, row.tax_amount, row.commission))).collect())
+}
+
+/// Writes down what of each line was authorised and not captured. The table's constraints refuse more than there is.
+pub(in crate::payments) async fn set_uncaptured(
+    tx: &mut Tx,
+    id: PaymentId,
+    rests: &[SellerShare],
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| rests.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = rests.iter().map(|rest| rest.line).collect();
+    sqlx::query!(
+        "update payment_lines l
+         set uncaptured_amount = d.amount, uncaptured_tax = d.tax, uncaptured_commission = d.commission
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|rest| rest.amount),
+        &column(|rest| rest.tax),
+        &column(|rest| rest.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! SQL of what refunds and disputes take of a payment's lines.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+
+use crate::id::PaymentId;
+use crate::payments::{LineChange, Payment, PaymentStatus, SellerShare};
+
+/// Adds what a refund gives back to a payment and its lines, or takes it off again (`sign` -1) when the refund was
+/// refused. The constraints of both tables refuse more than there is.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_refund(
+    tx: &mut Tx,
+    id: PaymentId,
+    shares: &[SellerShare],
+    sign: i64,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(|share| sign * value(share)).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    let gross: i64 = shares.iter().map(|share| sign * (share.amount + share.tax)).sum();
+    sqlx::query!(
+        "update payment_lines l
+         set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
+             returned_commission = returned_commission + d.commission
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|share| share.amount),
+        &column(|share| share.tax),
+        &column(|share| share.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    sqlx::query!(
+        "update payments set refunded_amount = refunded_amount + $3, updated_at = $4
+         where book_id = $1 and id = $2",
+        book.get(),
+        id.uuid(),
+        gross,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Takes a refund off a payment and its lines that did not go through. Of a payment that has failed its shares are nobody's.
+///
+/// # Errors
+/// What the database says.
+pub async fn give_up_refund(
+    tx: &mut Tx,
+    payment: &Payment,
+    shares: &[SellerShare],
+    now: Timestamp,
+) -> Result<(), DbError> {
+    record_refund(tx, payment.id, shares, -1, now).await?;
+    if payment.status == PaymentStatus::Failed {
+        record_failure(tx, payment.id, shares).await?;
+    }
+    Ok(())
+}
+
+/// Changes what a payment's lines count of disputes. The table's constraints refuse more than there is.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_dispute(tx: &mut Tx, id: PaymentId, changes: &[LineChange]) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&LineChange) -> i64| changes.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = changes.iter().map(|change| change.line).collect();
+    sqlx::query!(
+        "update payment_lines l
+         set disputed_amount = disputed_amount + d.amount, disputed_tax = disputed_tax + d.tax,
+             disputed_commission = disputed_commission + d.commission, withheld_share = withheld_share + d.withheld
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+              as d (line, amount, tax, commission, withheld)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|change| change.amount),
+        &column(|change| change.tax),
+        &column(|change| change.commission),
+        &column(|change| change.withheld)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Adds what of each line the buyer's bank took back. The table's constraints refuse more than there is.
+///
+/// # Errors
+/// What the database says.
+pub(in crate::payments) async fn record_failure(
+    tx: &mut Tx,
+    id: PaymentId,
+    shares: &[SellerShare],
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    sqlx::query!(
+        "update payment_lines l
+         set failed_amount = failed_amount + d.amount, failed_tax = failed_tax + d.tax,
+             failed_commission = failed_commission + d.commission
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &numbers,
+        &column(|share| share.amount),
+        &column(|share| share.tax),
+        &column(|share| share.commission)
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
