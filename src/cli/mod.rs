@@ -2,7 +2,8 @@
 //!
 //! Standard output is for data, standard error for everything else. The exit code is 0 when the command did what it was
 //! asked and everything agrees, 1 when it could not, 2 when it was asked wrongly (options or configuration), 3 when it
-//! did what it was asked and found contradictions (`verify`) or differences (`rebuild --check`, `reconcile run`).
+//! did what it was asked and found contradictions (`verify`), differences (`rebuild --check`, `reconcile run`) or something
+//! that did not come out as expected (`simulate`).
 
 mod books;
 mod configuration;
@@ -19,6 +20,7 @@ mod reconcile;
 mod serve;
 pub(crate) mod service;
 pub(crate) mod signals;
+mod simulate;
 mod verify;
 mod worker;
 
@@ -30,6 +32,7 @@ pub(crate) use self::platforms::register_endpoint;
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::scenarios::ScriptError;
 
 /// Orchestrates the money of a marketplace: one payment, many payees, one double-entry ledger.
 #[derive(Debug, Parser)]
@@ -51,7 +54,7 @@ Exit codes:
   0  done, and everything agrees
   1  it could not be done
   2  wrong options or configuration
-  3  done, and contradictions (verify) or differences (rebuild, reconcile run) were found
+  3  done, and contradictions (verify), differences (rebuild, reconcile run) or surprises (simulate) were found
 
 The service is configured by environment variables or options; `partita config print` shows what is in force.";
 
@@ -59,6 +62,8 @@ The service is configured by environment variables or options; `partita config p
 enum Command {
     /// Try it: a private database, a simulated provider, a marketplace with some days of orders
     Demo(demo::Args),
+    /// Play a marketplace's months in seconds, from a file that says what happens; exit code 3 if it comes out otherwise
+    Simulate(simulate::Args),
     /// Serve the interface, and by default run the worker too
     Serve(serve::Args),
     /// Run the worker alone
@@ -118,7 +123,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Differs) => ExitCode::from(3),
         Err(error) => {
             output::failure(&error);
-            let asked_wrongly = error.chain().any(<dyn std::error::Error>::is::<ConfigError>);
+            let asked_wrongly = error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<ScriptError>());
             ExitCode::from(if asked_wrongly { 2 } else { 1 })
         }
     }
@@ -131,6 +136,7 @@ fn start(command: Command) -> anyhow::Result<Outcome> {
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Demo(args) => demo::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Worker(args) => worker::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,

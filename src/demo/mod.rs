@@ -11,7 +11,6 @@
 //! - `state.json` is written when the marketplace is complete. Without it both databases are made anew: an interrupted
 //!   first start leaves nothing half done, and had shown nobody an address or a key.
 
-mod client;
 mod marketplace;
 mod place;
 mod progress;
@@ -19,7 +18,6 @@ mod seed;
 mod stack;
 mod welcome;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -117,11 +115,6 @@ async fn serve(
 /// How this program was called, for commands to be pasted.
 fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "partita".to_owned())
-}
-
-/// A loopback address.
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// The folder of the demo below a folder for data.

@@ -6,35 +6,29 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use partita_postgres::{PrivateServer, Role};
-use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator};
-use partita_webhooks::endpoint::EndpointKind;
+use partita_simulator::{ClockMode, Simulator};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, text};
 use super::marketplace::{self, DAYS, Deed, NAME, NEWCOMER, Order, Part, REFERENCE, SHOPS, Step};
 use super::place::{Marketplace, Place};
 use super::progress::Progress;
-use super::stack::{
-    DATABASE, Ports, SIMULATOR_DATABASE, connect_provider, egress, open_database, start_service, start_simulator,
-};
+use super::stack::{DATABASE, Ports, SIMULATOR_DATABASE, connection, open_database, start_service, start_simulator};
 use crate::app::{App, RESEND_UP_TO, Secrets};
-use crate::cli::register_endpoint;
 use crate::clock::{Clock, DrivenClock, system_now};
 use crate::id::{PaymentId, SellerId, random_hex};
-use crate::platforms::{self, Book, Mode, SCOPES};
-use crate::{verify, worker};
+use crate::platforms::{self, Mode};
+use crate::stage::{Client, Stage, egress, text};
+use crate::verify;
 
 /// What the simulator takes of a charge: currency, basis points, minor units.
 const PROCESSOR_FEES: [(&str, u32, i64); 2] = [("eur", 150, 25), ("gbp", 150, 20)];
 /// What the marketplace adds to its balance at the provider: currency, minor units.
 const TOP_UPS: [(&str, i64); 2] = [("EUR", 250_000), ("GBP", 200_000)];
-/// How often the queues of both sides are emptied after a step before something must be wrong.
-const ROUNDS: u32 = 30;
 
 /// Makes both databases anew and the marketplace in them; none when it was told to stop.
 ///
@@ -76,9 +70,10 @@ async fn with_simulator(
     let service = start_service(Arc::clone(&app), ports, false)?;
     progress.phase("Opening the shops");
     let told = async {
-        let api_key = open_platform(&app, place, ports, simulator).await?;
+        let stage = Stage { app: Arc::clone(&app), clock, control: simulator.control() };
+        let api_key = open_platform(&stage, place, ports, simulator).await?;
         let client = Client::new(&ports.origin()?, &api_key)?;
-        let world = World { app: Arc::clone(&app), clock, control: simulator.control(), client };
+        let world = World { stage, client };
         let sellers = world.open_shops().await?;
         let Some(example) = world.live(&sellers, start, progress, stop).await? else { return Ok(None) };
         Ok(Some(Marketplace { api_key, pepper, sellers, example }))
@@ -89,35 +84,22 @@ async fn with_simulator(
     told
 }
 
-/// Makes the platform with its books, webhooks and API key; the key.
-async fn open_platform(app: &Arc<App>, place: &Place, ports: &Ports, simulator: &Simulator) -> anyhow::Result<String> {
-    let books = platforms::create(app, REFERENCE, NAME).await?;
-    let book: &Book = books.iter().find(|book| book.mode == Mode::Test).context("a platform has a test book")?;
-    connect_provider(app, place, simulator).await?;
-    let control = simulator.control();
-    for kind in [EndpointKind::Platform, EndpointKind::Connect] {
-        let secret = format!("whsec_{}", random_hex::<32>());
-        let address = register_endpoint(app, book, kind, &secret, &ports.origin()?).await?;
-        let connect = kind == EndpointKind::Connect;
-        let endpoint = NewEndpoint { url: address.url, secret: Some(secret), connect, enabled_events: Vec::new() };
-        control.register_endpoint(endpoint).await?;
-    }
+/// Makes the platform, and the provider behave as in the story; the platform's API key.
+async fn open_platform(stage: &Stage, place: &Place, ports: &Ports, simulator: &Simulator) -> anyhow::Result<String> {
+    let connection = connection(place, simulator)?;
+    let (_, key) = stage.open_platform(REFERENCE, NAME, connection, &ports.origin()?).await?;
     for (currency, basis_points, fixed) in PROCESSOR_FEES {
-        control.set_fees(currency, basis_points, fixed).await?;
+        stage.control.set_fees(currency, basis_points, fixed).await?;
     }
     // One day on the way, so that some payouts have arrived by now.
-    let settings = partita_simulator::Settings { payout_arrival_days: 1, ..control.settings() };
-    control.set_settings(settings).await?;
-    let scopes = SCOPES.iter().map(ToString::to_string).collect();
-    let (_, key) = platforms::create_key(app, book, "demo", scopes, None).await?;
+    let settings = partita_simulator::Settings { payout_arrival_days: 1, ..stage.control.settings() };
+    stage.control.set_settings(settings).await?;
     Ok(key)
 }
 
 /// Everything the story happens in.
 struct World {
-    app: Arc<App>,
-    clock: DrivenClock,
-    control: Control,
+    stage: Stage,
     client: Client,
 }
 
@@ -141,7 +123,7 @@ impl World {
             let seller = self.client.create("/v1/sellers", &body).await?;
             if index != NEWCOMER {
                 let account = text(&seller, "/provider/id")?;
-                self.control.complete_onboarding_with(account, shop.name, shop.bank_account).await?;
+                self.stage.control.complete_onboarding_with(account, shop.name, shop.bank_account).await?;
             }
             sellers.push(text(&seller, "/id")?.parse()?);
         }
@@ -149,7 +131,7 @@ impl World {
             let body = json!({ "reference": format!("opening-{currency}"), "amount": amount, "currency": currency });
             self.client.create("/v1/top_ups", &body).await?;
         }
-        self.settle().await?;
+        self.stage.settle().await?;
         <[SellerId; 4]>::try_from(sellers).ok().context("there are four shops")
     }
 
@@ -187,7 +169,7 @@ impl World {
         sellers: &[SellerId; 4],
         paid: &mut Vec<Option<PaymentId>>,
     ) -> anyhow::Result<Option<PaymentId>> {
-        self.advance(step.at).await?;
+        self.stage.advance(step.at).await?;
         let mut refunded = None;
         match &step.deed {
             Deed::Order(order) => {
@@ -202,7 +184,7 @@ impl World {
             }
             Deed::Look => {}
         }
-        self.settle().await?;
+        self.stage.settle().await?;
         Ok(refunded)
     }
 
@@ -219,38 +201,17 @@ impl World {
         self.client.create("/v1/refunds", &body).await.map(drop)
     }
 
-    /// Moves both clocks to a time; what falls due at the provider on the way happens at its own time.
-    async fn advance(&self, to: Timestamp) -> anyhow::Result<()> {
-        let to = to.max(self.clock.now());
-        self.control.set_time(to.as_second()).await?;
-        self.clock.set(to);
-        self.settle().await
-    }
-
-    /// Empties the queues of both sides.
-    async fn settle(&self) -> anyhow::Result<()> {
-        for _ in 0..ROUNDS {
-            let sent = self.control.flush_webhooks().await?;
-            ensure!(sent.failed == 0, "{} webhooks were not taken by the service", sent.failed);
-            let done = worker::drain(&self.app).await?;
-            if sent.delivered == 0 && done == 0 {
-                return Ok(());
-            }
-        }
-        bail!("the queues of the demo do not become empty")
-    }
-
     /// Ends at the present, and leaves the simulator's clock to the machine.
     async fn catch_up(&self) -> anyhow::Result<()> {
-        self.advance(whole_second(system_now())).await?;
-        self.control.use_system_clock().await?;
-        self.clock.set(system_now());
-        self.settle().await
+        self.stage.advance(whole_second(system_now())).await?;
+        self.stage.control.use_system_clock().await?;
+        self.stage.clock.set(system_now());
+        self.stage.settle().await
     }
 
     async fn verify(&self) -> anyhow::Result<()> {
-        let book = platforms::book_of(&self.app, REFERENCE, Mode::Test).await?;
-        let report = verify::run(&self.app, book.id).await?;
+        let book = platforms::book_of(&self.stage.app, REFERENCE, Mode::Test).await?;
+        let report = verify::run(&self.stage.app, book.id).await?;
         if let Some(finding) = report.findings.first() {
             bail!("the books of the demo are not clean: {}: {}", finding.invariant, finding.detail);
         }

@@ -7,18 +7,18 @@ use anyhow::Context as _;
 use partita_db::Db;
 use partita_postgres::{PrivateServer, Role};
 use partita_simulator::{ClockMode, Control, NewEndpoint, Simulator, SimulatorError, SimulatorOptions};
-use partita_webhooks::sending::EgressPolicy;
 use secrecy::SecretString;
 
+use super::DemoOptions;
 use super::marketplace::{NEWCOMER, REFERENCE};
 use super::place::{Marketplace, Place, PortNumbers, RunningFile};
-use super::{DemoOptions, loopback};
 use crate::app::{App, RESEND_UP_TO, Secrets};
 use crate::cli::service::{Listeners, Service, ServiceOptions, listen};
 use crate::clock::Clock;
 use crate::config::RateSettings;
 use crate::platforms::{self, Mode, ProviderConnection};
 use crate::sellers::{self, NewOnboardingLink};
+use crate::stage::{egress, loopback};
 use crate::telemetry::Metrics;
 
 /// The service's database.
@@ -31,12 +31,6 @@ const MAX_CONNECTIONS: usize = 256;
 const DRAIN: Duration = Duration::from_secs(5);
 /// The provider's name in the books.
 const PROVIDER: &str = "stripe";
-
-/// Webhooks may go to this machine, where whoever tries the demo listens, as well as to the public.
-pub(super) fn egress() -> EgressPolicy {
-    let loopback = ["127.0.0.0/8", "::1"].map(|network| network.parse().expect("a network"));
-    EgressPolicy::new(vec![443], loopback.to_vec())
-}
 
 /// The ports: sockets that listen already, so that nobody can take them between two services.
 #[derive(Debug)]
@@ -126,15 +120,13 @@ pub(super) fn start_service(app: Arc<App>, ports: &Ports, with_worker: bool) -> 
     Service::start(app, ports.listeners()?, ports.metrics.clone(), &options)
 }
 
-/// Stores where the demo's marketplace reaches its provider, which may listen elsewhere than the last time.
-pub(super) async fn connect_provider(app: &Arc<App>, place: &Place, simulator: &Simulator) -> anyhow::Result<()> {
-    let book = platforms::book_of(app, REFERENCE, Mode::Test).await?;
-    let connection = ProviderConnection {
+/// Where the demo's marketplace reaches its provider.
+pub(super) fn connection(place: &Place, simulator: &Simulator) -> anyhow::Result<ProviderConnection> {
+    Ok(ProviderConnection {
         provider: PROVIDER.to_owned(),
         base_url: simulator.base_url(),
         secret_ref: place.secret_key()?.1,
-    };
-    Ok(platforms::connect_provider(app, book.id, connection).await?)
+    })
 }
 
 /// Points the simulator's webhooks to where the service listens now.
@@ -180,7 +172,9 @@ impl Stack {
         let db = open_database(server).await?;
         let secrets = Secrets { pepper: SecretString::from(marketplace.pepper.clone()), vault: place.vault()? };
         let app = App::new(db, Clock::System, secrets, egress(), RESEND_UP_TO);
-        connect_provider(&app, place, &simulator).await?;
+        // It may listen elsewhere than the last time.
+        let book = platforms::book_of(&app, REFERENCE, Mode::Test).await?;
+        platforms::connect_provider(&app, book.id, connection(place, &simulator)?).await?;
         let origin = ports.origin()?;
         let service = start_service(Arc::clone(&app), ports, true)?;
         redirect_webhooks(&simulator.control(), &origin).await?;

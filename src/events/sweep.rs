@@ -56,12 +56,10 @@ pub async fn sweep(app: &Arc<App>, book: BookId) -> Result<Timestamp, ApplyError
     let due = app
         .db
         .read("accounts to sweep", Scope::Book(book), move |tx| {
-            Box::pin(
-                async move {
-                    let accounts = store::accounts_to_sweep(tx, name, before, refused_before, ACCOUNTS_AT_ONCE).await?;
-                    Ok::<_, ApplyError>(accounts)
-                },
-            )
+            Box::pin(async move {
+                let accounts = store::accounts_to_sweep(tx, name, before, refused_before, ACCOUNTS_AT_ONCE).await?;
+                Ok::<_, ApplyError>(accounts)
+            })
         })
         .await?;
     let whole = due.len() < usize::try_from(ACCOUNTS_AT_ONCE).unwrap_or(usize::MAX);

@@ -72,7 +72,10 @@ async fn rest_of_capture(
             let is_rest = rest.is_some_and(|rest| rest.id == movement.id);
             Ok(is_rest.then_some(ProviderObject::Payment(payment)))
         }
-        Ok(_) | Err(FetchError::NotFound | FetchError::Refused(_) | FetchError::Unreadable(_)) => Ok(None),
+        Ok(_)
+        | Err(FetchError::NotFound | FetchError::NoAccess | FetchError::Refused(_) | FetchError::Unreadable(_)) => {
+            Ok(None)
+        }
         Err(FetchError::Unreachable(why)) => Err(FetchError::Unreachable(why).into()),
     }
 }

@@ -22,6 +22,7 @@ mod reconciliation;
 mod recovery;
 mod refunds;
 mod retention;
+mod scenarios;
 mod scheduled_reconciliation;
 mod sink;
 mod storm;

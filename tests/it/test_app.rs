@@ -360,7 +360,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 /// Names a template by everything that its migrations say.
-fn template_key(migrator: &sqlx::migrate::Migrator) -> String {
+pub(crate) fn template_key(migrator: &sqlx::migrate::Migrator) -> String {
     migrator.iter().map(|migration| hex::encode(&migration.checksum)).collect()
 }
 

@@ -7,7 +7,7 @@ use super::{Breaches, assert_breaches, assert_kept};
 const OUTER: [&str; 3] = ["http", "web", "worker"];
 
 /// Files and folders that put the service together and so may use everything.
-const ASSEMBLY: [&str; 3] = ["demo", "commands", "cli"];
+const ASSEMBLY: [&str; 5] = ["demo", "commands", "cli", "stage", "scenarios"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
 const RANKS: [(&str, u8); 15] = [

@@ -57,18 +57,15 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
             }
             let took_ms = ended - one.at_ms;
             measured += 1;
-            let due_by = if seen.deaths == 0 {
+            if seen.deaths == 0 {
                 in_batches += 1;
                 slowest_in_batches = slowest_in_batches.max(took_ms);
-                last_lease(one.at_ms, &deaths)
+            } else if seen.deaths > 1 {
+                again += 1;
             } else {
-                if seen.deaths > 1 {
-                    again += 1;
-                } else {
-                    slowest = slowest.max(took_ms);
-                }
-                one.at_ms + (seen.deaths - 1) * LEASE_MS + BAR_MS
-            };
+                slowest = slowest.max(ended - one.at_ms.max(seen.begun));
+            }
+            let due_by = due_by(one.at_ms, seen.begun, seen.deaths, &deaths);
             if ended > due_by {
                 let id = partita::id::OperationId::from(seen.id);
                 let detail =
@@ -83,6 +80,18 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
     scene.note("struck_in_a_batch", in_batches);
     scene.note("slowest_in_a_batch_ms", slowest_in_batches);
     Ok(())
+}
+
+/// Until when an operation must be through that a death struck, and `lost` attempts of which nobody carried through. One that
+/// began after the death was struck as the piece of work that makes it: that one has its lease, and then its own attempts
+/// have theirs.
+fn due_by(at_ms: i64, begun: i64, lost: i64, deaths: &[i64]) -> i64 {
+    let leases = |from: i64| from + (lost - 1) * LEASE_MS + BAR_MS;
+    match (lost, begun > at_ms) {
+        (0, _) => last_lease(at_ms, deaths),
+        (_, false) => leases(at_ms),
+        (_, true) => leases(begun.min(last_lease(at_ms, deaths))),
+    }
 }
 
 /// Until when what a death struck must be through, when each later one may have claimed it as soon as it could.
@@ -153,6 +162,15 @@ pub(super) async fn events_arrived(scene: &mut Scene, sink: &Sink) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_struck_before_it_begins_has_the_lease_of_what_makes_it_first() {
+        assert_eq!(due_by(1_000, 500, 1, &[1_000]), 46_000);
+        assert_eq!(due_by(1_000, 500, 2, &[1_000, 40_000]), 86_000);
+        assert_eq!(due_by(1_000, 33_000, 1, &[1_000, 33_100]), 78_000, "struck again when it had begun");
+        assert_eq!(due_by(1_000, 60_000, 1, &[1_000, 60_100]), 46_000 + 45_000, "it began too late");
+        assert_eq!(due_by(1_000, 33_000, 0, &[1_000]), 46_000);
+    }
 
     #[test]
     fn a_later_death_prolongs_only_what_it_can_have_held() {

@@ -1,0 +1,148 @@
+//! Every scenario of the folder `scenarios/` comes out as it says, by what `partita simulate` plays it with.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use partita::MIGRATOR;
+use partita::scenarios::{Ground, Played, Script, play};
+use partita_postgres::testing::TestDatabase;
+
+use crate::test_app::template_key;
+
+/// A ground for one scenario.
+struct Grounds {
+    service: TestDatabase,
+    provider: TestDatabase,
+    folder: tempfile::TempDir,
+}
+
+impl Grounds {
+    async fn make() -> Self {
+        // Another test of this process may have installed it.
+        let _installed_before = rustls::crypto::ring::default_provider().install_default();
+        let service = TestDatabase::create(
+            |owner_url| async move { partita_db::migrate(&owner_url, &MIGRATOR).await },
+            &template_key(&MIGRATOR),
+        )
+        .await
+        .expect("a database");
+        let provider = TestDatabase::create_for_simulator(
+            |url| async move {
+                let pool = sqlx::PgPool::connect(&url).await?;
+                partita_simulator::MIGRATOR.run(&pool).await?;
+                pool.close().await;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            },
+            &template_key(&partita_simulator::MIGRATOR),
+        )
+        .await
+        .expect("a database for the provider");
+        Self { service, provider, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn ground(&self) -> Ground {
+        Ground {
+            owner_url: None,
+            app_url: self.service.app_url.clone(),
+            simulator_url: self.provider.app_url.clone(),
+            folder: self.folder.path().to_owned(),
+        }
+    }
+}
+
+async fn played(text: &str) -> Played {
+    let script = Script::parse(text).expect("a scenario");
+    let grounds = Grounds::make().await;
+    play(&script, &grounds.ground()).await.expect("played")
+}
+
+async fn comes_out(name: &str) {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.yaml"))).expect("a scenario");
+    let played = played(&text).await;
+    assert_eq!(played.failures, Vec::<String>::new(), "{:#?}", played.told);
+    assert!(played.expectations > 0 && played.movements > 0, "it proves something");
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+macro_rules! scenarios {
+    ($($test:ident = $name:literal),+ $(,)?) => {
+        const NAMES: &[&str] = &[$($name),+];
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                comes_out($name).await;
+            }
+        )+
+    };
+}
+
+scenarios! {
+    dispute_above_the_payment = "dispute-above-the-payment",
+    dispute_won_pays_again = "dispute-won-pays-again",
+    key_that_the_provider_forgot = "key-that-the-provider-forgot",
+    no_answer_after_the_effect = "no-answer-after-the-effect",
+    partial_refund_of_a_cart = "partial-refund-of-a-cart",
+    payout_returned_after_paid = "payout-returned-after-paid",
+    refund_after_payout = "refund-after-payout",
+    refunded_in_the_dashboard = "refunded-in-the-dashboard",
+    seller_who_is_not_onboarded = "seller-who-is-not-onboarded",
+    shares_that_do_not_divide = "shares-that-do-not-divide",
+    told_before_the_answer = "told-before-the-answer",
+}
+
+#[test]
+fn every_scenario_is_played() {
+    let files: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("the folder")
+        .map(|file| file.expect("a file").file_name().to_string_lossy().trim_end_matches(".yaml").to_owned())
+        .collect();
+    assert_eq!(files, NAMES.iter().map(ToString::to_string).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_come_out_is_told() {
+    let played = played(
+        "
+title: Wrong on purpose
+about: It says what is not so.
+steps:
+  - seller: { name: anna, country: DE, currency: EUR }
+  - pay:
+      name: order-1
+      lines: [{ seller: anna, amount: 60.00 EUR }]
+  - expect:
+      balances: { sel.anna.pending: 59.00 EUR }
+  - expect:
+      get: { path: /v1/payments/$order-1, has: { status: failed } }
+  - expect:
+      books: []
+ends: { breaks: 1 }
+",
+    )
+    .await;
+    let of = |part: &str| played.failures.iter().filter(|failure| failure.contains(part)).count();
+    assert_eq!(played.failures.len(), 4, "{:#?}", played.failures);
+    assert_eq!(of("sel.anna.pending is 60.00 EUR, not 59.00 EUR"), 1);
+    assert_eq!(of("/status is \"succeeded\", not \"failed\""), 1);
+    assert_eq!((of("the books are"), of("reconciliation finds 0 differences, not 1")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_cannot_be_played_ends_it() {
+    let played = played(
+        "
+title: Nobody sells
+about: The seller has no name yet.
+steps:
+  - pay:
+      name: order-1
+      lines: [{ seller: anna, amount: 60.00 EUR }]
+  - wait: 1 day
+",
+    )
+    .await;
+    assert_eq!(played.failures, ["step 1 cannot be played: nothing is called anna yet"]);
+}
