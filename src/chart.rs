@@ -73,6 +73,10 @@ kinds!(PlatformAccount {
     DisputeFee = 31, "exp.dispute_fee", Debit, AccountClass::Striped;
     /// Of lost disputes and of payments that failed late, what nobody else bears.
     DisputeLoss = 32, "exp.dispute_loss", Debit, AccountClass::Striped;
+    /// What the platform gives sellers of its own.
+    Goodwill = 33, "exp.goodwill", Debit, AccountClass::Striped;
+    /// Sellers' debts that were given up.
+    BadDebt = 34, "exp.bad_debt", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
 });
@@ -244,6 +248,18 @@ pub enum Kind {
     DisputeWon = 63,
     /// A disputed amount is borne by whom the policy names.
     DisputeLost = 64,
+    /// People gave a seller money, or took it, by hand.
+    AdjustmentBooked = 70,
+    /// What a seller was short of at the end of a day is its debt.
+    DebtOpened = 71,
+    /// Later money of the seller paid a debt.
+    DebtOffset = 72,
+    /// Two people gave a debt up.
+    DebtWrittenOff = 73,
+    /// Of a debt that was written off, something came back.
+    DebtRecovered = 74,
+    /// What had paid a debt is the seller's again, as the debt's own money came back.
+    DebtReturned = 75,
 }
 
 impl Kind {

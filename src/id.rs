@@ -147,6 +147,10 @@ ids! {
     PayoutId = "pyt";
     /// Money added from the platform's bank account.
     TopUpId = "top";
+    /// Money that people gave a seller, or took from it.
+    AdjustmentId = "adj";
+    /// What a seller owes.
+    DebtId = "dbt";
     /// A durable command towards a provider.
     OperationId = "opn";
     /// What one person proposes and another decides.
@@ -220,6 +224,38 @@ impl fmt::Display for LedgerId {
     }
 }
 
+/// What money of a seller is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A payment: the seller's share.
+    Payment(PaymentId),
+    /// An adjustment: what the seller was given by hand, of the platform's own money, or gave.
+    Adjustment(AdjustmentId),
+}
+
+impl Of {
+    /// As two columns have it; none if neither has.
+    pub fn stored(payment: Option<Uuid>, adjustment: Option<Uuid>) -> Option<Self> {
+        payment.map(|id| Self::Payment(id.into())).or(adjustment.map(|id| Self::Adjustment(id.into())))
+    }
+
+    /// The payment, if it is one.
+    pub fn payment(self) -> Option<PaymentId> {
+        match self {
+            Self::Payment(id) => Some(id),
+            Self::Adjustment(_) => None,
+        }
+    }
+
+    /// The adjustment, if it is one.
+    pub fn adjustment(self) -> Option<AdjustmentId> {
+        match self {
+            Self::Payment(_) => None,
+            Self::Adjustment(id) => Some(id),
+        }
+    }
+}
+
 /// The public id of an object that a row names by type and UUID.
 pub fn public_id(object_type: &str, id: Uuid) -> String {
     match object_type {
@@ -230,6 +266,8 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "top_up" => TopUpId::from(id).to_string(),
         "payout" => PayoutId::from(id).to_string(),
         "dispute" => DisputeId::from(id).to_string(),
+        "adjustment" => AdjustmentId::from(id).to_string(),
+        "debt" => DebtId::from(id).to_string(),
         "operation" => OperationId::from(id).to_string(),
         "approval" => ApprovalId::from(id).to_string(),
         "seller" => SellerId::from(id).to_string(),

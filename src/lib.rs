@@ -6,6 +6,7 @@
 //! ARCHITECTURE.md has the invariants.
 
 pub mod actor;
+pub mod adjustments;
 pub mod app;
 pub mod approvals;
 pub mod chart;
@@ -13,6 +14,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod debts;
 pub mod demo;
 pub mod disputes;
 pub mod due;

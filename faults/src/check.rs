@@ -115,7 +115,7 @@ const ROWS_OF_NO_BOOK: &str = "
                (select from payments p where p.book_id = l.book_id and p.id = l.payment_id))
          + (select count(*) from refunds r where not exists
                (select from payments p where p.book_id = r.book_id and p.id = r.payment_id))
-         + (select count(*) from transfers t where not exists
+         + (select count(*) from transfers t where t.payment_id is not null and not exists
                (select from payments p where p.book_id = t.book_id and p.id = t.payment_id))";
 
 const WRONG_TRANSITIONS: &str = "

@@ -1,9 +1,13 @@
 use partita_db::DbError;
+use partita_ledger::LedgerError;
 use partita_provider::FetchError;
 
+use crate::adjustments::AdjustmentError;
 use crate::app::ProviderSetupError;
+use crate::debts::DebtError;
 use crate::events::ApplyError;
 use crate::journal::JournalError;
+use crate::transfers::TransferError;
 
 /// Why something was not proposed or decided.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +25,7 @@ pub enum ApprovalError {
         state: &'static str,
     },
     /// A proposal about the same command is waiting.
-    #[error("another proposal about the operation is pending")]
+    #[error("another proposal about it is pending")]
     AnotherPending,
     /// It was decided, or nobody did in time.
     #[error("the approval is {state}")]
@@ -44,6 +48,18 @@ pub enum ApprovalError {
     /// The provider does not show the object.
     #[error("the provider's object could not be read")]
     NotReadable(#[source] FetchError),
+    /// There is no such adjustment, or it cannot be made or ended.
+    #[error(transparent)]
+    Adjustment(#[from] AdjustmentError),
+    /// There is no such debt, or it cannot be given up.
+    #[error(transparent)]
+    Debt(#[from] DebtError),
+    /// The ledger refused to open accounts.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The transfer that follows could not be planned.
+    #[error(transparent)]
+    Transfers(#[from] TransferError),
     /// The provider's object cannot be booked.
     #[error(transparent)]
     Apply(#[from] ApplyError),

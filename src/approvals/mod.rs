@@ -1,37 +1,48 @@
 //! Approvals: what one person proposes and another has to agree to.
 //!
-//! 1. [`propose`]: the proposal, exactly as it would be done; at most one pending per object.
+//! 1. Somebody proposes, exactly as it would be done; at most one proposal about an object is pending.
 //! 2. [`decide`]: by somebody else, within a day. What was approved is done in the transaction of the decision.
+//! 3. [`expire`]: what nobody decided about in time ends, and what waited for it with it.
 //!
 //! Invariants, all kept by the database too: whoever proposed cannot approve; a proposal never changes; it is decided
-//! once. A command in `needs_review` is the only thing that is decided so far.
+//! once. What can be proposed stands in [`Proposal`]; each kind has a file of its own, and what it does stands with the
+//! capability that it is about.
 
+mod adjusting;
 mod error;
+mod proposal;
+mod resolution;
 mod store;
+mod writing_off;
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use partita_db::{BookId, Scope, Tx};
-use partita_provider::{LookedUp, ProviderObject, Refusal};
-use serde::{Deserialize, Serialize};
+use partita_db::{BookId, Keys, Scope, Tx};
+use partita_provider::ProviderObject;
 
+pub use adjusting::{Adjusting, adjust, propose_limit};
 pub use error::ApprovalError;
-pub use store::{find, list};
+pub use proposal::{Proposal, Resolution};
+pub use resolution::propose;
+pub use store::{find, list, newest_of};
+pub use writing_off::propose_write_off;
 
 use crate::actor::Actor;
+use crate::adjustments::{self, AdjustmentStatus};
 use crate::app::App;
 use crate::crash;
+use crate::due;
 use crate::events;
-use crate::id::{ApprovalId, OperationId, public_id};
+use crate::id::ApprovalId;
 use crate::journal::Journal;
-use crate::operations::{self, Operation, OperationState};
 use crate::outbox::{self, Change};
+
+/// The kind of `due` rows that name proposals whose time runs out.
+pub const EXPIRY_DUE_KIND: &str = "approval_expiry";
 
 /// How long a proposal waits for its decision.
 const DECIDE_WITHIN_HOURS: i64 = 24;
-/// The code of a refusal that people decided on.
-const REVIEWED: &str = "resolved_by_review";
 
 /// Where an approval stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +77,6 @@ impl ApprovalState {
     }
 }
 
-/// What became of a command, as a person found out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Resolution {
-    /// The provider made this object: it is read there and booked.
-    Succeeded {
-        /// Its id at the provider.
-        provider_object: String,
-    },
-    /// It had no effect: what was booked when it was asked is undone.
-    Failed,
-}
-
 /// How somebody decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -93,10 +91,10 @@ pub enum Decision {
 pub struct Approval {
     /// Its id.
     pub id: ApprovalId,
-    /// The command that it is about.
-    pub operation: OperationId,
+    /// Its number; none of one that a release before wrote.
+    pub key: Option<i64>,
     /// What is proposed.
-    pub proposal: Resolution,
+    pub proposal: Proposal,
     /// Why, in the maker's words.
     pub reason: String,
     /// Where it stands.
@@ -127,52 +125,43 @@ impl Approval {
     }
 }
 
-/// Proposes what became of a command in `needs_review`.
-///
-/// # Errors
-/// [`ApprovalError`]: the command is not there or not in `needs_review`, or another proposal is pending.
-pub async fn propose(
-    app: &Arc<App>,
-    book: BookId,
+/// Stores a proposal in the caller's transaction.
+async fn insert(
+    tx: &mut Tx,
+    keys: &Keys,
     actor: Actor,
-    operation: OperationId,
-    proposal: Resolution,
+    proposal: Proposal,
     reason: String,
+    now: Timestamp,
 ) -> Result<Approval, ApprovalError> {
-    let now = app.clock.now();
-    let id = ApprovalId::new();
-    app.db
-        .run_tx("propose resolution", Scope::Book(book), move |tx| {
-            let (proposal, reason) = (proposal.clone(), reason.clone());
-            Box::pin(async move {
-                let found = operations::find(tx, operation).await?.ok_or(ApprovalError::OperationNotFound)?;
-                in_review(&found)?;
-                if let Resolution::Succeeded { provider_object } = &proposal {
-                    events::lookup_of(&found, provider_object).ok_or(ApprovalError::NothingToAdopt)?;
-                }
-                store::expire(tx, operation, now).await?;
-                let approval = Approval {
-                    id,
-                    operation,
-                    proposal,
-                    reason,
-                    state: ApprovalState::Pending,
-                    made_by: actor.to_string(),
-                    decided_by: None,
-                    decision_reason: None,
-                    sequence: 1,
-                    created_at: now,
-                    expires_at: now + SignedDuration::from_hours(DECIDE_WITHIN_HOURS),
-                    decided_at: None,
-                };
-                if !store::insert(tx, &approval).await? {
-                    return Err(ApprovalError::AnotherPending);
-                }
-                record(tx, &approval, None, actor, now).await?;
-                Ok(approval)
-            })
-        })
-        .await
+    let (_, object) = proposal.target();
+    if let Some(late) = store::find_pending_for_update(tx, object.unwrap_or_default()).await?
+        && late.state_at(now) == ApprovalState::Expired
+    {
+        end_late(tx, &late, now).await?;
+    }
+    let approval = Approval {
+        id: ApprovalId::new(),
+        key: Some(keys.next(tx).await?),
+        proposal,
+        reason,
+        state: ApprovalState::Pending,
+        made_by: actor.to_string(),
+        decided_by: None,
+        decision_reason: None,
+        sequence: 1,
+        created_at: now,
+        expires_at: now + SignedDuration::from_hours(DECIDE_WITHIN_HOURS),
+        decided_at: None,
+    };
+    if !store::insert(tx, &approval).await? {
+        return Err(ApprovalError::AnotherPending);
+    }
+    if let Some(key) = approval.key {
+        due::schedule(tx, EXPIRY_DUE_KIND, key, approval.expires_at).await?;
+    }
+    record(tx, &approval, None, actor, now).await?;
+    Ok(approval)
 }
 
 /// Decides about a proposal; an approved one is done at once.
@@ -188,7 +177,7 @@ pub async fn decide(
     reason: Option<String>,
 ) -> Result<Approval, ApprovalError> {
     let object = match decision {
-        Decision::Approve => object_to_adopt(app, book, id).await?,
+        Decision::Approve => resolution::object_to_adopt(app, book, id).await?,
         Decision::Reject => None,
     };
     let now = app.clock.now();
@@ -202,9 +191,12 @@ pub async fn decide(
                 let approval = store::find_for_update(tx, id).await?.ok_or(ApprovalError::NotFound)?;
                 check_decidable(&approval, actor, decision, now)?;
                 let mut journal = Journal::new(&app.keys);
-                if decision == Decision::Approve {
-                    let origin = events::Origin { provider: "", account: "", mode, now };
-                    carry_out(tx, &approval, (*object).as_ref(), actor, origin, &mut journal).await?;
+                let origin = events::Origin { provider: "", account: "", mode, now };
+                match decision {
+                    Decision::Approve => {
+                        carry_out(tx, &approval, (*object).as_ref(), actor, origin, &mut journal).await?;
+                    }
+                    Decision::Reject => turn_down(tx, &approval, AdjustmentStatus::Rejected, actor, now).await?,
                 }
                 let decided = store::decide(tx, &approval, actor, decision, reason.as_deref(), now).await?;
                 record(tx, &decided, Some(approval.state), actor, now).await?;
@@ -215,6 +207,7 @@ pub async fn decide(
         })
         .await?;
     crash::point("after_approval");
+    app.wake.now();
     Ok(decided)
 }
 
@@ -228,47 +221,6 @@ fn check_decidable(approval: &Approval, actor: Actor, decision: Decision, now: T
     }
 }
 
-fn in_review(operation: &Operation) -> Result<(), ApprovalError> {
-    if operation.state == OperationState::NeedsReview {
-        Ok(())
-    } else {
-        Err(ApprovalError::NotInReview { state: operation.state.as_str() })
-    }
-}
-
-/// Reads the object that a proposal says exists, or makes sure that there is none, before the transaction that books it.
-async fn object_to_adopt(
-    app: &Arc<App>,
-    book: BookId,
-    id: ApprovalId,
-) -> Result<Option<ProviderObject>, ApprovalError> {
-    let (approval, operation) = app
-        .db
-        .read("approval and operation", Scope::Book(book), move |tx| {
-            Box::pin(async move {
-                let approval = store::find(tx, id).await?.ok_or(ApprovalError::NotFound)?;
-                let operation =
-                    operations::find(tx, approval.operation).await?.ok_or(ApprovalError::OperationNotFound)?;
-                Ok::<_, ApprovalError>((approval, operation))
-            })
-        })
-        .await?;
-    let provider = app.provider(book).await?;
-    match &approval.proposal {
-        Resolution::Succeeded { provider_object } => {
-            let lookup = events::lookup_of(&operation, provider_object).ok_or(ApprovalError::NothingToAdopt)?;
-            provider.fetch(&lookup).await.map(Some).map_err(ApprovalError::NotReadable)
-        }
-        // What the provider shows outranks what two people say.
-        Resolution::Failed => match provider.look_up(&events::search_for(&operation)).await {
-            Ok(LookedUp::Found(object)) => Err(ApprovalError::HasObject { objects: object.id().to_owned() }),
-            Ok(LookedUp::Contradiction { objects }) => Err(ApprovalError::HasObject { objects: objects.join(", ") }),
-            Ok(LookedUp::Absent | LookedUp::CannotTell { .. }) => Ok(None),
-            Err(error) => Err(ApprovalError::NotReadable(error)),
-        },
-    }
-}
-
 async fn carry_out(
     tx: &mut Tx,
     approval: &Approval,
@@ -277,24 +229,59 @@ async fn carry_out(
     origin: events::Origin<'_>,
     journal: &mut Journal,
 ) -> Result<(), ApprovalError> {
-    let operation = operations::find(tx, approval.operation).await?.ok_or(ApprovalError::OperationNotFound)?;
-    in_review(&operation)?;
-    match (&approval.proposal, object) {
-        (Resolution::Succeeded { .. }, Some(object)) => {
-            events::adopt(tx, &operation, object, origin, journal).await?;
+    match &approval.proposal {
+        Proposal::Resolution { operation, resolution } => {
+            let what = (*operation, resolution);
+            resolution::carry_out(tx, what, &approval.reason, object, actor, origin, journal).await
         }
-        (Resolution::Succeeded { .. }, None) => return Err(ApprovalError::NothingToAdopt),
-        (Resolution::Failed, _) => {
-            let refusal = Refusal {
-                code: REVIEWED.to_owned(),
-                decline_code: None,
-                message: approval.reason.clone(),
-                request_id: None,
-            };
-            events::give_up(tx, &operation, &refusal, journal, origin.now).await?;
+        Proposal::Adjustment { adjustment } => adjusting::agree(tx, *adjustment, actor, journal, origin.now).await,
+        Proposal::AdjustmentLimit { alone_up_to } => {
+            Ok(adjustments::insert_limit(tx, *alone_up_to, &approval.made_by, actor, origin.now).await?)
+        }
+        Proposal::WriteOff { debt, .. } => {
+            writing_off::carry_out(tx, *debt, &approval.reason, actor, journal, origin.now).await
         }
     }
-    Ok(operations::record_resolution(tx, operation.id, &approval.reason, actor, origin.now).await?)
+}
+
+/// What waited for the decision ends with it.
+async fn turn_down(
+    tx: &mut Tx,
+    approval: &Approval,
+    status: AdjustmentStatus,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), ApprovalError> {
+    match &approval.proposal {
+        Proposal::Adjustment { adjustment } => adjusting::turn_down(tx, *adjustment, status, actor, now).await,
+        Proposal::Resolution { .. } | Proposal::AdjustmentLimit { .. } | Proposal::WriteOff { .. } => Ok(()),
+    }
+}
+
+/// Ends a proposal whose time has run out. Returns when to look again, if it has not.
+///
+/// # Errors
+/// What the database says.
+pub async fn expire(app: &Arc<App>, book: BookId, key: i64) -> Result<Option<Timestamp>, ApprovalError> {
+    let now = app.clock.now();
+    app.db
+        .run_tx("expire approval", Scope::Book(book), move |tx| {
+            Box::pin(async move {
+                let approval = store::find_by_key_for_update(tx, key).await?.ok_or(ApprovalError::NotFound)?;
+                match (approval.state, approval.state_at(now)) {
+                    (ApprovalState::Pending, ApprovalState::Pending) => Ok(Some(approval.expires_at)),
+                    (ApprovalState::Pending, _) => end_late(tx, &approval, now).await.map(|()| None),
+                    _ => Ok(None),
+                }
+            })
+        })
+        .await
+}
+
+async fn end_late(tx: &mut Tx, approval: &Approval, now: Timestamp) -> Result<(), ApprovalError> {
+    turn_down(tx, approval, AdjustmentStatus::Expired, Actor::System, now).await?;
+    let expired = store::expire(tx, approval, now).await?;
+    record(tx, &expired, Some(approval.state), Actor::System, now).await
 }
 
 async fn record(
@@ -307,8 +294,10 @@ async fn record(
     let event = match approval.state {
         ApprovalState::Pending => "approval.requested",
         ApprovalState::Approved => "approval.approved",
-        ApprovalState::Rejected | ApprovalState::Expired => "approval.rejected",
+        ApprovalState::Rejected => "approval.rejected",
+        ApprovalState::Expired => "approval.expired",
     };
+    let (object, _) = approval.proposal.target();
     let change = Change {
         object_type: "approval",
         object_id: approval.id.uuid(),
@@ -317,9 +306,9 @@ async fn record(
         to: approval.state.as_str(),
         event,
         payload: serde_json::json!({
-            "object": "approval", "id": approval.id, "state": approval.state.as_str(), "kind": "operation_resolution",
-            "target": {"object": "operation", "id": public_id("operation", approval.operation.uuid())},
-            "proposal": approval.proposal, "made_by": approval.made_by, "decided_by": approval.decided_by,
+            "object": "approval", "id": approval.id, "state": approval.state.as_str(), "kind": approval.proposal.kind(),
+            "target": {"object": object, "id": approval.proposal.target_id()},
+            "proposal": approval.proposal.to_json(), "made_by": approval.made_by, "decided_by": approval.decided_by,
         }),
         actor,
         detail: approval.decision_reason.clone().or_else(|| Some(approval.reason.clone())),

@@ -1,16 +1,20 @@
 //! SQL of approvals.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{DbError, Tx};
 use uuid::Uuid;
 
-use super::{Approval, ApprovalState, Decision};
+use super::{Approval, ApprovalState, Decision, Proposal};
 use crate::actor::Actor;
-use crate::id::{ApprovalId, OperationId};
+use crate::id::ApprovalId;
 
 struct Row {
     id: Uuid,
+    key: Option<i64>,
+    kind: String,
     object_id: Uuid,
     proposal: serde_json::Value,
     reason: String,
@@ -28,8 +32,9 @@ impl From<Row> for Approval {
     fn from(row: Row) -> Self {
         Self {
             id: row.id.into(),
-            operation: row.object_id.into(),
-            proposal: serde_json::from_value(row.proposal).expect("written by insert"),
+            key: row.key,
+            proposal: Proposal::read(&row.kind, row.object_id, row.proposal)
+                .expect("approvals_kind_known allows no other kind, and insert wrote it"),
             reason: row.reason,
             state: ApprovalState::parse(&row.state).expect("approvals_state_known allows no other word"),
             made_by: row.made_by,
@@ -47,7 +52,7 @@ macro_rules! select {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
-            r#"select id, object_id, proposal, reason, state, made_by, decided_by, decision_reason, sequence,
+            r#"select id, key, kind, object_id, proposal, reason, state, made_by, decided_by, decision_reason, sequence,
                       created_at as "created_at: _", expires_at as "expires_at: _", decided_at as "decided_at: _"
                from approvals "# + $tail
             $(, $argument)*
@@ -58,15 +63,19 @@ macro_rules! select {
 /// Stores a proposal; false: another one about the same object is pending.
 pub(super) async fn insert(tx: &mut Tx, approval: &Approval) -> Result<bool, DbError> {
     let book = tx.book_id();
+    let (object_type, object_id) = approval.proposal.target();
     let inserted = sqlx::query!(
-        "insert into approvals (book_id, id, kind, object_type, object_id, proposal, reason, made_by, sequence, created_at,
-                                expires_at)
-         values ($1, $2, 'operation_resolution', 'operation', $3, $4, $5, $6, $7, $8, $9)
+        "insert into approvals (book_id, id, key, kind, object_type, object_id, proposal, reason, made_by, sequence,
+                                created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict (book_id, object_id) where state = 'pending' do nothing",
         book.get(),
         approval.id.uuid(),
-        approval.operation.uuid(),
-        serde_json::to_value(&approval.proposal).expect("proposals serialise"),
+        approval.key,
+        approval.proposal.kind(),
+        object_type,
+        object_id.unwrap_or_default(),
+        approval.proposal.to_json(),
         approval.reason,
         approval.made_by,
         approval.sequence,
@@ -78,19 +87,53 @@ pub(super) async fn insert(tx: &mut Tx, approval: &Approval) -> Result<bool, DbE
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Writes down that nobody decided in time.
-pub(super) async fn expire(tx: &mut Tx, operation: OperationId, now: Timestamp) -> Result<(), DbError> {
+/// The proposal about an object that waits, locked.
+pub(super) async fn find_pending_for_update(tx: &mut Tx, object: Uuid) -> Result<Option<Approval>, DbError> {
+    let book = tx.book_id();
+    let row =
+        select!("where book_id = $1 and object_id = $2 and state = 'pending' for no key update", book.get(), object)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(row.map(Approval::from))
+}
+
+/// The newest proposal about each of some objects, whatever became of it.
+///
+/// # Errors
+/// What the database says.
+pub async fn newest_of(tx: &mut Tx, objects: &[Uuid]) -> Result<HashMap<Uuid, ApprovalId>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        "select distinct on (object_id) object_id, id from approvals
+         where book_id = $1 and object_id = any($2) order by object_id, id desc",
+        book.get(),
+        objects
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.object_id, row.id.into())).collect())
+}
+
+pub(super) async fn find_by_key_for_update(tx: &mut Tx, key: i64) -> Result<Option<Approval>, DbError> {
+    let book = tx.book_id();
+    let row =
+        select!("where book_id = $1 and key = $2 for no key update", book.get(), key).fetch_optional(tx.conn()).await?;
+    Ok(row.map(Approval::from))
+}
+
+/// Writes down that nobody decided in time; who calls holds the lock.
+pub(super) async fn expire(tx: &mut Tx, approval: &Approval, now: Timestamp) -> Result<Approval, DbError> {
     let book = tx.book_id();
     sqlx::query!(
-        "update approvals set state = 'expired', decided_at = $3
-         where book_id = $1 and object_id = $2 and state = 'pending' and expires_at <= $3",
+        "update approvals set state = 'expired', decided_at = $3, sequence = sequence + 1
+         where book_id = $1 and id = $2 and state = 'pending'",
         book.get(),
-        operation.uuid(),
+        approval.id.uuid(),
         now.to_sqlx() as _
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(find(tx, approval.id).await?.expect("locked by who calls"))
 }
 
 /// An approval by its id.

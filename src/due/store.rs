@@ -47,6 +47,22 @@ pub async fn schedule_books(tx: &mut Tx, kind: &str, now: Timestamp) -> Result<(
     Ok(())
 }
 
+/// Makes sure that every book has a row of this kind, the first time at `at`.
+///
+/// # Errors
+/// What the database says.
+pub async fn schedule_books_at(tx: &mut Tx, kind: &str, at: Timestamp) -> Result<(), DbError> {
+    sqlx::query!(
+        "insert into due (kind, book_id, id, due_at) select $1, b.book_id, 0, $2::timestamptz from books b
+         on conflict (kind, book_id, id) do nothing",
+        kind,
+        at.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Claims up to `limit` rows of a kind that are due at `now`, of other books than the busy ones.
 ///
 /// # Errors

@@ -116,7 +116,7 @@ async fn apply_account(
     let Some(id) = sellers::apply(tx, said, now).await? else { return Ok(None) };
     let active = sellers::find(tx, id).await?.is_some_and(|seller| seller.standing.transfers_active);
     if active {
-        for key in transfers::payments_without_transfer(tx, id).await? {
+        for key in transfers::without_transfer(tx, id).await? {
             transfers::schedule_rebalance(tx, key, now).await?;
         }
     }

@@ -12,12 +12,12 @@ use utoipa_axum::routes;
 use super::HttpState;
 use super::auth::Caller;
 use super::cursor::{self, List};
-use super::fields::Text;
+use super::fields::{Currency, Text, currency_schema};
 use super::json::{self, PathId};
 use super::problem::Problem;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{Refusals, Time};
-use crate::approvals::{self, Approval, ApprovalState, Decision, Resolution};
+use crate::approvals::{self, Approval, ApprovalState, Decision, Proposal, Resolution};
 use crate::id::{ApprovalId, OperationId};
 use crate::platforms::Mode;
 
@@ -26,27 +26,53 @@ pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(fetch)).routes(routes!(approve)).routes(routes!(reject))
 }
 
-/// What is done when it is approved.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+/// What is done when it is approved. Which fields there are, the kind says.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[schema(as = Proposal)]
 struct ProposalBody {
-    /// `succeeded`: the provider's object is read and booked; `failed`: what was booked when it was asked is undone.
-    #[schema(value_type = String, example = "succeeded")]
-    outcome: &'static str,
-    /// The provider's object.
+    /// Of an `operation_resolution`. `succeeded`: the provider's object is read and booked; `failed`: what was booked when it
+    /// was asked is undone.
+    #[schema(example = "succeeded")]
+    outcome: Option<&'static str>,
+    /// Of an `operation_resolution`: the provider's object.
     #[schema(example = "tr_1QMr0I2eZvKYlo2C")]
     provider_object: Option<String>,
+    /// Of a `debt_write_off`: what was left of the debt, in minor units. It may be less when it is approved.
+    left: Option<i64>,
+    /// Of an `adjustment_limit`: what one key may adjust alone in a day, in minor units.
+    alone_up_to: Option<i64>,
+    /// The currency of `alone_up_to`.
+    #[schema(schema_with = currency_schema)]
+    currency: Option<Currency>,
 }
 
-impl From<Resolution> for ProposalBody {
-    fn from(resolution: Resolution) -> Self {
-        match resolution {
-            Resolution::Succeeded { provider_object } => {
-                Self { outcome: "succeeded", provider_object: Some(provider_object) }
+impl From<&Proposal> for ProposalBody {
+    fn from(proposal: &Proposal) -> Self {
+        let nothing = Self::default();
+        match proposal {
+            Proposal::Resolution { resolution: Resolution::Succeeded { provider_object }, .. } => {
+                Self { outcome: Some("succeeded"), provider_object: Some(provider_object.clone()), ..nothing }
             }
-            Resolution::Failed => Self { outcome: "failed", provider_object: None },
+            Proposal::Resolution { resolution: Resolution::Failed, .. } => Self { outcome: Some("failed"), ..nothing },
+            Proposal::Adjustment { .. } => nothing,
+            Proposal::WriteOff { left, .. } => Self { left: Some(*left), ..nothing },
+            Proposal::AdjustmentLimit { alone_up_to } => {
+                Self { alone_up_to: Some(alone_up_to.minor), currency: Some(alone_up_to.currency), ..nothing }
+            }
         }
     }
+}
+
+/// What an approval is about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ApprovalTarget)]
+struct TargetBody {
+    /// The resource: `operation`, `adjustment`, `adjustment_limit`, `debt`.
+    #[schema(value_type = String, example = "adjustment")]
+    object: &'static str,
+    /// Its id; null where there is only one of it.
+    #[schema(example = "adj_01jd9z8p3hfh7s4k2n0q5r6t7v")]
+    id: Option<String>,
 }
 
 /// What one person proposes and another has to agree to.
@@ -60,11 +86,14 @@ pub(super) struct ApprovalBody {
     /// `test` or `live`.
     #[schema(value_type = String, example = "test")]
     mode: &'static str,
-    /// Always `operation_resolution`: what became of an operation in `needs_review`.
-    #[schema(value_type = String, example = "operation_resolution")]
+    /// `operation_resolution`: what became of an operation in `needs_review`; `adjustment`: to book an adjustment above what one
+    /// person may do alone; `adjustment_limit`: what that is; `debt_write_off`: to give up a seller's debt.
+    #[schema(value_type = String, example = "adjustment")]
     kind: &'static str,
-    /// The operation that it is about.
-    operation: OperationId,
+    /// What it is about.
+    target: TargetBody,
+    /// The operation that it is about, if it is about one.
+    operation: Option<OperationId>,
     proposal: ProposalBody,
     /// Why, in the words of who proposed.
     reason: String,
@@ -90,10 +119,14 @@ impl ApprovalBody {
             object: "approval",
             id: approval.id,
             mode: mode.as_str(),
-            kind: "operation_resolution",
-            operation: approval.operation,
+            kind: approval.proposal.kind(),
+            target: TargetBody { object: approval.proposal.target().0, id: approval.proposal.target_id() },
+            operation: match &approval.proposal {
+                Proposal::Resolution { operation, .. } => Some(*operation),
+                _ => None,
+            },
             state: approval.state_at(now).as_str(),
-            proposal: approval.proposal.into(),
+            proposal: ProposalBody::from(&approval.proposal),
             reason: approval.reason,
             made_by: approval.made_by,
             decided_by: approval.decided_by,

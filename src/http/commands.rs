@@ -84,6 +84,14 @@ pub async fn drive<Id: Copy>(
     Ok(Progress::Read(id))
 }
 
+/// As [`drive`], for what needs nothing of the provider.
+pub fn begun<Id>(begun: Begun<Id>) -> Progress<Id> {
+    match begun {
+        Begun::Answered(StoredAnswer { status, body }) => Progress::Answered(idempotency::answer(status, body, true)),
+        Begun::Fresh(id) | Begun::Resumed(id) => Progress::Read(id),
+    }
+}
+
 /// Whether somebody holds the object's newest command right now.
 async fn is_being_sent(state: &HttpState, caller: &Caller, object: Uuid) -> Result<bool, DbError> {
     Ok(newest_state(state, caller, object).await? == Some(OperationState::Submitting))

@@ -1,5 +1,7 @@
 //! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
 
+mod approvals;
+
 use partita_ledger::LedgerError;
 use partita_provider::{FetchError, PrepareError};
 use partita_webhooks::inbox::InboxError;
@@ -8,9 +10,8 @@ use super::idempotency;
 use super::problem::{Place, Problem};
 use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
-use crate::approvals::ApprovalError;
 use crate::disputes::DisputeError;
-use crate::events::{ApplyError, Remedy};
+use crate::events::ApplyError;
 use crate::fees::{FeeError, TermsFault, TermsProblem};
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
@@ -339,6 +340,7 @@ impl From<TransferError> for Problem {
             TransferError::PaymentNotFound => Self::not_found("payment"),
             TransferError::SellerHasNoAccount => conflict(sentence(&error)),
             TransferError::Contradiction(_) | TransferError::Incomplete(_) => Self::internal(&error),
+            TransferError::Debt(error) => error.into(),
             TransferError::Prepare(error) => error.into(),
             TransferError::Provider(error) => error.into(),
             TransferError::Journal(error) => error.into(),
@@ -379,38 +381,6 @@ impl From<InboxError> for Problem {
         match error {
             InboxError::Db(error) => error.into(),
             error => Self::internal(&error),
-        }
-    }
-}
-
-impl From<ApprovalError> for Problem {
-    fn from(error: ApprovalError) -> Self {
-        match error {
-            ApprovalError::NotFound => Self::not_found("approval"),
-            ApprovalError::OperationNotFound => Self::not_found("operation"),
-            ApprovalError::NotInReview { .. }
-            | ApprovalError::AnotherPending
-            | ApprovalError::Decided { .. }
-            | ApprovalError::HasObject { .. } => conflict(sentence(&error)),
-            ApprovalError::OwnProposal => Self::new(&problem_types::APPROVAL_OF_OWN_PROPOSAL),
-            ApprovalError::NothingToAdopt => {
-                field(&["provider_object"], &problem_types::NOT_ALLOWED, error.to_string())
-            }
-            ApprovalError::NotReadable(FetchError::NotFound) => {
-                Self::new(&problem_types::PROVIDER_REFUSED).detail("The provider has no such object.".to_owned())
-            }
-            ApprovalError::NotReadable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
-            ApprovalError::Apply(ApplyError::Overtaken) => {
-                conflict("The operation was ended by other news in the meantime.".to_owned())
-            }
-            ApprovalError::Apply(error) if error.remedy() == Remedy::Person => {
-                Self::new(&problem_types::PROVIDER_REFUSED)
-                    .detail(format!("The provider's object is not what was asked for: {error}."))
-            }
-            ApprovalError::Apply(error) => error.into(),
-            ApprovalError::Provider(error) => error.into(),
-            ApprovalError::Journal(error) => error.into(),
-            ApprovalError::Db(error) => error.into(),
         }
     }
 }

@@ -9,12 +9,14 @@
 
 use std::sync::Arc;
 
+pub mod adjustments;
 pub mod approvals;
 pub mod auth;
 pub mod balances;
 pub mod body;
 pub mod commands;
 pub mod cursor;
+pub mod debts;
 pub mod deliveries;
 pub mod disputes;
 pub mod docs;

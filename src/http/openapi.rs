@@ -55,6 +55,8 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Transfers", description = "Sellers' shares, moved to their accounts at the provider and taken back."),
         (name = "Top-ups", description = "Money of the platform's bank account, added to its balance at the provider."),
         (name = "Payouts", description = "Sellers' payouts to their banks, as the provider makes them."),
+        (name = "Adjustments", description = "Money that people give sellers, or take from them, by hand."),
+        (name = "Debts", description = "What sellers owe, and how it is recovered."),
         (name = "Operations", description = "Durable commands towards the provider."),
         (name = "Approvals", description = "What one person proposes and another has to agree to."),
         (name = "Ledger", description = "The books, at any instant."),

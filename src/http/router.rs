@@ -4,9 +4,9 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, approvals, auth, balances, deliveries, disputes, docs, edge, events, fee_policies, health, inbox,
-    ledger, limits, onboarding_links, openapi, operations, payment_story, payments, payouts, reconciliation, refunds,
-    sellers, top_ups, transfers, webhook_endpoints, webhooks,
+    HttpState, adjustments, approvals, auth, balances, debts, deliveries, disputes, docs, edge, events, fee_policies,
+    health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments, payouts,
+    reconciliation, refunds, sellers, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -22,6 +22,8 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
         .merge(payouts::routes()) //            /v1/payouts, ../{id}
+        .merge(adjustments::routes()) //        /v1/adjustments, ../{id}, ../{id}/reverse, /v1/adjustment_limits
+        .merge(debts::routes()) //              /v1/debts, ../{id}, ../settlements, ../write_off, /v1/recovery_policy
         .merge(operations::routes()) //         /v1/operations, ../{id}, ../{id}/resolution
         .merge(approvals::routes()) //          /v1/approvals, ../{id}, ../{id}/approve, ../{id}/reject
         .merge(balances::routes()) //           /v1/balances

@@ -17,7 +17,7 @@ use super::json::PathId;
 use super::problem::Problem;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{Failure, ProviderRef, Refusals, Time};
-use crate::id::{PaymentId, ReversalId, SellerId, TransferId};
+use crate::id::{AdjustmentId, PaymentId, ReversalId, SellerId, TransferId};
 use crate::platforms::Mode;
 use crate::transfers::{self, Reversal, Transfer, TransferStatus};
 
@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(fetch)).routes(routes!(list_reversals))
 }
 
-/// A seller's share of a payment, moved to its account at the provider.
+/// A seller's share of a payment, or what it was given by hand, moved to its account at the provider.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Transfer)]
 struct TransferBody {
@@ -38,7 +38,9 @@ struct TransferBody {
     #[schema(value_type = String, example = "test")]
     mode: &'static str,
     /// The payment whose share it moves.
-    payment: PaymentId,
+    payment: Option<PaymentId>,
+    /// The adjustment that it moves, of the platform's own money.
+    adjustment: Option<AdjustmentId>,
     seller: SellerId,
     /// `processing`: the provider has not answered definitely; `succeeded`; `failed`: nothing moved.
     #[schema(value_type = String, example = "succeeded")]
@@ -66,7 +68,8 @@ impl TransferBody {
             object: "transfer",
             id: transfer.id,
             mode: mode.as_str(),
-            payment: transfer.payment,
+            payment: transfer.of.payment(),
+            adjustment: transfer.of.adjustment(),
             seller: transfer.seller,
             status: transfer.status.as_str(),
             amount: transfer.amount.minor,
@@ -94,7 +97,8 @@ struct ReversalBody {
     mode: &'static str,
     /// What is taken back.
     transfer: TransferId,
-    payment: PaymentId,
+    payment: Option<PaymentId>,
+    adjustment: Option<AdjustmentId>,
     seller: SellerId,
     /// `processing`: the provider has not answered definitely; `succeeded`; `failed`: nothing moved.
     #[schema(value_type = String, example = "succeeded")]
@@ -117,7 +121,8 @@ impl ReversalBody {
             id: reversal.id,
             mode: mode.as_str(),
             transfer: reversal.transfer,
-            payment: reversal.payment,
+            payment: reversal.of.payment(),
+            adjustment: reversal.of.adjustment(),
             seller: reversal.seller,
             status: reversal.status.as_str(),
             amount: reversal.amount.minor,
@@ -220,14 +225,14 @@ async fn list_reversals(
         .db
         .read("list reversals", caller.scope(), move |tx| {
             Box::pin(async move {
-                let Some(transfer) = transfers::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some(transfers::list_reversals(tx, transfer.payment).await?))
+                if transfers::find(tx, id).await?.is_none() {
+                    return Ok(None);
+                }
+                Ok::<_, DbError>(Some(transfers::list_reversals_of(tx, id).await?))
             })
         })
         .await?;
-    let mut reversals = found.ok_or_else(|| Problem::not_found("transfer"))?;
-    reversals.retain(|reversal| reversal.transfer == id);
-    reversals.sort_by_key(|reversal| std::cmp::Reverse(reversal.id));
+    let reversals = found.ok_or_else(|| Problem::not_found("transfer"))?;
     let shown = reversals.into_iter().map(|reversal| ReversalBody::show(caller.mode, reversal)).collect();
     Ok(List::whole(shown).respond(&uri))
 }

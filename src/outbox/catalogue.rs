@@ -65,6 +65,17 @@ event_types! {
     "approval.requested": "Somebody proposed something that another person has to agree to.";
     "approval.approved": "A proposal was agreed to, and done.";
     "approval.rejected": "A proposal was turned down or withdrawn.";
+    "approval.expired": "Nobody decided about a proposal in time; nothing was done.";
+    "adjustment.created": "Somebody wants to adjust a seller's balance by more than one person may; a second one has to agree.";
+    "adjustment.booked": "People gave a seller money, or took it, by hand.";
+    "adjustment.rejected": "An adjustment was turned down or withdrawn; nothing was booked.";
+    "adjustment.expired": "Nobody agreed to an adjustment in time; nothing was booked.";
+    "debt.opened": "What a seller was short of at the end of a day is its debt; later sales pay it before anything is sent.";
+    "debt.offset": "Later money of a seller paid part of a debt.";
+    "debt.paid": "Later money of a seller paid what was left of a debt.";
+    "debt.written_off": "Two people gave up what was left of a debt.";
+    "debt.returned": "What a debt was of came back after later money had paid the debt: that money is the seller's again.";
+    "debt.recovered": "Of a debt that was written off, something came back.";
     "reconciliation.break_found": "Ledger and provider differ, and did not the last time they were compared; told once for as long as it stands.";
     "verify.violation": "What the books say contradicts itself; if their integrity is concerned, no movement of money is started any more.";
     "verify.cleared": "A person found the books whole again: money moves again.";

@@ -104,6 +104,8 @@ pub const SCOPES: &[&str] = &[
     "reconciliation:write",
     "events:read",
     "events:write",
+    "adjustments:read",
+    "adjustments:write",
     "approvals:read",
     "approvals:write",
     "webhooks:read",

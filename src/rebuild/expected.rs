@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::store::{Moment, MovementRow, PayoutRow};
 use super::{Postings, Transactions};
+use crate::adjustments::{self, Adjustment};
 use crate::chart::{Chart, Kind, SellerNumber};
+use crate::debts::{self, Debt, Settled};
 use crate::disputes::entries::Turn;
 use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
@@ -32,6 +34,28 @@ pub(super) struct PaymentFacts {
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
     /// Its disputes with what each line has in them.
     pub(super) disputes: Vec<(Dispute, Vec<DisputeShare>)>,
+    pub(super) debts: DebtFacts,
+    pub(super) asks: Vec<Operation>,
+    pub(super) movements: Vec<MovementRow>,
+    pub(super) moments: Vec<Moment>,
+}
+
+/// What is known of the debts of a payment or an adjustment, and of those that its money paid.
+pub(super) struct DebtFacts {
+    /// By who owes them.
+    pub(super) debts: Vec<(SellerNumber, Debt)>,
+    pub(super) settled: Vec<Settled>,
+}
+
+/// What is known of what hangs on an adjustment.
+pub(super) struct AdjustmentFacts {
+    /// The booked adjustment that undoes it.
+    pub(super) undone_by: Option<Adjustment>,
+    pub(super) debts: DebtFacts,
+    /// To whom each transfer goes, and how much.
+    pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
+    /// From whom each reversal comes.
+    pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -166,20 +190,64 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     for (id, shares) in &facts.refunds {
         add_refund(&mut booked, chart, facts, *id, shares);
     }
-    for (id, (seller, amount)) in &facts.transfers {
-        let Some(source) = ask_of(&facts.asks, *id) else { continue };
-        add(&mut booked, Kind::TransferAsked, source, transfers::entries::asked(chart, *seller, *amount));
-        if moment(&facts.moments, *id, "transfer.failed").is_some() {
-            add(&mut booked, Kind::TransferRefused, source, transfers::entries::refused(chart, *seller, *amount));
-        }
-    }
+    add_transfers(&mut booked, chart, &facts.transfers, &facts.asks, &facts.moments);
     for (dispute, shares) in &facts.disputes {
         add_dispute(&mut booked, chart, facts, dispute, shares);
     }
     for movement in &facts.movements {
         add_movement(&mut booked, chart, facts, movement);
     }
+    add_debts(&mut booked, chart, &facts.debts);
     booked
+}
+
+fn add_debts(booked: &mut Transactions, chart: Chart, facts: &DebtFacts) {
+    for (seller, debt) in &facts.debts {
+        add(booked, Kind::DebtOpened, debt.key, debts::entries::opened(chart, *seller, debt.amount.minor));
+        let given_up = debts::entries::written_off(chart, *seller, debt.written_off);
+        add(booked, Kind::DebtWrittenOff, debt.key, given_up);
+    }
+    for Settled { key, number, kind, amount, .. } in &facts.settled {
+        let (kind, entries) = debts::settlement(chart, *number, *kind, *amount);
+        add(booked, kind, *key, entries);
+    }
+}
+
+/// Everything that is booked under an adjustment.
+pub(super) fn of_adjustment(
+    chart: Chart,
+    adjustment: &Adjustment,
+    seller: SellerNumber,
+    facts: &AdjustmentFacts,
+) -> Transactions {
+    let mut booked = Transactions::new();
+    let is_booked = moment(&facts.moments, adjustment.id.uuid(), "adjustment.booked").is_some();
+    for one in [Some(adjustment).filter(|_| is_booked), facts.undone_by.as_ref()].into_iter().flatten() {
+        let entries = adjustments::entries::booked(chart, seller, one.direction, one.reason, one.amount.minor);
+        add(&mut booked, Kind::AdjustmentBooked, one.key, entries);
+    }
+    add_debts(&mut booked, chart, &facts.debts);
+    add_transfers(&mut booked, chart, &facts.transfers, &facts.asks, &facts.moments);
+    for movement in &facts.movements {
+        add_transfer_movement(&mut booked, chart, &facts.transfers, &facts.reversals, movement);
+    }
+    booked
+}
+
+fn add_transfers(
+    booked: &mut Transactions,
+    chart: Chart,
+    sent: &BTreeMap<Uuid, (SellerNumber, i64)>,
+    asks: &[Operation],
+    moments: &[Moment],
+) {
+    for (id, (seller, amount)) in sent {
+        let Some(source) = ask_of(asks, *id) else { continue };
+        add(booked, Kind::TransferAsked, source, transfers::entries::asked(chart, *seller, *amount));
+        if moment(moments, *id, "transfer.failed").is_some() {
+            add(booked, Kind::TransferRefused, source, transfers::entries::refused(chart, *seller, *amount));
+        }
+    }
 }
 
 fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id: Uuid, shares: &[SellerShare]) {
@@ -247,7 +315,7 @@ fn add_dispute(
 /// What is booked with a movement of a refund, a dispute, a transfer or a reversal.
 fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, movement: &MovementRow) {
     let Some(object) = movement.object else { return };
-    let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
+    let (net, state) = (movement.net, movement.booked_as);
     if movement.object_type == "capture_rest" {
         let entries = payments::rest_released(chart, -net - movement.fee, movement.fee, state);
         add(booked, Kind::CaptureRestReleased, movement.key, entries);
@@ -261,14 +329,29 @@ fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, m
         let amount = net + movement.fee;
         let kind = if amount < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };
         add(booked, kind, movement.key, disputes::entries::moved(chart, amount, movement.fee, state));
-    } else if let Some((seller, _)) = facts.transfers.get(&object) {
+    } else {
+        add_transfer_movement(booked, chart, &facts.transfers, &facts.reversals, movement);
+    }
+}
+
+/// What is booked with a movement of a transfer or a reversal.
+fn add_transfer_movement(
+    booked: &mut Transactions,
+    chart: Chart,
+    sent: &BTreeMap<Uuid, (SellerNumber, i64)>,
+    reversals: &BTreeMap<Uuid, SellerNumber>,
+    movement: &MovementRow,
+) {
+    let Some(object) = movement.object else { return };
+    let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
+    if let Some((seller, _)) = sent.get(&object) {
         let (kind, entries) = if of_platform {
             (Kind::TransferConfirmed, transfers::entries::confirmed(chart, -net, state))
         } else {
             (Kind::TransferArrived, transfers::entries::arrived(chart, *seller, net, state))
         };
         add(booked, kind, movement.key, entries);
-    } else if let Some(seller) = facts.reversals.get(&object) {
+    } else if let Some(seller) = reversals.get(&object) {
         let (kind, entries) = if of_platform {
             (Kind::ReversalConfirmed, transfers::entries::reversed(chart, *seller, net, state))
         } else {

@@ -20,9 +20,10 @@ use partita_ledger::{LedgerError, current_position};
 
 use crate::app::App;
 use crate::chart::Chart;
+use crate::id::Of;
 use crate::operations;
 use crate::rebuild::balances::Balances;
-use crate::{disputes, payments, refunds, transfers};
+use crate::{adjustments, debts, disputes, payments, refunds, transfers};
 
 /// How many differences are kept to be shown; all are counted.
 const SHOWN: usize = 100;
@@ -118,6 +119,7 @@ pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildEr
                 let mut comparison =
                     Comparison { position: current_position(tx).await?.to_string(), ..Comparison::default() };
                 compare_payments(tx, &mut comparison).await?;
+                compare_adjustments(tx, &mut comparison).await?;
                 compare_top_ups(tx, &mut comparison).await?;
                 compare_payouts(tx, &mut comparison).await?;
                 compare_movements(tx, &mut comparison).await?;
@@ -182,6 +184,9 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
     objects.extend(taken_back.iter().map(|reversal| reversal.id.uuid()));
     let mut ids: Vec<_> = sent.iter().map(|transfer| transfer.seller).collect();
     ids.extend(taken_back.iter().map(|reversal| reversal.seller));
+    let of = Of::Payment(payment.id);
+    let (owed, settled) = (debts::list_of(tx, of).await?, debts::settled_of(tx, of).await?);
+    ids.extend(owed.iter().map(|debt| debt.seller));
     let numbers = store::seller_numbers(tx, &ids).await?;
     let number = |seller| numbers.get(&seller).copied().expect("transfers_seller keeps sellers with transfers");
     Ok(expected::PaymentFacts {
@@ -193,10 +198,56 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         refunds: given,
         refund_keys,
         disputes: disputed,
+        debts: expected::DebtFacts {
+            debts: owed.into_iter().map(|debt| (number(debt.seller), debt)).collect(),
+            settled,
+        },
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,
         moments: store::moments_of(tx, &objects).await?,
     })
+}
+
+/// Each adjustment with its transfers and their reversals.
+async fn compare_adjustments(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_adjustments(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.adjustment.key;
+        for row in page {
+            let of = row.adjustment.id;
+            // What undoes another one stands under that one.
+            if row.adjustment.reverses.is_some() {
+                continue;
+            }
+            let undone_by = adjustments::find_reversal(tx, of).await?;
+            let sent = transfers::list_by_adjustment(tx, of).await?;
+            let mut taken_back = Vec::new();
+            for transfer in &sent {
+                taken_back.extend(transfers::list_reversals_of(tx, transfer.id).await?);
+            }
+            let mut objects = vec![of.uuid()];
+            objects.extend(sent.iter().map(|transfer| transfer.id.uuid()));
+            objects.extend(taken_back.iter().map(|reversal| reversal.id.uuid()));
+            let (owed, settled) =
+                (debts::list_of(tx, Of::Adjustment(of)).await?, debts::settled_of(tx, Of::Adjustment(of)).await?);
+            let debtors = owed.into_iter().map(|debt| (row.seller, debt)).collect();
+            let facts = expected::AdjustmentFacts {
+                undone_by,
+                debts: expected::DebtFacts { debts: debtors, settled },
+                transfers: sent.iter().map(|t| (t.id.uuid(), (row.seller, t.amount.minor))).collect(),
+                reversals: taken_back.iter().map(|r| (r.id.uuid(), row.seller)).collect(),
+                asks: operations::list_by_object(tx, &objects).await?,
+                movements: store::movements_of(tx, &objects).await?,
+                moments: store::moments_of(tx, &objects).await?,
+            };
+            let chart = Chart { book: tx.book_id(), currency: row.adjustment.amount.currency };
+            let expected = expected::of_adjustment(chart, &row.adjustment, row.seller, &facts);
+            let found = store::transactions_of(tx, &[row.adjustment.key]).await?;
+            comparison.compare(&expected, &found);
+        }
+    }
 }
 
 async fn compare_top_ups(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {

@@ -9,6 +9,7 @@ use partita_provider::{Currency, SettlementState};
 use uuid::Uuid;
 
 use super::{Postings, Transactions};
+use crate::adjustments::{self, Adjustment};
 use crate::chart::SellerNumber;
 use crate::id::{PaymentId, SellerId};
 
@@ -25,6 +26,12 @@ pub(super) struct TopUpRow {
     pub(super) id: Uuid,
     pub(super) amount: i64,
     pub(super) currency: Currency,
+}
+
+/// An adjustment, and how ledger account keys name its seller.
+pub(super) struct AdjustmentRow {
+    pub(super) adjustment: Adjustment,
+    pub(super) seller: SellerNumber,
 }
 
 /// A seller's payout.
@@ -72,6 +79,25 @@ pub(super) async fn page_of_payments(tx: &mut Tx, after: i64, limit: i64) -> Res
     .await?;
     let read = rows.into_iter();
     Ok(read.map(|row| PaymentRow { key: row.key, id: row.id.into(), currency: currency(&row.currency) }).collect())
+}
+
+pub(super) async fn page_of_adjustments(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<AdjustmentRow>, DbError> {
+    let book = tx.book_id();
+    let keys = sqlx::query!(
+        "select a.id, s.number from adjustments a join sellers s on s.book_id = a.book_id and s.id = a.seller_id
+         where a.book_id = $1 and a.key > $2 order by a.key limit $3",
+        book.get(),
+        after,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let mut rows = Vec::with_capacity(keys.len());
+    for row in keys {
+        let adjustment = adjustments::find(tx, row.id.into()).await?.expect("just read, in one snapshot");
+        rows.push(AdjustmentRow { adjustment, seller: SellerNumber(row.number) });
+    }
+    Ok(rows)
 }
 
 pub(super) async fn page_of_top_ups(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<TopUpRow>, DbError> {

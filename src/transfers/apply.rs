@@ -9,8 +9,9 @@ use super::{
     Reversal, Transfer, TransferError, TransferStatus, entries, record, record_reversal, schedule_rebalance, store,
 };
 use crate::actor::Actor;
+use crate::adjustments;
 use crate::chart::{Chart, Kind};
-use crate::id::{ReversalId, TransferId};
+use crate::id::{Of, ReversalId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::Operation;
 use crate::payments;
@@ -52,14 +53,14 @@ pub async fn apply(
     let changed = store::set_succeeded(tx, &transfer, &said.id, now).await?;
     record(tx, &changed, Some(transfer.status), "transfer.succeeded", now).await?;
     let owner = Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) };
-    let booking = Booking::of(tx, transfer.payment, transfer.amount, owner, &transfer.provider).await?;
+    let booking = Booking::of(tx, transfer.of, transfer.amount, owner, &transfer.provider).await?;
     let chart = booking.chart;
     booking
         .add(tx, journal, "", ours, Kind::TransferConfirmed, entries::confirmed(chart, -ours.net, ours.state))
         .await?;
     let arrived = entries::arrived(chart, seller.number, theirs.net, theirs.state);
     booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await?;
-    schedule_rebalance(tx, booking.payment_key, now).await?;
+    schedule_rebalance(tx, booking.key, now).await?;
     Ok(Some(transfer.id))
 }
 
@@ -130,13 +131,13 @@ pub async fn apply_reversal(
     let changed = store::set_reversal_succeeded(tx, &reversal, &said.id, now).await?;
     record_reversal(tx, &changed, Some(reversal.status), "reversal.succeeded", now).await?;
     let owner = Owner { object_type: "reversal", object_id: Some(reversal.id.uuid()) };
-    let booking = Booking::of(tx, reversal.payment, reversal.amount, owner, &reversal.provider).await?;
+    let booking = Booking::of(tx, reversal.of, reversal.amount, owner, &reversal.provider).await?;
     let chart = booking.chart;
     let reversed = entries::reversed(chart, seller.number, ours.net, ours.state);
     booking.add(tx, journal, "", ours, Kind::ReversalConfirmed, reversed).await?;
     let taken = entries::taken(chart, seller.number, -theirs.net, theirs.state);
     booking.add(tx, journal, &account, theirs, Kind::ReversalTaken, taken).await?;
-    schedule_rebalance(tx, booking.payment_key, now).await?;
+    schedule_rebalance(tx, booking.key, now).await?;
     Ok(Some(reversal.id))
 }
 
@@ -161,7 +162,16 @@ pub async fn apply_reversal_refusal(
     schedule_rebalance(tx, operation.object_key, now + SignedDuration::from_hours(RETRY_AFTER_REFUSAL_HOURS)).await
 }
 
-/// The payment is locked before its transfers, everywhere.
+/// Locks what a transfer moves money of.
+async fn lock(tx: &mut Tx, of: Of) -> Result<(), TransferError> {
+    let found = match of {
+        Of::Payment(id) => payments::find_for_update(tx, id).await?.is_some(),
+        Of::Adjustment(id) => adjustments::find_for_update(tx, id).await?.is_some(),
+    };
+    if found { Ok(()) } else { Err(TransferError::PaymentNotFound) }
+}
+
+/// The payment or adjustment is locked before its transfers, everywhere.
 async fn find_locked(
     tx: &mut Tx,
     named: Option<TransferId>,
@@ -169,11 +179,11 @@ async fn find_locked(
 ) -> Result<Option<Transfer>, TransferError> {
     let unlocked = store::find_by(tx, named, provider_transfer).await?;
     let Some(unlocked) = unlocked else { return Ok(None) };
-    payments::find_for_update(tx, unlocked.payment).await?.ok_or(TransferError::PaymentNotFound)?;
+    lock(tx, unlocked.of).await?;
     Ok(store::find_for_update(tx, unlocked.id).await?)
 }
 
-/// The payment is locked before the transfer, the transfer before its reversal, everywhere.
+/// The payment or adjustment is locked before the transfer, the transfer before its reversal, everywhere.
 async fn find_reversal_locked(
     tx: &mut Tx,
     named: Option<ReversalId>,
@@ -182,7 +192,7 @@ async fn find_reversal_locked(
     let Some(unlocked) = store::find_reversal_by(tx, named, provider_reversal).await? else {
         return Ok(None);
     };
-    payments::find_for_update(tx, unlocked.payment).await?.ok_or(TransferError::PaymentNotFound)?;
+    lock(tx, unlocked.of).await?;
     let transfer = store::find_for_update(tx, unlocked.transfer).await?.ok_or(TransferError::NotFound)?;
     let reversal = store::find_reversal_for_update(tx, unlocked.id).await?.ok_or(TransferError::NotFound)?;
     Ok(Some((reversal, transfer)))
@@ -191,7 +201,8 @@ async fn find_reversal_locked(
 /// What the two movements of a transfer or a reversal have in common.
 struct Booking<'a> {
     chart: Chart,
-    payment_key: i64,
+    /// The ledger subject of what the transfer moves money of.
+    key: i64,
     /// What each of the two must move, either way; minor units.
     amount: i64,
     owner: Owner,
@@ -199,16 +210,14 @@ struct Booking<'a> {
 }
 
 impl<'a> Booking<'a> {
-    async fn of(
-        tx: &mut Tx,
-        payment: crate::id::PaymentId,
-        amount: Money,
-        owner: Owner,
-        provider: &'a str,
-    ) -> Result<Self, TransferError> {
-        let payment = payments::find(tx, payment).await?.ok_or(TransferError::PaymentNotFound)?;
+    async fn of(tx: &mut Tx, of: Of, amount: Money, owner: Owner, provider: &'a str) -> Result<Self, TransferError> {
+        let key = match of {
+            Of::Payment(id) => payments::find(tx, id).await?.map(|payment| payment.key),
+            Of::Adjustment(id) => adjustments::find(tx, id).await?.map(|adjustment| adjustment.key),
+        };
+        let key = key.ok_or(TransferError::PaymentNotFound)?;
         let chart = Chart { book: tx.book_id(), currency: amount.currency };
-        Ok(Self { chart, payment_key: payment.key, amount: amount.minor, owner, provider })
+        Ok(Self { chart, key, amount: amount.minor, owner, provider })
     }
 
     async fn add(
@@ -237,7 +246,7 @@ impl<'a> Booking<'a> {
         journal.add(Record {
             kind,
             source,
-            subject: self.payment_key,
+            subject: self.key,
             effective_at: effective_at(movement),
             actor: Actor::System,
             floors: Floors::Pass,

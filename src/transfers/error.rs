@@ -3,6 +3,7 @@ use partita_ledger::LedgerError;
 use partita_provider::PrepareError;
 
 use crate::app::ProviderSetupError;
+use crate::debts::DebtError;
 use crate::journal::JournalError;
 
 /// Why something cannot be done with a transfer.
@@ -11,8 +12,8 @@ pub enum TransferError {
     /// No such transfer or reversal in this book.
     #[error("no such transfer")]
     NotFound,
-    /// No such payment in this book.
-    #[error("no such payment")]
+    /// No such payment or adjustment in this book.
+    #[error("no such payment or adjustment")]
     PaymentNotFound,
     /// The seller has no account at the provider.
     #[error("the seller has no account at the provider")]
@@ -23,6 +24,9 @@ pub enum TransferError {
     /// The provider's object lacks what its booking needs; read again later it may have it.
     #[error("the provider's object is not complete yet: {0}")]
     Incomplete(&'static str),
+    /// A debt could not be opened or settled.
+    #[error(transparent)]
+    Debt(#[from] DebtError),
     /// The provider cannot take the command.
     #[error(transparent)]
     Prepare(#[from] PrepareError),

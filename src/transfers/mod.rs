@@ -2,7 +2,9 @@
 //!
 //! One rule, [`rebalance`]: what a seller has got of a payment (transfers asked or done, less reversals asked or done)
 //! is what it is entitled to (its share, less refunds). Above it, a transfer is asked; below it, reversals are. It is
-//! run whenever either side may have changed and does nothing when they agree, so it may run at any time, twice too.
+//! run whenever either side may have changed and does nothing when they agree, so it may run at any time, twice too. What a
+//! seller was given by hand follows the same rule, as a payment of which it is entitled to all. Before anything is sent, what
+//! the seller has pays its debts; what of it is still missing at the end of a day becomes one ([`end_day`]).
 //!
 //! Debits are booked when asked, credits when confirmed: a transfer leaves the seller's balance for clearing when it
 //! is asked, a reversal comes back only when the provider has it.
@@ -11,6 +13,7 @@ mod apply;
 pub mod entries;
 mod error;
 mod plan;
+mod shortfalls;
 mod store;
 
 use std::sync::Arc;
@@ -18,20 +21,23 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
 use partita_ledger::{Floors, balances};
-use partita_provider::{Command, CreateReversal, CreateTransfer, Money, Provider, Refusal};
+use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money, Provider, Refusal};
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
 pub use error::TransferError;
+pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
-    ListFilter, find, find_reversal, list, list_by_payment, list_reversals, open_reversal_transfers,
-    payments_without_transfer,
+    ListFilter, find, find_reversal, list, list_by_adjustment, list_by_payment, list_reversals, list_reversals_of,
+    open_reversal_transfers, without_transfer,
 };
 
 use crate::actor::Actor;
+use crate::adjustments::{self, Adjustment};
 use crate::app::App;
 use crate::chart::{Chart, Kind, SellerAccount};
+use crate::debts;
 use crate::due;
-use crate::id::{OperationId, PaymentId, ReversalId, SellerId, TransferId};
+use crate::id::{Of, OperationId, ReversalId, SellerId, TransferId};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
@@ -82,8 +88,8 @@ pub struct Transfer {
     pub id: TransferId,
     /// Its number.
     pub key: i64,
-    /// The payment whose share it moves.
-    pub payment: PaymentId,
+    /// What it moves money of.
+    pub of: Of,
     /// Who gets it.
     pub seller: SellerId,
     /// What moves.
@@ -117,8 +123,8 @@ pub struct Reversal {
     pub key: i64,
     /// What is taken back.
     pub transfer: TransferId,
-    /// The payment whose share it was.
-    pub payment: PaymentId,
+    /// What it moved money of.
+    pub of: Of,
     /// Whose it was.
     pub seller: SellerId,
     /// What comes back.
@@ -139,21 +145,22 @@ pub struct Reversal {
     pub updated_at: Timestamp,
 }
 
-/// Makes sure that a payment's transfers are looked at again, at `at`.
+/// Makes sure that the transfers of a payment or an adjustment are looked at again, at `at`.
 ///
 /// # Errors
 /// What the database says.
-pub async fn schedule_rebalance(tx: &mut Tx, payment_key: i64, at: Timestamp) -> Result<(), TransferError> {
-    Ok(due::schedule(tx, DUE_KIND, payment_key, at).await?)
+pub async fn schedule_rebalance(tx: &mut Tx, key: i64, at: Timestamp) -> Result<(), TransferError> {
+    Ok(due::schedule(tx, DUE_KIND, key, at).await?)
 }
 
-/// Asks for the transfers and reversals that bring what sellers have got of a payment to what they are entitled to.
+/// Asks for the transfers and reversals that bring what sellers have got of a payment or an adjustment to what they are
+/// entitled to.
 ///
 /// # Errors
 /// [`TransferError`]; nothing is asked then.
 ///
 /// Returns when to look again, if a seller could not be sent all of its share.
-pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result<Option<Timestamp>, TransferError> {
+pub async fn rebalance(app: &Arc<App>, book: BookId, key: i64) -> Result<Option<Timestamp>, TransferError> {
     let provider = app.provider(book).await?;
     let now = app.clock.now();
     let app_in = Arc::clone(app);
@@ -165,7 +172,7 @@ pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result
                     return Ok(Some(now + SignedDuration::from_mins(HALTED_MINUTES)));
                 }
                 let mut journal = Journal::new(&app.keys);
-                let again = rebalance_in(tx, &*provider, payment_key, &mut journal, now).await?;
+                let again = rebalance_in(tx, &*provider, key, &mut journal, now).await?;
                 journal.post(tx).await?;
                 Ok(again)
             })
@@ -173,95 +180,154 @@ pub async fn rebalance(app: &Arc<App>, book: BookId, payment_key: i64) -> Result
         .await
 }
 
+/// Of what sellers are sent their shares, locked.
+struct Ground {
+    of: Of,
+    /// Its ledger subject.
+    key: i64,
+    currency: Currency,
+    /// The provider's charge that the money comes from; none: the platform's balance.
+    source_charge: Option<String>,
+    /// How the provider groups what belongs together.
+    transfer_group: String,
+    /// What each seller is entitled to; minor units.
+    shares: Vec<(SellerId, i64)>,
+}
+
+impl Ground {
+    /// None while nobody may be sent anything.
+    async fn find(tx: &mut Tx, key: i64) -> Result<Option<Self>, TransferError> {
+        if let Some(found) = payments::find_by_key(tx, key).await? {
+            let payment = payments::find_for_update(tx, found.id).await?.ok_or(TransferError::PaymentNotFound)?;
+            return Self::of_payment(tx, payment).await;
+        }
+        let adjustment = adjustments::find_by_key_for_update(tx, key).await?.ok_or(TransferError::PaymentNotFound)?;
+        Ok(Some(Self::of_adjustment(tx, &adjustment).await?))
+    }
+
+    async fn of_payment(tx: &mut Tx, payment: Payment) -> Result<Option<Self>, TransferError> {
+        if payment.funds != Funds::Available {
+            return Ok(None);
+        }
+        let lines = payments::find_lines(tx, payment.id).await?;
+        Ok(Some(Self {
+            of: Of::Payment(payment.id),
+            key: payment.key,
+            currency: payment.amount.currency,
+            source_charge: payment.provider_charge,
+            transfer_group: payment.id.to_string(),
+            shares: payments::seller_shares(&lines).into_values().collect(),
+        }))
+    }
+
+    async fn of_adjustment(tx: &mut Tx, adjustment: &Adjustment) -> Result<Self, TransferError> {
+        let undone = adjustments::find_reversal(tx, adjustment.id).await?.is_some();
+        let share = if undone { 0 } else { adjustment.entitlement() };
+        Ok(Self {
+            of: Of::Adjustment(adjustment.id),
+            key: adjustment.key,
+            currency: adjustment.amount.currency,
+            source_charge: None,
+            transfer_group: adjustment.id.to_string(),
+            shares: vec![(adjustment.seller, share)],
+        })
+    }
+}
+
 async fn rebalance_in(
     tx: &mut Tx,
     provider: &dyn Provider,
-    payment_key: i64,
+    key: i64,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, TransferError> {
-    let Some(id) = payments::find_by_key(tx, payment_key).await?.map(|payment| payment.id) else {
-        return Err(TransferError::PaymentNotFound);
-    };
-    let payment = payments::find_for_update(tx, id).await?.ok_or(TransferError::PaymentNotFound)?;
-    if payment.funds != Funds::Available {
-        return Ok(None);
-    }
-    let lines = payments::find_lines(tx, id).await?;
-    let shares = payments::seller_shares(&lines);
-    let transfers = store::list_by_payment_for_update(tx, id).await?;
-    let ids: Vec<SellerId> = shares.values().map(|(id, _)| *id).collect();
+    let Some(ground) = Ground::find(tx, key).await? else { return Ok(None) };
+    let transfers = store::list_of_for_update(tx, ground.of).await?;
+    let ids: Vec<SellerId> = ground.shares.iter().map(|(id, _)| *id).collect();
     let sellers = sellers::find_by_ids(tx, &ids).await?;
-    let chart = payments::chart(tx.book_id(), payment.amount.currency);
+    let chart = payments::chart(tx.book_id(), ground.currency);
+    let standing = debts::Standing::read(tx, ground.of).await?;
     let mut waits = false;
-    for (seller_id, share) in shares.into_values() {
-        let Some(seller) = sellers.iter().find(|seller| seller.id == seller_id) else { continue };
-        let spendable = spendable(tx, chart, seller).await?;
-        let of_seller: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.seller == seller_id).collect();
-        let plan = plan::plan(share, &of_seller, spendable);
+    for (seller_id, share) in &ground.shares {
+        let Some(seller) = sellers.iter().find(|seller| seller.id == *seller_id) else { continue };
+        let of_seller: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.seller == seller.id).collect();
+        let share = share + standing.entitlement(seller.id);
+        let has = available(tx, chart, seller).await?;
+        let missing = plan::missing(share, &of_seller).min(has);
+        let settling = if missing > 0 {
+            debts::settle(tx, (ground.of, ground.key), seller, missing, journal, now).await?
+        } else {
+            debts::Settling::default()
+        };
+        for key in &settling.returned {
+            schedule_rebalance(tx, *key, now).await?;
+        }
+        // What was given back is another one's to send, under its own lock.
+        let has = has - settling.paid;
+        let plan = plan::plan(share - settling.paid, &of_seller, if can_receive(seller) { has } else { 0 });
         waits |= plan.short > 0;
         if plan.transfer > 0 {
-            ask_transfer(tx, provider, &payment, seller, plan.transfer, chart, journal, now).await?;
+            ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await?;
         }
         for (transfer, amount) in plan.reversals {
-            ask_reversal(tx, provider, &payment, transfer, amount, journal, now).await?;
+            ask_reversal(tx, provider, &ground, transfer, amount, journal, now).await?;
         }
     }
     Ok(waits.then(|| now + SignedDuration::from_hours(WAIT_HOURS)))
 }
 
-/// What a seller may be sent now; minor units. Nothing before its account can receive.
-async fn spendable(tx: &mut Tx, chart: Chart, seller: &Seller) -> Result<i64, TransferError> {
-    if seller.account.is_none() || !seller.standing.transfers_active {
-        return Ok(0);
-    }
+/// What a seller has to be sent or to pay debts with, of whatever it is; minor units, not below zero.
+async fn available(tx: &mut Tx, chart: Chart, seller: &Seller) -> Result<i64, TransferError> {
     let account = chart.seller(seller.number, SellerAccount::Available);
     let balance = balances(tx, &[account]).await?;
     let available = balance.first().map_or(0, |balance| balance.credits - balance.debits);
     Ok(i64::try_from(available.max(0)).unwrap_or(i64::MAX))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; the facts are of seven types")]
+/// Nothing is sent before the seller's account can receive.
+fn can_receive(seller: &Seller) -> bool {
+    seller.account.is_some() && seller.standing.transfers_active
+}
+
 async fn ask_transfer(
     tx: &mut Tx,
     provider: &dyn Provider,
-    payment: &Payment,
+    ground: &Ground,
     seller: &Seller,
     amount: i64,
-    chart: Chart,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), TransferError> {
     let (id, operation_id) = (TransferId::new(), OperationId::new());
-    let money = Money::new(amount, payment.amount.currency);
+    let money = Money::new(amount, ground.currency);
     let command = Command::CreateTransfer(CreateTransfer {
         amount: money,
         destination: seller.account.clone().ok_or(TransferError::SellerHasNoAccount)?,
-        source_charge: payment.provider_charge.clone(),
-        transfer_group: payment.id.to_string(),
+        source_charge: ground.source_charge.clone(),
+        transfer_group: ground.transfer_group.clone(),
         metadata: sellers::metadata(operation_id, &id.to_string()),
     });
     let key = journal.keys().next(tx).await?;
     let operation = NewOperation {
         id: operation_id,
         key: journal.keys().next(tx).await?,
-        target: Target { object_type: "transfer", object_id: id.uuid(), object_key: payment.key },
+        target: Target { object_type: "transfer", object_id: id.uuid(), object_key: ground.key },
         provider: provider.name(),
         request: provider.prepare(&command)?,
         command,
         actor: Actor::System,
     };
-    let transfer = store::insert(tx, id, key, payment, seller.id, money, now).await?;
+    let transfer = store::insert(tx, (id, key), ground.of, seller.id, money, provider.name(), now).await?;
     operations::plan(tx, &operation, FirstTry::Queued, now).await?;
     record(tx, &transfer, None, "transfer.created", now).await?;
     journal.add(Record {
         kind: Kind::TransferAsked,
         source: operation.key,
-        subject: payment.key,
+        subject: ground.key,
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Respect,
-        entries: entries::asked(chart, seller.number, amount),
+        entries: entries::asked(payments::chart(tx.book_id(), ground.currency), seller.number, amount),
     });
     Ok(())
 }
@@ -269,14 +335,14 @@ async fn ask_transfer(
 async fn ask_reversal(
     tx: &mut Tx,
     provider: &dyn Provider,
-    payment: &Payment,
+    ground: &Ground,
     transfer: &Transfer,
     amount: i64,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), TransferError> {
     let (id, operation_id) = (ReversalId::new(), OperationId::new());
-    let money = Money::new(amount, payment.amount.currency);
+    let money = Money::new(amount, ground.currency);
     let command = Command::CreateReversal(CreateReversal {
         transfer: transfer.provider_transfer.clone().ok_or(TransferError::Contradiction("no id".to_owned()))?,
         amount: money,
@@ -286,7 +352,7 @@ async fn ask_reversal(
     let operation = NewOperation {
         id: operation_id,
         key: journal.keys().next(tx).await?,
-        target: Target { object_type: "reversal", object_id: id.uuid(), object_key: payment.key },
+        target: Target { object_type: "reversal", object_id: id.uuid(), object_key: ground.key },
         provider: provider.name(),
         request: provider.prepare(&command)?,
         command,
@@ -313,7 +379,7 @@ async fn record(
         to: transfer.status.as_str(),
         event,
         payload: serde_json::json!({
-            "object": "transfer", "id": transfer.id, "payment": transfer.payment, "seller": transfer.seller,
+            "object": "transfer", "id": transfer.id, "payment": transfer.of.payment(), "adjustment": transfer.of.adjustment(), "seller": transfer.seller,
             "status": transfer.status.as_str(), "amount": transfer.amount.minor, "currency": transfer.amount.currency,
             "reversed_amount": transfer.reversed_amount,
         }),
@@ -339,7 +405,8 @@ async fn record_reversal(
         to: reversal.status.as_str(),
         event,
         payload: serde_json::json!({
-            "object": "reversal", "id": reversal.id, "transfer": reversal.transfer, "payment": reversal.payment,
+            "object": "reversal", "id": reversal.id, "transfer": reversal.transfer, "payment": reversal.of.payment(),
+            "adjustment": reversal.of.adjustment(),
             "seller": reversal.seller, "status": reversal.status.as_str(), "amount": reversal.amount.minor,
             "currency": reversal.amount.currency,
         }),

@@ -15,8 +15,7 @@ pub(super) struct Plan<'a> {
 
 /// Decides for one seller: `share` is its entitlement, `spendable` what it may be sent.
 pub(super) fn plan<'a>(share: i64, transfers: &[&'a Transfer], spendable: i64) -> Plan<'a> {
-    let got: i64 = transfers.iter().map(|transfer| standing(transfer)).sum();
-    let missing = share.max(0) - got;
+    let missing = missing(share, transfers);
     if missing >= 0 {
         let transfer = missing.min(spendable);
         return Plan { transfer, short: missing - transfer, reversals: Vec::new() };
@@ -32,6 +31,12 @@ pub(super) fn plan<'a>(share: i64, transfers: &[&'a Transfer], spendable: i64) -
         }
     }
     Plan { transfer: 0, short: 0, reversals }
+}
+
+/// What the seller has not got of its share; below zero what it got too much. Minor units.
+pub(super) fn missing(share: i64, transfers: &[&Transfer]) -> i64 {
+    let got: i64 = transfers.iter().map(|transfer| standing(transfer)).sum();
+    share.max(0) - got
 }
 
 /// What a transfer leaves with the seller: nothing when refused, else what is not taken back or asked back.
@@ -50,13 +55,13 @@ mod tests {
     use partita_provider::{Currency, Money};
 
     use super::*;
-    use crate::id::{PaymentId, SellerId, TransferId};
+    use crate::id::{Of, PaymentId, SellerId, TransferId};
 
     fn transfer(amount: i64, status: TransferStatus, reversed: i64, reversing: i64) -> Transfer {
         Transfer {
             id: TransferId::new(),
             key: 1,
-            payment: PaymentId::new(),
+            of: Of::Payment(PaymentId::new()),
             seller: SellerId::new(),
             amount: Money::new(amount, Currency::parse("EUR").expect("a currency")),
             status,

@@ -1,4 +1,7 @@
-//! SQL of transfers and transfer_reversals.
+//! SQL of transfers.
+
+mod reversals;
+mod shortfalls;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -6,10 +9,15 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Refusal};
 use uuid::Uuid;
 
-use super::{Reversal, Transfer, TransferError, TransferStatus};
+pub use reversals::{find_reversal, list_reversals, list_reversals_of, open_reversal_transfers};
+pub(super) use reversals::{
+    find_reversal_by, find_reversal_for_update, insert_reversal, set_reversal_failed, set_reversal_succeeded,
+};
+pub(super) use shortfalls::{short_sellers, uneven_grounds};
+
+use super::{Transfer, TransferError, TransferStatus};
 use crate::actor::Actor;
-use crate::id::{PaymentId, ReversalId, SellerId, TransferId};
-use crate::payments::Payment;
+use crate::id::{AdjustmentId, Of, PaymentId, SellerId, TransferId};
 
 /// Which transfers to list.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +35,8 @@ pub struct ListFilter {
 struct Row {
     id: Uuid,
     key: i64,
-    payment_id: Uuid,
+    payment_id: Option<Uuid>,
+    adjustment_id: Option<Uuid>,
     seller_id: Uuid,
     amount: i64,
     currency: String,
@@ -47,7 +56,7 @@ impl From<Row> for Transfer {
         Self {
             id: row.id.into(),
             key: row.key,
-            payment: row.payment_id.into(),
+            of: Of::stored(row.payment_id, row.adjustment_id).expect("transfers_of_one has one of the two"),
             seller: row.seller_id.into(),
             amount: money(row.amount, &row.currency),
             status: TransferStatus::parse(&row.status).expect("transfers_status_known allows no other word"),
@@ -55,43 +64,6 @@ impl From<Row> for Transfer {
             reversing_amount: row.reversing_amount,
             provider: row.provider,
             provider_transfer: row.provider_transfer,
-            failure: row.failure.map(stored_refusal),
-            sequence: row.sequence,
-            created_at: row.created_at.to_jiff(),
-            updated_at: row.updated_at.to_jiff(),
-        }
-    }
-}
-
-struct ReversalRow {
-    id: Uuid,
-    key: i64,
-    transfer_id: Uuid,
-    payment_id: Uuid,
-    seller_id: Uuid,
-    amount: i64,
-    currency: String,
-    status: String,
-    provider: String,
-    provider_reversal: Option<String>,
-    failure: Option<serde_json::Value>,
-    sequence: i32,
-    created_at: jiff_sqlx::Timestamp,
-    updated_at: jiff_sqlx::Timestamp,
-}
-
-impl From<ReversalRow> for Reversal {
-    fn from(row: ReversalRow) -> Self {
-        Self {
-            id: row.id.into(),
-            key: row.key,
-            transfer: row.transfer_id.into(),
-            payment: row.payment_id.into(),
-            seller: row.seller_id.into(),
-            amount: money(row.amount, &row.currency),
-            status: TransferStatus::parse(&row.status).expect("transfer_reversals_status_known allows no other word"),
-            provider: row.provider,
-            provider_reversal: row.provider_reversal,
             failure: row.failure.map(stored_refusal),
             sequence: row.sequence,
             created_at: row.created_at.to_jiff(),
@@ -116,21 +88,9 @@ macro_rules! select {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
-            r#"select id, key, payment_id, seller_id, amount, currency, status, reversed_amount, reversing_amount, provider,
-                      provider_transfer, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+            r#"select id, key, payment_id, adjustment_id, seller_id, amount, currency, status, reversed_amount, reversing_amount,
+                      provider, provider_transfer, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from transfers "# + $tail
-            $(, $argument)*
-        )
-    };
-}
-
-macro_rules! select_reversal {
-    ($tail:literal $(, $argument:expr)*) => {
-        sqlx::query_as!(
-            ReversalRow,
-            r#"select id, key, transfer_id, payment_id, seller_id, amount, currency, status, provider, provider_reversal,
-                      failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
-               from transfer_reversals "# + $tail
             $(, $argument)*
         )
     };
@@ -138,26 +98,27 @@ macro_rules! select_reversal {
 
 pub(super) async fn insert(
     tx: &mut Tx,
-    id: TransferId,
-    key: i64,
-    payment: &Payment,
+    (id, key): (TransferId, i64),
+    of: Of,
     seller: SellerId,
     amount: Money,
+    provider: &str,
     now: Timestamp,
 ) -> Result<Transfer, TransferError> {
     let book = tx.book_id();
     sqlx::query!(
-        "insert into transfers (book_id, id, key, payment_id, seller_id, amount, currency, status, provider, created_by,
-                                sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'processing', $8, $9, 1, $10, $10)",
+        "insert into transfers (book_id, id, key, payment_id, adjustment_id, seller_id, amount, currency, status, provider,
+                                created_by, sequence, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'processing', $9, $10, 1, $11, $11)",
         book.get(),
         id.uuid(),
         key,
-        payment.id.uuid(),
+        of.payment().map(PaymentId::uuid),
+        of.adjustment().map(AdjustmentId::uuid),
         seller.uuid(),
         amount.minor,
         amount.currency.code(),
-        payment.provider,
+        provider,
         Actor::System.to_string(),
         now.to_sqlx() as _
     )
@@ -214,12 +175,32 @@ pub async fn list_by_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Tran
     Ok(rows.into_iter().map(Transfer::from).collect())
 }
 
-pub(super) async fn list_by_payment_for_update(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Transfer>, DbError> {
+/// The transfers of an adjustment, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_by_adjustment(tx: &mut Tx, adjustment: AdjustmentId) -> Result<Vec<Transfer>, DbError> {
     let book = tx.book_id();
-    let rows =
-        select!("where book_id = $1 and payment_id = $2 order by id for no key update", book.get(), payment.uuid())
-            .fetch_all(tx.conn())
-            .await?;
+    let rows = select!("where book_id = $1 and adjustment_id = $2 order by id", book.get(), adjustment.uuid())
+        .fetch_all(tx.conn())
+        .await?;
+    Ok(rows.into_iter().map(Transfer::from).collect())
+}
+
+pub(super) async fn list_of_for_update(tx: &mut Tx, of: Of) -> Result<Vec<Transfer>, DbError> {
+    let book = tx.book_id();
+    let rows = match of {
+        Of::Payment(id) => {
+            select!("where book_id = $1 and payment_id = $2 order by id for no key update", book.get(), id.uuid())
+                .fetch_all(tx.conn())
+                .await?
+        }
+        Of::Adjustment(id) => {
+            select!("where book_id = $1 and adjustment_id = $2 order by id for no key update", book.get(), id.uuid())
+                .fetch_all(tx.conn())
+                .await?
+        }
+    };
     Ok(rows.into_iter().map(Transfer::from).collect())
 }
 
@@ -245,42 +226,32 @@ pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Tr
     Ok(rows.into_iter().map(Transfer::from).collect())
 }
 
-/// Ledger subjects of payments whose money is usable and whose share this seller has not been sent.
+/// Ledger subjects of payments whose money is usable and of booked credits that this seller has not been sent.
 ///
 /// # Errors
 /// What the database says.
-pub async fn payments_without_transfer(tx: &mut Tx, seller: SellerId) -> Result<Vec<i64>, DbError> {
+pub async fn without_transfer(tx: &mut Tx, seller: SellerId) -> Result<Vec<i64>, DbError> {
     let book = tx.book_id();
     let keys = sqlx::query_scalar!(
-        "select distinct p.key from payment_lines l
-         join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
-         where l.book_id = $1 and l.seller_id = $2 and not exists (
-             select from transfers t
-             where t.book_id = l.book_id and t.payment_id = l.payment_id and t.seller_id = $2 and t.status <> 'failed')
-         limit 1000",
+        r#"(select distinct p.key as "key!" from payment_lines l
+            join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
+            where l.book_id = $1 and l.seller_id = $2 and not exists (
+                select from transfers t
+                where t.book_id = l.book_id and t.payment_id = l.payment_id and t.seller_id = $2 and t.status <> 'failed')
+            limit 1000)
+           union all
+           (select a.key from adjustments a
+            where a.book_id = $1 and a.seller_id = $2 and a.status = 'booked' and a.direction = 'credit'
+              and a.reverses is null and not exists (
+                select from transfers t
+                where t.book_id = a.book_id and t.adjustment_id = a.id and t.status <> 'failed')
+            limit 1000)"#,
         book.get(),
         seller.uuid()
     )
     .fetch_all(tx.conn())
     .await?;
     Ok(keys)
-}
-
-/// Provider's ids of the transfers that have a reversal without a definite answer.
-///
-/// # Errors
-/// What the database says.
-pub async fn open_reversal_transfers(tx: &mut Tx) -> Result<Vec<String>, DbError> {
-    let book = tx.book_id();
-    let ids = sqlx::query_scalar!(
-        r#"select distinct t.provider_transfer as "id!" from transfer_reversals v
-           join transfers t on t.book_id = v.book_id and t.id = v.transfer_id and t.provider_transfer is not null
-           where v.book_id = $1 and v.status = 'processing' limit 100"#,
-        book.get()
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(ids)
 }
 
 async fn changed(tx: &mut Tx, transfer: TransferId, rows: u64) -> Result<Transfer, TransferError> {
@@ -355,131 +326,4 @@ pub(super) async fn add_reversing(
     .await
     .map_err(DbError::from)?;
     changed(tx, transfer, done.rows_affected()).await
-}
-
-pub(super) async fn insert_reversal(
-    tx: &mut Tx,
-    id: ReversalId,
-    key: i64,
-    transfer: &Transfer,
-    amount: Money,
-    now: Timestamp,
-) -> Result<Reversal, TransferError> {
-    let book = tx.book_id();
-    sqlx::query!(
-        "insert into transfer_reversals (book_id, id, key, transfer_id, payment_id, seller_id, amount, currency, status,
-                                         provider, created_by, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 'processing', $9, $10, 1, $11, $11)",
-        book.get(),
-        id.uuid(),
-        key,
-        transfer.id.uuid(),
-        transfer.payment.uuid(),
-        transfer.seller.uuid(),
-        amount.minor,
-        amount.currency.code(),
-        transfer.provider,
-        Actor::System.to_string(),
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await
-    .map_err(DbError::from)?;
-    find_reversal(tx, id).await?.ok_or(TransferError::NotFound)
-}
-
-/// A reversal by its id.
-///
-/// # Errors
-/// What the database says.
-pub async fn find_reversal(tx: &mut Tx, id: ReversalId) -> Result<Option<Reversal>, DbError> {
-    find_reversal_by(tx, Some(id), "").await
-}
-
-pub(super) async fn find_reversal_by(
-    tx: &mut Tx,
-    named: Option<ReversalId>,
-    provider_reversal: &str,
-) -> Result<Option<Reversal>, DbError> {
-    let book = tx.book_id();
-    let row = match named {
-        Some(id) => {
-            select_reversal!("where book_id = $1 and id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?
-        }
-        None => {
-            select_reversal!("where book_id = $1 and provider_reversal = $2", book.get(), provider_reversal)
-                .fetch_optional(tx.conn())
-                .await?
-        }
-    };
-    Ok(row.map(Reversal::from))
-}
-
-pub(super) async fn find_reversal_for_update(tx: &mut Tx, id: ReversalId) -> Result<Option<Reversal>, DbError> {
-    let book = tx.book_id();
-    let row = select_reversal!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
-        .fetch_optional(tx.conn())
-        .await?;
-    Ok(row.map(Reversal::from))
-}
-
-/// The reversals of a payment's transfers, oldest first.
-///
-/// # Errors
-/// What the database says.
-pub async fn list_reversals(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Reversal>, DbError> {
-    let book = tx.book_id();
-    let rows = select_reversal!("where book_id = $1 and payment_id = $2 order by id", book.get(), payment.uuid())
-        .fetch_all(tx.conn())
-        .await?;
-    Ok(rows.into_iter().map(Reversal::from).collect())
-}
-
-async fn changed_reversal(tx: &mut Tx, id: ReversalId, rows: u64) -> Result<Reversal, TransferError> {
-    if rows != 1 {
-        return Err(TransferError::Contradiction("it changed meanwhile".to_owned()));
-    }
-    find_reversal(tx, id).await?.ok_or(TransferError::NotFound)
-}
-
-pub(super) async fn set_reversal_succeeded(
-    tx: &mut Tx,
-    reversal: &Reversal,
-    provider_reversal: &str,
-    now: Timestamp,
-) -> Result<Reversal, TransferError> {
-    let book = tx.book_id();
-    let done = sqlx::query!(
-        "update transfer_reversals set status = 'succeeded', provider_reversal = $3, sequence = sequence + 1, updated_at = $4
-         where book_id = $1 and id = $2 and status = 'processing'",
-        book.get(),
-        reversal.id.uuid(),
-        provider_reversal,
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await
-    .map_err(DbError::from)?;
-    changed_reversal(tx, reversal.id, done.rows_affected()).await
-}
-
-pub(super) async fn set_reversal_failed(
-    tx: &mut Tx,
-    reversal: &Reversal,
-    refusal: &Refusal,
-    now: Timestamp,
-) -> Result<Reversal, TransferError> {
-    let book = tx.book_id();
-    let done = sqlx::query!(
-        "update transfer_reversals set status = 'failed', failure = $3, sequence = sequence + 1, updated_at = $4
-         where book_id = $1 and id = $2 and status = 'processing'",
-        book.get(),
-        reversal.id.uuid(),
-        refusal_value(refusal),
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await
-    .map_err(DbError::from)?;
-    changed_reversal(tx, reversal.id, done.rows_affected()).await
 }

@@ -98,7 +98,8 @@ const CHECKS: &[Check] = &[
         sql: "select format('transfer %s', t.id)
               from transfers t left join transfer_reversals v
                    on v.book_id = t.book_id and v.transfer_id = t.id and v.status <> 'failed'
-              where t.book_id = $1 [[t.payment_id]] group by t.id, t.amount, t.reversed_amount, t.reversing_amount
+              where t.book_id = $1 [[coalesce(t.payment_id,t.adjustment_id)]]
+              group by t.id, t.amount, t.reversed_amount, t.reversing_amount
               having coalesce(sum(v.amount), 0) <> t.reversed_amount + t.reversing_amount
                   or coalesce(sum(v.amount), 0) > t.amount",
     },
@@ -109,7 +110,7 @@ const CHECKS: &[Check] = &[
         sentence: "No seller got more of a payment than its share.",
         sql: "with sent as (
                   select payment_id, seller_id, sum(amount - reversed_amount - reversing_amount) as amount
-                  from transfers where book_id = $1 and status <> 'failed' [[payment_id]] group by 1, 2),
+                  from transfers where book_id = $1 and status <> 'failed' and payment_id is not null [[payment_id]] group by 1, 2),
               share as (
                   select payment_id, seller_id,
                          sum(amount - uncaptured_amount - commission + uncaptured_commission
@@ -120,14 +121,74 @@ const CHECKS: &[Check] = &[
               where sent.amount > coalesce(share.amount, 0)",
     },
     Check {
+        code: "I11",
+        invariant: "transfers less reversals are within the adjustment",
+        kind: Kind::Agreement,
+        sentence: "No seller was sent more of an adjustment than it was given.",
+        sql: "select format('adjustment %s: %s of %s', a.id, sum(t.amount - t.reversed_amount - t.reversing_amount), a.amount)
+              from adjustments a
+              join transfers t on t.book_id = a.book_id and t.adjustment_id = a.id and t.status <> 'failed'
+              where a.book_id = $1 [[a.id]] group by a.id, a.amount, a.direction, a.status, a.reverses
+              having sum(t.amount - t.reversed_amount - t.reversing_amount)
+                  > case when a.direction = 'credit' and a.status = 'booked' and a.reverses is null then a.amount else 0 end",
+    },
+    Check {
+        code: "I5",
+        invariant: "an adjustment is booked when its status says so",
+        kind: Kind::Agreement,
+        sentence: "Booked adjustments stand in the ledger, others do not, and a reversal undoes exactly what it names.",
+        sql: "select format('adjustment %s is %s', a.id, a.status)
+              from adjustments a
+              left join ledger_transactions l on l.book_id = a.book_id and l.kind = 70 and l.source = a.key
+              where a.book_id = $1 [[a.id]] and (a.status = 'booked') <> (l.source is not null)
+              union all
+              select format('reversal %s of adjustment %s', r.id, a.id)
+              from adjustments r join adjustments a on a.book_id = r.book_id and a.id = r.reverses
+              where r.book_id = $1 [[r.id]]
+                and (r.seller_id, r.amount, r.currency, r.reason, r.direction = a.direction, a.status)
+                    is distinct from (a.seller_id, a.amount, a.currency, a.reason, false, 'booked')",
+    },
+    Check {
+        code: "I11",
+        invariant: "a debt is paid by what was kept for it",
+        kind: Kind::Agreement,
+        sentence: "What a debt says was paid and came back is the sum of what sellers' money paid of it.",
+        sql: "select format('debt %s', d.id)
+              from debts d
+              left join debt_settlements p on p.book_id = d.book_id and p.debt_id = d.id
+              where d.book_id = $1 [[d.id]] group by d.id, d.paid_amount, d.recovered_amount
+              having coalesce(sum(case p.kind when 'offset' then p.amount when 'return' then -p.amount end), 0) <> d.paid_amount
+                  or coalesce(sum(p.amount) filter (where p.kind = 'recovery'), 0) <> d.recovered_amount",
+    },
+    Check {
+        code: "I5",
+        invariant: "what sellers owe is what their debts say",
+        kind: Kind::Agreement,
+        sentence: "The balance of each seller's debt account is what is left of its debts.",
+        sql: "with owed as (
+                  select s.id, d.currency, sum(d.amount - d.paid_amount - d.written_off_amount) as left_over
+                  from debts d join sellers s on s.book_id = d.book_id and s.id = d.seller_id
+                  where d.book_id = $1 [[complete]] group by 1, 2),
+              booked as (
+                  select s.id, sum(b.debits - b.credits) as balance
+                  from ledger_accounts a
+                  join ledger_balances b on b.book_id = a.book_id and b.account = a.account
+                  join sellers s on s.book_id = a.book_id and s.number = ((a.account & ((1::bigint << 33) - 1)) >> 7)
+                  where a.book_id = $1 and a.path like 'sel.%.debt' [[complete]] group by 1)
+              select format('seller %s: %s instead of %s', coalesce(o.id, b.id), b.balance, o.left_over)
+              from owed o full join booked b using (id)
+              where coalesce(o.left_over, 0) <> coalesce(b.balance, 0)",
+    },
+    Check {
         code: "I5",
         invariant: "clearing is zero for a payment with nothing open",
         kind: Kind::Agreement,
-        sentence: "A payment without open commands has nothing left in clearing.",
+        sentence: "A payment or an adjustment without open commands has nothing left in clearing.",
         sql: "with clearing as materialized (
                   select account, path from ledger_accounts where book_id = $1 and path like 'clr.%')
-              select format('payment %s, account %s: %s', p.id, a.path, sum(e.amount))
-              from payments p
+              select format('%s %s, account %s: %s', p.type, p.id, a.path, sum(e.amount))
+              from (select book_id, id, key, 'payment' as type from payments
+                    union all select book_id, id, key, 'adjustment' from adjustments) p
               join (select subject, debit_account as account, amount from ledger_postings
                     where book_id = $1 and debit_account in (select account from clearing)
                     union all
@@ -139,7 +200,7 @@ const CHECKS: &[Check] = &[
                                 and o.state in ('planned', 'submitting', 'unknown', 'needs_review'))
                 and not exists (select from refunds r where r.book_id = p.book_id and r.payment_id = p.id
                                 and r.status in ('pending', 'returned'))
-              group by p.id, a.path
+              group by p.type, p.id, a.path
               having sum(e.amount) <> 0",
     },
     Check {
@@ -228,6 +289,8 @@ const CHECKS: &[Check] = &[
                   union all select 'reversal', id, status, sequence from transfer_reversals where book_id = $1 [[id]]
                   union all select 'payout', id, status, sequence from payouts where book_id = $1 [[id]]
                   union all select 'top_up', id, status, sequence from top_ups where book_id = $1 [[id]]
+                  union all select 'adjustment', id, status, sequence from adjustments where book_id = $1 [[id]]
+                  union all select 'debt', id, status, sequence from debts where book_id = $1 [[id]]
                   union all select 'seller', id, status, sequence from sellers where book_id = $1 [[id]]) s
               left join state_history h on h.book_id = $1 and h.object_id = s.id and h.sequence = s.sequence
               where h.to_state is distinct from s.status",
@@ -283,7 +346,12 @@ const CHECKS: &[Check] = &[
               left join payments p on p.book_id = d.book_id and p.id = d.payment_id where d.book_id = $1 [[d.id]] and p.id is null
               union all
               select format('transfer %s', t.id) from transfers t
-              left join payments p on p.book_id = t.book_id and p.id = t.payment_id where t.book_id = $1 [[t.id]] and p.id is null
+              left join payments p on p.book_id = t.book_id and p.id = t.payment_id
+              left join adjustments a on a.book_id = t.book_id and a.id = t.adjustment_id
+              where t.book_id = $1 [[t.id]] and p.id is null and a.id is null
+              union all
+              select format('adjustment %s', a.id) from adjustments a
+              left join sellers s on s.book_id = a.book_id and s.id = a.seller_id where a.book_id = $1 [[a.id]] and s.id is null
               union all
               select format('transfer %s', t.id) from transfers t
               left join sellers s on s.book_id = t.book_id and s.id = t.seller_id where t.book_id = $1 [[t.id]] and s.id is null

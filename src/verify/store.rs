@@ -150,7 +150,10 @@ pub(super) async fn changed_objects(
                            where e.book_id = $1 and e.lane = n.lane and e.seq > n.after and e.seq <= n.until
                            offset 0) e
                        limit $6) s
-                   join payments p on p.book_id = $1 and p.key = s.subject) x
+                   join lateral (
+                       select id from payments where book_id = $1 and key = s.subject
+                       union all
+                       select id from adjustments where book_id = $1 and key = s.subject) p on true) x
                limit $6)
            select x.id as "id!" from (
                select id from changed
@@ -159,9 +162,10 @@ pub(super) async fn changed_objects(
                union
                select d.payment_id from changed c join disputes d on d.book_id = $1 and d.id = c.id
                union
-               select t.payment_id from changed c join transfers t on t.book_id = $1 and t.id = c.id
+               select coalesce(t.payment_id, t.adjustment_id) from changed c join transfers t on t.book_id = $1 and t.id = c.id
                union
-               select v.payment_id from changed c join transfer_reversals v on v.book_id = $1 and v.id = c.id) x
+               select coalesce(v.payment_id, v.adjustment_id) from changed c
+               join transfer_reversals v on v.book_id = $1 and v.id = c.id) x
            limit $6"#,
         tx.book_id().get(),
         since.to_sqlx() as _,

@@ -4,9 +4,11 @@
 //! each kind and returns, so that tests drain the queues instead of sleeping. A piece that fails leaves its row with a
 //! later due time; nothing is dropped.
 
+mod approvals;
 mod availability;
 mod backlog;
 mod day_balances;
+mod debts;
 mod disputes;
 mod inbox;
 mod lane;
@@ -27,6 +29,7 @@ use partita_db::{BookId, DbError, Scope};
 use tokio_util::sync::CancellationToken;
 
 pub use day_balances::roll_day_balances;
+pub use debts::schedule_day_ends;
 pub use inbox::apply_inbox;
 pub use reconciliation::schedule_reconciliation;
 pub use retention::schedule_retention;
@@ -49,12 +52,14 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 10] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::transfers::DUE_KIND,
     crate::disputes::DEADLINE_DUE_KIND,
+    crate::approvals::EXPIRY_DUE_KIND,
+    crate::transfers::DAY_END_DUE_KIND,
     sweep::DUE_KIND,
     reconciliation::DUE_KIND,
     retention::DUE_KIND,
@@ -94,6 +99,9 @@ async fn keep_up(app: Arc<App>, stop: CancellationToken) {
         }
         if let Err(error) = schedule_reconciliation(&app).await {
             tracing::error!(%error, "reconciliation could not be scheduled");
+        }
+        if let Err(error) = schedule_day_ends(&app).await {
+            tracing::error!(%error, "the ends of days could not be scheduled");
         }
         if let Err(error) = schedule_retention(&app).await {
             tracing::error!(%error, "the removal of what is old could not be scheduled");
@@ -194,6 +202,8 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::operations::DUE_KIND => operations::send(app, &claimed.due).await,
         crate::provider_movements::DUE_KIND => availability::settle(app, &claimed.due).await,
         crate::disputes::DEADLINE_DUE_KIND => disputes::remind(app, &claimed.due).await,
+        crate::approvals::EXPIRY_DUE_KIND => Ok(approvals::expire(app, &claimed.due).await),
+        crate::transfers::DAY_END_DUE_KIND => debts::end_day(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
         retention::DUE_KIND => retention::tidy(app, &claimed.due).await,

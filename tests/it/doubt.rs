@@ -210,7 +210,7 @@ async fn an_answer_that_contradicts_what_was_asked_is_for_people() {
 }
 
 /// Another person's key.
-async fn second_key(t: &TestApp) -> String {
+pub(crate) async fn second_key(t: &TestApp) -> String {
     let scopes = SCOPES.iter().map(ToString::to_string).collect();
     let (_, key) = platforms::create_key(&t.app, &t.book, "checker", scopes, None).await.expect("a key");
     key
@@ -221,7 +221,7 @@ async fn propose(t: &TestApp, operation: &Value, proposal: Value) -> Answer {
     t.send("POST", &path, None, Some(proposal)).await
 }
 
-async fn decide(t: &TestApp, key: &str, approval: &Value, word: &str) -> Answer {
+pub(crate) async fn decide(t: &TestApp, key: &str, approval: &Value, word: &str) -> Answer {
     let path = format!("/v1/approvals/{}/{word}", text(&approval["id"]));
     t.send_as(key, "POST", &path, None, Some(json!({"reason": "looked it up"}))).await
 }

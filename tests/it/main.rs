@@ -1,10 +1,12 @@
 //! The service from the outside: real Postgres, real HTTP, the real Stripe adapter against the simulator.
 
+mod adjustments;
 mod agreement;
 mod architecture;
 mod bad_input;
 mod bulkheads;
 mod captures;
+mod debts;
 mod dispute_endings;
 mod disputes;
 mod doubt;

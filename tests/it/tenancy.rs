@@ -9,6 +9,8 @@ use partita_simulator::NewDispute;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::adjustments::{adjust, adjustment, allow_alone};
+use crate::debts;
 use crate::doubt::decided_review;
 use crate::support::{Tenant, cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
@@ -28,6 +30,8 @@ const ROUTING: &[&str] = &[
 
 /// Tables of a book that only grow.
 const APPEND_ONLY: &[&str] = &[
+    "adjustment_limits",
+    "debt_settlements",
     "dispute_lines",
     "dispute_policies",
     "fee_policy_versions",
@@ -39,6 +43,7 @@ const APPEND_ONLY: &[&str] = &[
     "outbox",
     "provider_answers",
     "reconciliation_breaks",
+    "recovery_policies",
     "refund_lines",
     "state_history",
     "webhook_delivery_attempts",
@@ -62,6 +67,11 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.control.open_dispute(dispute).await.expect("disputed");
     t.settle().await;
     decided_review(t, &a).await;
+    allow_alone(t, 5_00).await;
+    debts::declare(t, 0, 30).await;
+    adjust(t, adjustment(&a, "late", "debit", 1_00, "penalty")).await.expect(201);
+    debts::end_of_day(t).await;
+    adjust(t, adjustment(&a, "sorry", "credit", 1_00, "goodwill")).await.expect(201);
     assert_eq!(t.reconcile().await.breaks, 0);
     let mut ids = BTreeMap::new();
     for resource in [
@@ -73,6 +83,8 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "transfers",
         "top_ups",
         "payouts",
+        "adjustments",
+        "debts",
         "operations",
         "approvals",
         "inbox",
@@ -111,6 +123,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             Some(json!({"from": "2026-03-01T00:00:00Z", "before": "2026-03-02T00:00:00Z"}))
         }
         ("PATCH", "/v1/webhook_endpoints/{id}") => Some(json!({"status": "disabled"})),
+        ("POST", "/v1/adjustments/{id}/reverse") => Some(json!({"reference": "undone", "note": "found"})),
+        ("POST", "/v1/debts/{id}/write_off") => Some(json!({"reason": "the shop is gone"})),
         ("POST", "/v1/operations/{id}/resolution") => Some(json!({"outcome": "failed", "reason": "no trace of it"})),
         (
             "POST",

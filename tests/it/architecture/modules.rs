@@ -10,12 +10,14 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 5] = ["demo", "commands", "cli", "stage", "scenarios"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 15] = [
+const RANKS: [(&str, u8); 16] = [
     ("platforms", 0),
     ("webhook_endpoints", 1),
     ("sellers", 1),
     ("fees", 1),
     ("payments", 2),
+    ("adjustments", 2),
+    ("debts", 2),
     ("top_ups", 2),
     ("transfers", 3),
     ("refunds", 4),
@@ -24,7 +26,6 @@ const RANKS: [(&str, u8); 15] = [
     ("payouts", 5),
     // Takes the provider's word to the capability that it concerns.
     ("events", 6),
-    ("adjustments", 6),
     ("approvals", 7),
     ("reports", 7),
 ];

@@ -1,0 +1,178 @@
+//! What sellers are short of at the end of a day becomes their debt.
+//!
+//! What a seller has of one payment or adjustment is what was booked to its available balance under that subject. Where that
+//! is below zero at the end of the day, and what is on its way back does not make up for it, the rule of transfers had its
+//! chance: from then on it is a debt (`debts`), paid by what the seller gets next.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use partita_db::{BookId, Scope, Tx};
+use partita_ledger::postings_by_subject;
+
+use super::{TransferError, TransferStatus, schedule_rebalance, store};
+use crate::adjustments;
+use crate::app::App;
+use crate::chart::{Chart, SellerAccount};
+use crate::debts::{self, RungKind};
+use crate::id::{Of, SellerId};
+use crate::journal::Journal;
+use crate::payments;
+use crate::sellers::{self, Seller};
+
+/// The kind of `due` rows that name books whose day ends.
+pub const DAY_END_DUE_KIND: &str = "day_end";
+
+/// Ends a book's day: what sellers are short of becomes debt, and what they have beside it is looked at again.
+///
+/// # Errors
+/// [`TransferError`]; what was done stays done, and may be done again.
+pub async fn end_day(app: &Arc<App>, book: BookId) -> Result<(), TransferError> {
+    let short = app
+        .db
+        .read("short sellers", Scope::Book(book), |tx| Box::pin(async move { store::short_sellers(tx).await }))
+        .await?;
+    for seller in short {
+        let uneven = app
+            .db
+            .read("what a seller is short of", Scope::Book(book), move |tx| {
+                Box::pin(async move {
+                    let seller = sellers::find(tx, seller).await?.ok_or(TransferError::NotFound)?;
+                    let available = chart(tx, &seller).seller(seller.number, SellerAccount::Available);
+                    Ok::<_, TransferError>(store::uneven_grounds(tx, seller.id, available).await?)
+                })
+            })
+            .await?;
+        // Debts first, so that what the seller has elsewhere pays them and is not sent.
+        for (key, _) in uneven.iter().filter(|(_, has)| *has < 0) {
+            open_debt(app, book, seller, *key).await?;
+        }
+        let others: Vec<i64> = uneven.iter().filter(|(_, has)| *has > 0).map(|(key, _)| *key).collect();
+        look_again(app, book, others).await?;
+    }
+    Ok(())
+}
+
+fn chart(tx: &Tx, seller: &Seller) -> Chart {
+    payments::chart(tx.book_id(), seller.default_currency)
+}
+
+async fn open_debt(app: &Arc<App>, book: BookId, seller: SellerId, key: i64) -> Result<(), TransferError> {
+    let now = app.clock.now();
+    let app_in = Arc::clone(app);
+    app.db
+        .run_tx("open debt", Scope::Book(book), move |tx| {
+            let app = Arc::clone(&app_in);
+            Box::pin(async move {
+                let seller = sellers::find(tx, seller).await?.ok_or(TransferError::NotFound)?;
+                let of = lock(tx, key).await?;
+                let chart = chart(tx, &seller);
+                chart.open_seller(tx, seller.number, seller.id).await?;
+                let legs = legs(tx, key, &seller).await?;
+                let Some((short_since, missing)) = shortfall(&legs) else { return Ok(()) };
+                let coming: i64 = store::list_of_for_update(tx, of)
+                    .await?
+                    .iter()
+                    .filter(|transfer| transfer.seller == seller.id && transfer.status == TransferStatus::Succeeded)
+                    .map(|transfer| transfer.reversing_amount)
+                    .sum();
+                let ladder = debts::find_policy(tx).await?;
+                let age = now.duration_since(short_since).as_hours().max(0) / 24;
+                if missing <= coming || age < i64::from(ladder.rung(RungKind::NetFromSales).after_days) {
+                    return Ok(());
+                }
+                let mut journal = Journal::new(&app.keys);
+                debts::open(tx, (of, key), &seller, missing - coming, short_since, &mut journal, now).await?;
+                journal.post(tx).await?;
+                Ok::<_, TransferError>(())
+            })
+        })
+        .await
+}
+
+async fn look_again(app: &Arc<App>, book: BookId, keys: Vec<i64>) -> Result<(), TransferError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    app.db
+        .run_tx("look at transfers again", Scope::Book(book), move |tx| {
+            let keys = keys.clone();
+            Box::pin(async move {
+                for key in keys {
+                    schedule_rebalance(tx, key, now).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Locks the payment or adjustment of a ledger subject.
+async fn lock(tx: &mut Tx, key: i64) -> Result<Of, TransferError> {
+    if let Some(payment) = payments::find_by_key(tx, key).await? {
+        payments::find_for_update(tx, payment.id).await?.ok_or(TransferError::PaymentNotFound)?;
+        return Ok(Of::Payment(payment.id));
+    }
+    let adjustment = adjustments::find_by_key_for_update(tx, key).await?.ok_or(TransferError::PaymentNotFound)?;
+    Ok(Of::Adjustment(adjustment.id))
+}
+
+/// What each transaction of a subject did to a seller's available balance, in the order in which they were booked.
+async fn legs(tx: &mut Tx, key: i64, seller: &Seller) -> Result<Vec<(Timestamp, i64)>, TransferError> {
+    let available = chart(tx, seller).seller(seller.number, SellerAccount::Available);
+    let mut found: Vec<_> = postings_by_subject(tx, key)
+        .await?
+        .into_iter()
+        .filter(|posting| posting.debit == available || posting.credit == available)
+        .map(|posting| {
+            let amount = if posting.credit == available { posting.amount } else { -posting.amount };
+            (posting.recorded_at, posting.transaction_id, posting.effective_at, amount)
+        })
+        .collect();
+    found.sort_unstable_by_key(|(recorded, transaction, ..)| (*recorded, *transaction));
+    let mut legs: Vec<(i64, Timestamp, i64)> = Vec::new();
+    for (_, transaction, effective, amount) in found {
+        match legs.last_mut() {
+            Some(last) if last.0 == transaction => last.2 += amount,
+            _ => legs.push((transaction, effective, amount)),
+        }
+    }
+    Ok(legs.into_iter().map(|(_, at, amount)| (at, amount)).collect())
+}
+
+/// How much is missing after these changes, and since when without a break; none if nothing is.
+fn shortfall(legs: &[(Timestamp, i64)]) -> Option<(Timestamp, i64)> {
+    let mut balance = 0;
+    let mut since = None;
+    for (at, amount) in legs {
+        balance += amount;
+        since = if balance < 0 { since.or(Some(*at)) } else { None };
+    }
+    since.map(|since| (since, -balance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(day * 86_400).expect("a time")
+    }
+
+    #[test]
+    fn a_shortfall_counts_from_where_it_began_without_a_break() {
+        assert_eq!(shortfall(&[]), None);
+        // Released, sent, refunded: short by 22.50 since the refund.
+        let refunded = [(at(1), 54_00), (at(1), -54_00), (at(3), -22_50)];
+        assert_eq!(shortfall(&refunded), Some((at(3), 22_50)));
+        // A second refund makes it larger, not younger.
+        let again = [&refunded[..], &[(at(4), -1_00)]].concat();
+        assert_eq!(shortfall(&again), Some((at(3), 23_50)));
+        // It came back, and went again.
+        let back = [&refunded[..], &[(at(5), 22_50)]].concat();
+        assert_eq!(shortfall(&back), None);
+        let once_more = [&back[..], &[(at(7), -5_00)]].concat();
+        assert_eq!(shortfall(&once_more), Some((at(7), 5_00)));
+    }
+}
