@@ -50,6 +50,10 @@ impl Player {
                 control.plan_fault(Fault { kind: *kind, method: method.clone(), path: path.clone(), times: *times });
                 format!("the provider will fail {times} times at {method} {path}: {kind:?}")
             }
+            Act::Heal => {
+                control.clear_faults();
+                "the provider is well again".to_owned()
+            }
             Act::Settings(settings) => {
                 self.set(settings).await?;
                 "the provider behaves differently from here on".to_owned()

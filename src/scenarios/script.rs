@@ -242,6 +242,8 @@ pub(super) enum Act {
         #[serde(default = "once")]
         times: u32,
     },
+    /// What was planned to go wrong and has not yet goes well.
+    Heal,
     /// The simulated provider behaves differently from here on.
     Settings(Map<String, Value>),
     /// A person does something in the provider's dashboard: a request of Stripe's, as form fields.
