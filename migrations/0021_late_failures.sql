@@ -45,7 +45,6 @@ comment on column refunds.status is
     'failed after its money had left, the money is back and still owed to the buyer, somebody has to decide; settled: it was paid '
     'from the bank instead; failed: everyone has back what was taken for it.';
 comment on column refunds.resolution is 'What was decided about a returned refund, in the words of who decided.';
-create index refunds_returned on refunds (book_id, id) where status = 'returned';
 
 grant update (failed_amount, failed_tax, failed_commission) on payment_lines to partita_app;
 grant update (resolution, resolved_by, resolved_at) on refunds to partita_app;

@@ -48,6 +48,9 @@ pub enum ApprovalError {
     /// The provider does not show the object.
     #[error("the provider's object could not be read")]
     NotReadable(#[source] FetchError),
+    /// The book contradicts itself: nothing moves money in it until a person has looked.
+    #[error("the book is halted")]
+    Halted,
     /// There is no such adjustment, or it cannot be made or ended.
     #[error(transparent)]
     Adjustment(#[from] AdjustmentError),

@@ -37,6 +37,7 @@ use crate::events;
 use crate::id::ApprovalId;
 use crate::journal::Journal;
 use crate::outbox::{self, Change};
+use crate::verify;
 
 /// The kind of `due` rows that name proposals whose time runs out.
 pub const EXPIRY_DUE_KIND: &str = "approval_expiry";
@@ -229,6 +230,10 @@ async fn carry_out(
     origin: events::Origin<'_>,
     journal: &mut Journal,
 ) -> Result<(), ApprovalError> {
+    // What became of a command is found out in a halted book, too; nothing else is begun there.
+    if !matches!(approval.proposal, Proposal::Resolution { .. }) && verify::is_halted(tx).await? {
+        return Err(ApprovalError::Halted);
+    }
     match &approval.proposal {
         Proposal::Resolution { operation, resolution } => {
             let what = (*operation, resolution);

@@ -50,6 +50,8 @@ pub(super) async fn carry_out(
     now: Timestamp,
 ) -> Result<(), ApprovalError> {
     let debt = debts::find(tx, id).await?.ok_or(DebtError::NotFound)?;
+    // The ladder may have changed since it was proposed.
+    debts::may_write_off(&debt, &debts::find_policy(tx).await?, now)?;
     let seller = sellers::find(tx, debt.seller).await?.ok_or(DebtError::NotFound)?;
     let subject = match debt.of {
         Of::Payment(payment) => payments::find(tx, payment).await?.map(|payment| payment.key),

@@ -64,22 +64,16 @@ async fn play_all(server: &TemporaryGround, scripts: &[(PathBuf, Script)], json:
 }
 
 fn for_people(script: &Script, played: &Played) -> String {
-    let mut text = format!("{}\n\n{}\n\n", played.title, script.about.trim());
-    for told in &played.told {
-        text += &format!("{}  {}\n", told.at.strftime("%Y-%m-%d %H:%M"), told.what);
-    }
+    let told = played.told.iter().map(|told| format!("{}  {}", told.at.strftime("%Y-%m-%d %H:%M"), told.what));
     let row = |row: &scenarios::Balance| vec![row.account.clone(), row.amount.to_string()];
-    let rows = played.books.iter().map(row).collect();
-    text += &format!("\n{}\n\n", output::table(&["account", "balance"], rows));
-    for failure in &played.failures {
-        text += &format!("NOT AS EXPECTED: {failure}\n");
-    }
-    if played.failures.is_empty() {
-        text += &format!(
-            "{} expectations hold. Every invariant holds, the ledger follows from the stored facts, and {} movements agree \
-             with the provider.\n",
-            played.expectations, played.movements
-        );
-    }
-    text
+    let books = output::table(&["account", "balance"], played.books.iter().map(row).collect());
+    let failures = played.failures.iter().map(|failure| format!("NOT AS EXPECTED: {failure}"));
+    let end = format!(
+        "{} expectations hold. Every invariant holds, the ledger follows from the stored facts, and {} movements agree with \
+         the provider.",
+        played.expectations, played.movements
+    );
+    let end: Vec<String> = if played.failures.is_empty() { vec![end] } else { failures.collect() };
+    let story = told.collect::<Vec<_>>().join("\n");
+    format!("{}\n\n{}\n\n{story}\n\n{books}\n\n{}\n", played.title, script.about.trim(), end.join("\n"))
 }

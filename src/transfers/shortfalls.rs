@@ -19,6 +19,7 @@ use crate::id::{Of, SellerId};
 use crate::journal::Journal;
 use crate::payments;
 use crate::sellers::{self, Seller};
+use crate::verify;
 
 /// The kind of `due` rows that name books whose day ends.
 pub const DAY_END_DUE_KIND: &str = "day_end";
@@ -66,6 +67,10 @@ async fn open_debt(app: &Arc<App>, book: BookId, seller: SellerId, key: i64) -> 
             Box::pin(async move {
                 let seller = sellers::find(tx, seller).await?.ok_or(TransferError::NotFound)?;
                 let of = lock(tx, key).await?;
+                // The rule of transfers has not had its chance yet.
+                if verify::is_halted(tx).await? || store::awaits_refund(tx, key).await? {
+                    return Ok(());
+                }
                 let chart = chart(tx, &seller);
                 chart.open_seller(tx, seller.number, seller.id).await?;
                 let legs = legs(tx, key, &seller).await?;

@@ -103,6 +103,11 @@ async fn above_the_limit_nothing_is_booked_until_a_second_person_agrees() {
     assert_balances(&t, &before).await;
 
     let checker = second_key(&t).await;
+    let halted = "insert into halted_books (book_id, run_id) select book_id, gen_random_uuid() from sellers";
+    assert_eq!(t.tamper(halted).await, 1);
+    assert_eq!(decide(&t, &checker, &approval, "approve").await.expect(503)["code"], "money_movement_halted");
+    assert_balances(&t, &before).await;
+    assert_eq!(t.tamper("delete from halted_books").await, 1);
     decide(&t, &checker, &approval, "approve").await.expect(200);
     t.settle().await;
     let booked = read(&t, &waits).await;

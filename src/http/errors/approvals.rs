@@ -2,7 +2,7 @@
 
 use partita_provider::FetchError;
 
-use super::{conflict, field, reference_taken, sentence};
+use super::{HALTED_RETRY, conflict, field, reference_taken, sentence};
 use crate::adjustments::AdjustmentError;
 use crate::approvals::ApprovalError;
 use crate::debts::DebtError;
@@ -27,6 +27,7 @@ impl From<ApprovalError> for Problem {
                 Self::new(&problem_types::PROVIDER_REFUSED).detail("The provider has no such object.".to_owned())
             }
             ApprovalError::NotReadable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
+            ApprovalError::Halted => Self::new(&problem_types::MONEY_MOVEMENT_HALTED).retry_after(HALTED_RETRY),
             ApprovalError::Adjustment(error) => error.into(),
             ApprovalError::Debt(error) => error.into(),
             ApprovalError::Ledger(error) => error.into(),

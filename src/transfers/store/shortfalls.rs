@@ -50,3 +50,19 @@ pub(in crate::transfers) async fn uneven_grounds(
     .await?;
     Ok(rows.into_iter().map(|row| (row.key, row.has)).collect())
 }
+
+/// Whether a refund of a payment, by its ledger subject, is asked and not confirmed: until it is, nothing of it is taken back
+/// from sellers.
+pub(in crate::transfers) async fn awaits_refund(tx: &mut Tx, key: i64) -> Result<bool, DbError> {
+    let book = tx.book_id();
+    let awaits = sqlx::query_scalar!(
+        r#"select exists (select from payments p
+                          join refunds r on r.book_id = p.book_id and r.payment_id = p.id
+                          where p.book_id = $1 and p.key = $2 and r.status in ('processing', 'pending')) as "awaits!""#,
+        book.get(),
+        key
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(awaits)
+}
