@@ -138,7 +138,8 @@ pub struct Payment {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What a buyer has to do, and how the buyer's browser gets there. Never stored.
+/// What a buyer has to do, and how the buyer's browser gets there. Nowhere but in the provider's answers
+/// and events as they came, which are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientAction {
     /// What the provider's script in the browser needs.

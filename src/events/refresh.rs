@@ -11,8 +11,8 @@ use crate::id::PaymentId;
 use crate::journal::Journal;
 use crate::payments::{self, PaymentError};
 
-/// Reads a payment at the provider and books what is news. Returns what its buyer has to do, which is stored nowhere; none
-/// when there is nothing, or the provider does not have the payment yet.
+/// Reads a payment at the provider and books what is news. Returns what its buyer has to do, which is kept
+/// nowhere but in the provider's own words; none when there is nothing, or the provider does not have the payment yet.
 ///
 /// # Errors
 /// [`ApplyError::Fetch`] when the provider cannot be asked; [`ApplyError`] when its word cannot be taken.
