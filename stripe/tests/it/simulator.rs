@@ -262,6 +262,13 @@ async fn whatever_happens_to_an_answer_is_doubt_and_the_key_has_one_effect() {
         let key = format!("op_{number}.1");
         let doubt = impatient.submit(&request, &key).await;
         assert!(matches!(doubt.outcome, Outcome::Unknown { .. }), "{kind:?}: {:?}", doubt.outcome);
+        // The client has gone: nobody waits for the effect but this.
+        for _ in 0..100 {
+            if world.control.effects().await.expect("its log").len() - before >= effects {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         assert_eq!(world.control.effects().await.expect("its log").len() - before, effects, "{kind:?}");
         world.done(&command, &key).await;
         assert_eq!(world.control.effects().await.expect("its log").len() - before, 1, "{kind:?}");
