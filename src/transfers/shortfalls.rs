@@ -9,11 +9,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
 use partita_ledger::postings_by_subject;
+use uuid::Uuid;
 
+use super::store::Ground;
 use super::{TransferError, TransferStatus, schedule_rebalance, store};
 use crate::adjustments;
 use crate::app::App;
-use crate::chart::{Chart, SellerAccount};
+use crate::chart::{Chart, SellerAccount, SellerNumber};
 use crate::debts::{self, RungKind};
 use crate::id::{Of, SellerId};
 use crate::journal::Journal;
@@ -24,34 +26,76 @@ use crate::verify;
 /// The kind of `due` rows that name books whose day ends.
 pub const DAY_END_DUE_KIND: &str = "day_end";
 
-/// Ends a book's day: what sellers are short of becomes debt, and what they have beside it is looked at again.
+/// Sellers looked at in one piece of reading.
+const SELLERS: i64 = 100;
+/// Payments and adjustments looked at in one piece of reading: what one statement may take.
+const GROUNDS: i64 = 200;
+
+/// Ends a book's day: what sellers are short of becomes debt, and what they have beside it is looked at again. One seller's
+/// trouble keeps no other waiting.
 ///
 /// # Errors
 /// [`TransferError`]; what was done stays done, and may be done again.
 pub async fn end_day(app: &Arc<App>, book: BookId) -> Result<(), TransferError> {
-    let short = app
-        .db
-        .read("short sellers", Scope::Book(book), |tx| Box::pin(async move { store::short_sellers(tx).await }))
-        .await?;
-    for seller in short {
-        let uneven = app
+    let (mut after, mut trouble) = (SellerNumber(0), None);
+    loop {
+        let short = app
             .db
-            .read("what a seller is short of", Scope::Book(book), move |tx| {
-                Box::pin(async move {
-                    let seller = sellers::find(tx, seller).await?.ok_or(TransferError::NotFound)?;
-                    let available = chart(tx, &seller).seller(seller.number, SellerAccount::Available);
-                    Ok::<_, TransferError>(store::uneven_grounds(tx, seller.id, available).await?)
-                })
+            .read("short sellers", Scope::Book(book), move |tx| {
+                Box::pin(async move { store::short_sellers(tx, after, SELLERS).await })
             })
             .await?;
-        // Debts first, so that what the seller has elsewhere pays them and is not sent.
-        for (key, _) in uneven.iter().filter(|(_, has)| *has < 0) {
-            open_debt(app, book, seller, *key).await?;
+        let Some((last, _)) = short.last() else { return trouble.map_or(Ok(()), Err) };
+        after = *last;
+        for (_, seller) in short {
+            if let Err(error) = end_day_of(app, book, seller).await {
+                tracing::error!(book = book.get(), %seller, %error, "a seller's day could not be ended");
+                trouble = Some(error);
+            }
         }
-        let others: Vec<i64> = uneven.iter().filter(|(_, has)| *has > 0).map(|(key, _)| *key).collect();
+    }
+}
+
+/// Debts first, so that what the seller has elsewhere pays them and is not sent.
+async fn end_day_of(app: &Arc<App>, book: BookId, id: SellerId) -> Result<(), TransferError> {
+    let seller = app
+        .db
+        .read("seller who is short", Scope::Book(book), move |tx| Box::pin(async move { sellers::find(tx, id).await }))
+        .await?
+        .ok_or(TransferError::NotFound)?;
+    let mut after = Uuid::nil();
+    while let Some((page, last)) = grounds_after(app, book, &seller, after).await? {
+        for key in page.iter().filter(|ground| ground.has < 0).filter_map(|ground| ground.key) {
+            open_debt(app, book, seller.id, key).await?;
+        }
+        after = last;
+    }
+    let mut after = Uuid::nil();
+    while let Some((page, last)) = grounds_after(app, book, &seller, after).await? {
+        let others = page.iter().filter(|ground| ground.has > 0).filter_map(|ground| ground.key).collect();
         look_again(app, book, others).await?;
+        after = last;
     }
     Ok(())
+}
+
+/// The next payments and adjustments of a seller, and the last of them; none when there are no more.
+async fn grounds_after(
+    app: &Arc<App>,
+    book: BookId,
+    seller: &Seller,
+    after: Uuid,
+) -> Result<Option<(Vec<Ground>, Uuid)>, TransferError> {
+    let available = payments::chart(book, seller.default_currency).seller(seller.number, SellerAccount::Available);
+    let id = seller.id;
+    let page = app
+        .db
+        .read("what a seller is short of", Scope::Book(book), move |tx| {
+            Box::pin(async move { store::grounds(tx, id, available, after, GROUNDS).await })
+        })
+        .await?;
+    let last = page.last().map(|ground| ground.id);
+    Ok(last.map(|last| (page, last)))
 }
 
 fn chart(tx: &Tx, seller: &Seller) -> Chart {

@@ -1,7 +1,7 @@
 //! Debts of sellers: opened at the end of the day, paid by later sales, given up by two people, and what comes back late.
 
 use partita::worker;
-use partita_simulator::{ReversalWhenShort, Settings};
+use partita_simulator::{Fault, FaultKind, ReversalWhenShort, Settings};
 use serde_json::{Value, json};
 
 use crate::adjustments::{adjust, adjustment, allow_alone};
@@ -77,6 +77,64 @@ async fn told(t: &TestApp) -> Vec<String> {
     kinds.retain(|kind| kind.starts_with("debt."));
     kinds.reverse();
     kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refund_without_an_answer_takes_is_no_debt_at_midnight_and_is_taken_back_later() {
+    let t = TestApp::new().await;
+    let (_, payment) = paid_out(&t).await;
+    let allow = Settings { reversal_when_short: ReversalWhenShort::NegativeBalance, ..t.control.settings() };
+    t.control.set_settings(allow).await.expect("lawful settings");
+    let (method, path) = ("POST".to_owned(), "/v1/refunds".to_owned());
+    t.control.plan_fault(Fault { kind: FaultKind::RateLimited, method, path, times: u32::MAX });
+    let body = json!({"payment": payment["id"], "lines": [{"line": 0, "amount": 25_00}]});
+    let refund = t.post("/v1/refunds", "ret-1", body).await.expect(202);
+    let refund = format!("/v1/refunds/{}", text(&refund["id"]));
+    end_of_day(&t).await;
+    assert_eq!(t.get(&refund).await["status"], "processing");
+    assert_eq!(t.balances().await["sel.A.available EUR"], -22_50);
+    assert_eq!(t.list("/v1/debts").await, Vec::<Value>::new(), "nothing was asked back yet that could be refused");
+
+    t.control.clear_faults();
+    t.advance(3_600).await;
+    assert_eq!(t.get(&refund).await["status"], "succeeded");
+    t.reconcile().await;
+    let taken_back = [
+        ("bank", -100_00),
+        ("prov.available", 81_00),
+        ("prov.reserved", 22_50),
+        ("rev.commission", 3_50),
+        ("ext.bank.A", 54_00),
+        ("owner.A", 31_50),
+        ("conn.available.A", -22_50),
+    ];
+    assert_balances(&t, &taken_back).await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_and_decided_stays_so_in_the_database_too() {
+    let t = TestApp::new().await;
+    short(&t).await;
+    end_of_day(&t).await;
+    let admin = t.admin().await;
+    let refused = async |sql: &'static str| {
+        let error = sqlx::query(sql).execute(&admin).await.expect_err(sql);
+        error.as_database_error().and_then(|error| error.constraint().map(str::to_owned))
+    };
+    sqlx::query("update debts set written_off_amount = amount, status = 'written_off'")
+        .execute(&admin)
+        .await
+        .expect("given up");
+    assert_eq!(refused("update debts set written_off_amount = 1").await.as_deref(), Some("debts_given_up_onwards"));
+    sqlx::query("update refunds set resolution = 'paid', resolved_by = 'key_1', resolved_at = now()")
+        .execute(&admin)
+        .await
+        .expect("decided");
+    let again = "update refunds set resolved_by = 'key_2'";
+    assert_eq!(refused(again).await.as_deref(), Some("refunds_resolved_once"));
+    admin.close().await;
+    t.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

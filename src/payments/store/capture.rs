@@ -6,6 +6,7 @@ use partita_db::{DbError, Tx};
 use partita_provider::CaptureMethod;
 
 use super::changed;
+use super::shares::Columns;
 use crate::id::{OperationId, PaymentId};
 use crate::payments::{Payment, PaymentError, SellerShare};
 
@@ -53,32 +54,33 @@ pub(in crate::payments) async fn insert_capture(
     shares: &[SellerShare],
 ) -> Result<(), DbError> {
     let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    let columns = Columns::of(shares, 1);
     sqlx::query!(
         "insert into payment_captures (book_id, operation_id, payment_id, line, amount, tax_amount, commission)
          select $1, $2, $3, * from unnest($4::int[], $5::bigint[], $6::bigint[], $7::bigint[])",
         book.get(),
         operation.uuid(),
         payment.uuid(),
-        &numbers,
-        &column(|share| share.amount),
-        &column(|share| share.tax),
-        &column(|share| share.commission)
+        &columns.lines,
+        &columns.amounts,
+        &columns.taxes,
+        &columns.commissions
     )
     .execute(tx.conn())
     .await?;
     Ok(())
 }
 
-/// What each line was last asked to be captured with; nothing if nobody asked here.
+/// What each line was last asked to be captured with, by a command that was not refused; nothing if nobody asked here.
 pub(in crate::payments) async fn captured_shares(tx: &mut Tx, payment: PaymentId) -> Result<Vec<SellerShare>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
         "select line, amount, tax_amount, commission from payment_captures
          where book_id = $1 and operation_id = (
-             select operation_id from payment_captures where book_id = $1 and payment_id = $2
-             order by operation_id desc limit 1)
+             select c.operation_id from payment_captures c
+             join operations o on o.book_id = c.book_id and o.id = c.operation_id and o.state <> 'failed'
+             where c.book_id = $1 and c.payment_id = $2
+             order by o.key desc limit 1)
          order by line",
         book.get(),
         payment.uuid()
@@ -96,8 +98,7 @@ pub(in crate::payments) async fn set_uncaptured(
     rests: &[SellerShare],
 ) -> Result<(), DbError> {
     let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| rests.iter().map(value).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = rests.iter().map(|rest| rest.line).collect();
+    let columns = Columns::of(rests, 1);
     sqlx::query!(
         "update payment_lines l
          set uncaptured_amount = d.amount, uncaptured_tax = d.tax, uncaptured_commission = d.commission
@@ -105,10 +106,10 @@ pub(in crate::payments) async fn set_uncaptured(
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
-        &numbers,
-        &column(|rest| rest.amount),
-        &column(|rest| rest.tax),
-        &column(|rest| rest.commission)
+        &columns.lines,
+        &columns.amounts,
+        &columns.taxes,
+        &columns.commissions
     )
     .execute(tx.conn())
     .await?;

@@ -7,6 +7,27 @@ use partita_db::{DbError, Tx};
 use crate::id::PaymentId;
 use crate::payments::{LineChange, Payment, PaymentStatus, SellerShare};
 
+/// Shares of lines, as the arrays that a statement takes.
+pub(super) struct Columns {
+    pub(super) lines: Vec<i32>,
+    pub(super) amounts: Vec<i64>,
+    pub(super) taxes: Vec<i64>,
+    pub(super) commissions: Vec<i64>,
+}
+
+impl Columns {
+    /// Added, or with a `sign` of -1 taken off.
+    pub(super) fn of(shares: &[SellerShare], sign: i64) -> Self {
+        let column = |value: fn(&SellerShare) -> i64| shares.iter().map(|share| sign * value(share)).collect();
+        Self {
+            lines: shares.iter().map(|share| share.line).collect(),
+            amounts: column(|share| share.amount),
+            taxes: column(|share| share.tax),
+            commissions: column(|share| share.commission),
+        }
+    }
+}
+
 /// Adds what a refund gives back to a payment and its lines, or takes it off again (`sign` -1) when the refund was
 /// refused. The constraints of both tables refuse more than there is.
 ///
@@ -20,9 +41,8 @@ pub async fn record_refund(
     now: Timestamp,
 ) -> Result<(), DbError> {
     let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(|share| sign * value(share)).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
-    let gross: i64 = shares.iter().map(|share| sign * (share.amount + share.tax)).sum();
+    let columns = Columns::of(shares, sign);
+    let gross: i64 = columns.amounts.iter().chain(&columns.taxes).sum();
     sqlx::query!(
         "update payment_lines l
          set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
@@ -31,10 +51,10 @@ pub async fn record_refund(
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
-        &numbers,
-        &column(|share| share.amount),
-        &column(|share| share.tax),
-        &column(|share| share.commission)
+        &columns.lines,
+        &columns.amounts,
+        &columns.taxes,
+        &columns.commissions
     )
     .execute(tx.conn())
     .await?;
@@ -106,8 +126,7 @@ pub(in crate::payments) async fn record_failure(
     shares: &[SellerShare],
 ) -> Result<(), DbError> {
     let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    let columns = Columns::of(shares, 1);
     sqlx::query!(
         "update payment_lines l
          set failed_amount = failed_amount + d.amount, failed_tax = failed_tax + d.tax,
@@ -116,10 +135,10 @@ pub(in crate::payments) async fn record_failure(
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
-        &numbers,
-        &column(|share| share.amount),
-        &column(|share| share.tax),
-        &column(|share| share.commission)
+        &columns.lines,
+        &columns.amounts,
+        &columns.taxes,
+        &columns.commissions
     )
     .execute(tx.conn())
     .await?;

@@ -2,63 +2,90 @@
 
 use partita_db::{DbError, Tx};
 use partita_ledger::AccountKey;
+use uuid::Uuid;
 
+use crate::chart::SellerNumber;
 use crate::id::SellerId;
 
-/// Sellers whose available balance is below zero.
-pub(in crate::transfers) async fn short_sellers(tx: &mut Tx) -> Result<Vec<SellerId>, DbError> {
+/// Some sellers whose available balance is below zero, in the order of their numbers, beginning after one.
+pub(in crate::transfers) async fn short_sellers(
+    tx: &mut Tx,
+    after: SellerNumber,
+    limit: i64,
+) -> Result<Vec<(SellerNumber, SellerId)>, DbError> {
     let book = tx.book_id();
-    let ids = sqlx::query_scalar!(
-        "select distinct s.id from ledger_balances b
+    let rows = sqlx::query!(
+        "select distinct s.number, s.id from ledger_balances b
          join ledger_accounts a on a.book_id = b.book_id and a.account = b.account and a.path like 'sel.%.available'
          join sellers s on s.book_id = b.book_id and s.number = ((b.account & ((1::bigint << 33) - 1)) >> 7)
-         where b.book_id = $1 and b.credits < b.debits",
-        book.get()
+         where b.book_id = $1 and b.credits < b.debits and s.number > $2
+         order by s.number limit $3",
+        book.get(),
+        after.0,
+        limit
     )
     .fetch_all(tx.conn())
     .await?;
-    Ok(ids.into_iter().map(SellerId::from).collect())
+    Ok(rows.into_iter().map(|row| (SellerNumber(row.number), row.id.into())).collect())
 }
 
-/// The ledger subjects of payments and adjustments of which a seller's available balance has something or lacks something,
-/// and how much; minor units.
-pub(in crate::transfers) async fn uneven_grounds(
+/// A payment or an adjustment of a seller's, and what its available balance has of it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::transfers) struct Ground {
+    pub(in crate::transfers) id: Uuid,
+    /// Its ledger subject; none while nothing of it can be available.
+    pub(in crate::transfers) key: Option<i64>,
+    /// Below zero where the seller is short; minor units.
+    pub(in crate::transfers) has: i64,
+}
+
+/// Some payments and adjustments of a seller's in the order of their ids, beginning after one.
+pub(in crate::transfers) async fn grounds(
     tx: &mut Tx,
     seller: SellerId,
     available: AccountKey,
-) -> Result<Vec<(i64, i64)>, DbError> {
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Ground>, DbError> {
     let book = tx.book_id();
-    let rows = sqlx::query!(
-        r#"with ground as (
-               select distinct p.key from payment_lines l
-               join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
-               where l.book_id = $1 and l.seller_id = $2
-               union all
-               select key from adjustments where book_id = $1 and seller_id = $2 and status = 'booked' and reverses is null)
-           select g.key as "key!", b.has as "has!"
-           from ground g
-           cross join lateral (
-               select coalesce(sum(case when e.credit_account = $3 then e.amount else -e.amount end), 0)::bigint as has
+    Ok(sqlx::query_as!(
+        Ground,
+        r#"with page as (
+               select id from (
+                   (select distinct payment_id as id from payment_lines
+                    where book_id = $1 and seller_id = $2 and payment_id > $4 order by payment_id limit $5)
+                   union all
+                   (select id from adjustments where book_id = $1 and seller_id = $2 and id > $4 order by id limit $5)) ground
+               order by id limit $5),
+           keyed as (
+               select page.id, coalesce(p.key, a.key) as key from page
+               left join payments p on p.book_id = $1 and p.id = page.id and p.funds = 'available'
+               left join adjustments a
+                 on a.book_id = $1 and a.id = page.id and a.status = 'booked' and a.reverses is null)
+           select k.id as "id!", k.key, coalesce((
+               select sum(case when e.credit_account = $3 then e.amount else -e.amount end)
                from ledger_postings e
-               where e.book_id = $1 and e.subject = g.key and (e.credit_account = $3 or e.debit_account = $3)) b
-           where b.has <> 0 order by g.key"#,
+               where e.book_id = $1 and e.subject = k.key and (e.credit_account = $3 or e.debit_account = $3)), 0)::bigint
+               as "has!"
+           from keyed k order by k.id"#,
         book.get(),
         seller.uuid(),
-        available.get()
+        available.get(),
+        after,
+        limit
     )
     .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.key, row.has)).collect())
+    .await?)
 }
 
-/// Whether a refund of a payment, by its ledger subject, is asked and not confirmed: until it is, nothing of it is taken back
-/// from sellers.
+/// Whether the provider has not answered yet about a refund of a payment, by its ledger subject: until it has, nothing is
+/// taken back from sellers for it.
 pub(in crate::transfers) async fn awaits_refund(tx: &mut Tx, key: i64) -> Result<bool, DbError> {
     let book = tx.book_id();
     let awaits = sqlx::query_scalar!(
         r#"select exists (select from payments p
                           join refunds r on r.book_id = p.book_id and r.payment_id = p.id
-                          where p.book_id = $1 and p.key = $2 and r.status in ('processing', 'pending')) as "awaits!""#,
+                          where p.book_id = $1 and p.key = $2 and r.status = 'processing') as "awaits!""#,
         book.get(),
         key
     )
