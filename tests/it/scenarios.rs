@@ -3,57 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use partita::MIGRATOR;
 use partita::scenarios::{Ground, Played, Script, play};
-use partita_postgres::testing::TestDatabase;
 
-use crate::test_app::template_key;
-
-/// A ground for one scenario.
-struct Grounds {
-    service: TestDatabase,
-    provider: TestDatabase,
-    folder: tempfile::TempDir,
-}
-
-impl Grounds {
-    async fn make() -> Self {
-        // Another test of this process may have installed it.
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let service = TestDatabase::create(
-            |owner_url| async move { partita_db::migrate(&owner_url, &MIGRATOR).await },
-            &template_key(&MIGRATOR),
-        )
-        .await
-        .expect("a database");
-        let provider = TestDatabase::create_for_simulator(
-            |url| async move {
-                let pool = sqlx::PgPool::connect(&url).await?;
-                partita_simulator::MIGRATOR.run(&pool).await?;
-                pool.close().await;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-            },
-            &template_key(&partita_simulator::MIGRATOR),
-        )
-        .await
-        .expect("a database for the provider");
-        Self { service, provider, folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn ground(&self) -> Ground {
-        Ground {
-            owner_url: None,
-            app_url: self.service.app_url.clone(),
-            simulator_url: self.provider.app_url.clone(),
-            folder: self.folder.path().to_owned(),
-        }
-    }
-}
+use crate::test_app::databases;
 
 async fn played(text: &str) -> Played {
     let script = Script::parse(text).expect("a scenario");
-    let grounds = Grounds::make().await;
-    play(&script, &grounds.ground()).await.expect("played")
+    let (service, provider) = databases().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ground = Ground {
+        owner_url: None,
+        app_url: service.app_url.clone(),
+        simulator_url: provider.app_url.clone(),
+        folder: folder.path().to_owned(),
+    };
+    play(&script, &ground).await.expect("played")
 }
 
 async fn comes_out(name: &str) {

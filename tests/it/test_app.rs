@@ -75,25 +75,7 @@ impl Answer {
 
 impl TestApp {
     pub(crate) async fn new() -> Self {
-        // Another test of this process may have installed it.
-        let _installed_before = rustls::crypto::ring::default_provider().install_default();
-        let database = TestDatabase::create(
-            |owner_url| async move { partita_db::migrate(&owner_url, &MIGRATOR).await },
-            &template_key(&MIGRATOR),
-        )
-        .await
-        .expect("a database for the test");
-        let simulator_database = TestDatabase::create_for_simulator(
-            |url| async move {
-                let pool = sqlx::PgPool::connect(&url).await?;
-                partita_simulator::MIGRATOR.run(&pool).await?;
-                pool.close().await;
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-            },
-            &template_key(&partita_simulator::MIGRATOR),
-        )
-        .await
-        .expect("a database for the simulator");
+        let (database, simulator_database) = databases().await;
         let start: Timestamp = START.parse().expect("a time");
         let simulator = Simulator::start(SimulatorOptions {
             secret_key: SIMULATOR_KEY.to_owned(),
@@ -359,8 +341,32 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, bytes }
 }
 
+/// The service's database and the simulator's, each with its schema and nothing else.
+pub(crate) async fn databases() -> (TestDatabase, TestDatabase) {
+    // Another test of this process may have installed it.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    let database = TestDatabase::create(
+        |owner_url| async move { partita_db::migrate(&owner_url, &MIGRATOR).await },
+        &template_key(&MIGRATOR),
+    )
+    .await
+    .expect("a database for the test");
+    let simulator_database = TestDatabase::create_for_simulator(
+        |url| async move {
+            let pool = sqlx::PgPool::connect(&url).await?;
+            partita_simulator::MIGRATOR.run(&pool).await?;
+            pool.close().await;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        },
+        &template_key(&partita_simulator::MIGRATOR),
+    )
+    .await
+    .expect("a database for the simulator");
+    (database, simulator_database)
+}
+
 /// Names a template by everything that its migrations say.
-pub(crate) fn template_key(migrator: &sqlx::migrate::Migrator) -> String {
+fn template_key(migrator: &sqlx::migrate::Migrator) -> String {
     migrator.iter().map(|migration| hex::encode(&migration.checksum)).collect()
 }
 
