@@ -150,6 +150,11 @@ fn describe() {
         Unit::Count,
         "Connections to the database: open, and idle of these."
     );
+    metrics::describe_counter!(
+        partita_db::TRANSACTIONS,
+        Unit::Count,
+        "Database transactions, by unit of work and outcome; each try counts."
+    );
     metrics::describe_gauge!(names::OPERATIONS, Unit::Count, "Commands to providers that have not ended, by state.");
     metrics::describe_gauge!(names::OLDEST_DOUBT, Unit::Seconds, "How long the oldest command is in doubt.");
     metrics::describe_gauge!(names::INBOX_EVENTS, Unit::Count, "Events of providers that wait, by state.");

@@ -48,6 +48,7 @@ pub use crate::{
     migrate::migrate,
     options::DbOptions,
     transaction::Tx,
+    unit::TRANSACTIONS,
     vault::{Column, KeyListError, Sealed, Vault, VaultError},
 };
 use crate::{

@@ -13,6 +13,10 @@ use crate::{
     transaction::{CommitOutcome, Mode, TIMELINE, Tx, XactId, silence, within},
 };
 
+/// The metric of transactions, by the name of their unit of work and outcome: done, failed (tried again or told to the
+/// caller) or panicked.
+pub const TRANSACTIONS: &str = "partita_database_transactions_total";
+
 /// How often a unit of work is run at most.
 const MAX_TRIES: u32 = 5;
 /// The first pause between two tries is at most this long; each further one at most twice the one before.
@@ -33,6 +37,16 @@ enum Try<T, E> {
     Done(T),
     Failed { error: E, retry: bool },
     Panicked(Box<dyn Any + Send>),
+}
+
+impl<T, E> Try<T, E> {
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Failed { .. } => "failed",
+            Self::Panicked(_) => "panicked",
+        }
+    }
 }
 
 /// How the unit ended.
@@ -77,6 +91,7 @@ impl Unit {
             {
                 self.db.refusals.note();
             }
+            metrics::counter!(TRANSACTIONS, "name" => self.name, "outcome" => tried.outcome()).increment(1);
             match tried {
                 Try::Done(value) => return Ok(Ok(value)),
                 Try::Panicked(panic) => return Err(panic),

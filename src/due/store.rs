@@ -104,6 +104,24 @@ pub async fn claim(
     Ok(claimed)
 }
 
+/// Which of these kinds have work that is due and that nobody holds.
+///
+/// # Errors
+/// What the database says.
+pub async fn kinds_due(tx: &mut Tx, kinds: &[String], now: Timestamp) -> Result<Vec<String>, DbError> {
+    let kinds = sqlx::query_scalar!(
+        r#"select kinds.kind as "kind!" from unnest($1::text[]) as kinds (kind)
+           where exists (
+               select from due
+               where due.kind = kinds.kind and due_at <= $2 and (lease_until is null or lease_until < clock_timestamp()))"#,
+        kinds,
+        now.to_sqlx() as _
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(kinds)
+}
+
 /// Takes a claimed row away, unless it was scheduled again meanwhile.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 //! 1. An event stands in the outbox, and in `event_fanout`, in the transaction of its change ([`crate::outbox`]).
 //! 2. [`fan_out`] takes it away there and makes a delivery for each endpoint that wants it, in one transaction.
 //! 3. [`take_turn`] claims deliveries of one endpoint, sends them side by side outside any transaction, and records what
-//!    came of each, one by one.
+//!    came of each, those that ended together in one transaction; and goes on with what is due by then.
 //! 4. What failed is tried again by the schedule of Standard Webhooks; 410 and 75 hours of failures disable the endpoint.
 //!
 //! Invariants:

@@ -71,7 +71,8 @@ async fn deliver(
             reason,
         }));
         if new.len() > before {
-            addressed.push(endpoint.key);
+            // One that hangs is left alone for a while, however much there is to tell.
+            addressed.push((endpoint.key, endpoint.throttled_until.map_or(now, |until| until.max(now))));
         }
     }
     if reason != DeliveryReason::Event && new.len() > most_replayed() {
@@ -80,8 +81,8 @@ async fn deliver(
     deliveries::insert(tx, &new, actor, now).await?;
     // In one order in every transaction, and last: the rows are locked until the commit.
     addressed.sort_unstable();
-    for key in addressed {
-        due::schedule(tx, DUE_KIND, key, now).await?;
+    for (key, at) in addressed {
+        due::schedule(tx, DUE_KIND, key, at).await?;
     }
     Ok(new.len())
 }

@@ -1,8 +1,10 @@
 //! One turn of one endpoint: claim what is due, send it side by side, record what came of each.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope};
 use partita_webhooks::sending::schedule::{PATIENCE, Verdict, delay_after, verdict};
@@ -32,7 +34,10 @@ const HELD_ELSEWHERE: SignedDuration = SignedDuration::from_secs(5);
 /// How long an endpoint that does not answer in time is left alone, so that it cannot keep workers busy.
 const AFTER_HANGING: SignedDuration = SignedDuration::from_secs(30);
 
-/// What one turn sends.
+/// How long a turn goes on with what is due. With an attempt's fifteen seconds it ends before its lease in `due` does.
+const GOES_ON: Duration = Duration::from_secs(10);
+
+/// What one turn sends at once.
 struct Turn {
     endpoint: Endpoint,
     mode: String,
@@ -41,19 +46,25 @@ struct Turn {
     claimed: Vec<(Claimed, Event)>,
 }
 
-/// Does one turn of the endpoint of this number; returns when the next one is due, none when nothing is left.
+/// Does one turn of the endpoint of this number; returns when the next one is due, none when nothing is left. What is due
+/// by then goes out too, for a while, so that an endpoint with much to get does not wait for its next turn.
 ///
 /// # Errors
 /// What the database says; [`WebhookError::Vault`] and [`WebhookError::Key`] when its secrets cannot be read, and then
 /// nothing is claimed.
 pub async fn take_turn(app: &Arc<App>, book: BookId, key: i64) -> Result<Option<Timestamp>, WebhookError> {
-    if let Some(turn) = begin(app, book, key).await? {
-        let turn = &turn;
-        let attempts = turn.claimed.iter().map(|(claimed, event)| attempt(app, book, turn, claimed, event));
-        for recorded in futures::future::join_all(attempts).await {
-            // What could not be recorded is sent again when its lease has run out.
-            recorded?;
+    let began = Instant::now();
+    while began.elapsed() < GOES_ON {
+        let turn = begin(app, book, key).await?.filter(|turn| !turn.claimed.is_empty());
+        let Some(turn) = &turn else { break };
+        let attempts = turn.claimed.iter().map(|(claimed, event)| attempt(app, turn, claimed, event));
+        let mut ended = attempts.collect::<FuturesUnordered<_>>().ready_chunks(turn.claimed.len());
+        let mut recorded = Ok(());
+        while let Some(together) = ended.next().await {
+            recorded = recorded.and(record(app, book, turn, together).await);
         }
+        // What could not be recorded is sent again when its lease has run out.
+        recorded?;
     }
     next_turn(app, book, key).await
 }
@@ -88,25 +99,26 @@ async fn begin(app: &Arc<App>, book: BookId, key: i64) -> Result<Option<Turn>, W
         .await
 }
 
-async fn attempt(
-    app: &Arc<App>,
-    book: BookId,
-    turn: &Turn,
-    claimed: &Claimed,
-    event: &Event,
-) -> Result<(), WebhookError> {
+/// An attempt that was made, and what follows of it.
+#[derive(Clone)]
+struct Ended {
+    claimed: Claimed,
+    attempt: Attempt,
+    verdict: Verdict,
+}
+
+async fn attempt(app: &Arc<App>, turn: &Turn, claimed: &Claimed, event: &Event) -> Ended {
     let (at, started) = (app.clock.now(), Instant::now());
     crash::point_of("before_send", event.event_type.split('.').take(1));
     let sent = send(app, turn, event, at).await;
     crash::point_of("after_send", event.event_type.split('.').take(1));
     let duration_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
-    let outcome = outcome_of(&sent);
+    let verdict = outcome_of(&sent);
     let (answer, error) = match sent {
         Ok(answer) => (Some(answer), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let attempt = Attempt { number: claimed.attempt, at, duration_ms, answer, error };
-    record(app, book, turn, *claimed, attempt, outcome).await
+    Ended { claimed: *claimed, attempt: Attempt { number: claimed.attempt, at, duration_ms, answer, error }, verdict }
 }
 
 /// Why an attempt has no answer.
@@ -138,38 +150,42 @@ fn outcome_of(sent: &Result<Answer, Unanswered>) -> Verdict {
     }
 }
 
-async fn record(
-    app: &Arc<App>,
-    book: BookId,
-    turn: &Turn,
-    claimed: Claimed,
-    attempt: Attempt,
-    outcome: Verdict,
-) -> Result<(), WebhookError> {
+/// Records attempts that ended together, in one transaction. The endpoint's row, which every turn of it wants, is locked
+/// only when the attempts say something new of it.
+async fn record(app: &Arc<App>, book: BookId, turn: &Turn, together: Vec<Ended>) -> Result<(), WebhookError> {
     let (now, id, [jitter]) = (app.clock.now(), turn.endpoint.id, random_bytes());
-    let status = app
+    let is_well = |ended: &Ended| ended.verdict == Verdict::Delivered;
+    let nothing_new = turn.endpoint.failing_since.is_none() && together.iter().all(is_well);
+    let statuses = app
         .db
-        .run_tx("record delivery", Scope::Book(book), move |tx| {
-            let attempt = attempt.clone();
+        .run_tx("record deliveries", Scope::Book(book), move |tx| {
+            let together = together.clone();
             Box::pin(async move {
-                let endpoint = store::find_for_update(tx, id).await?;
-                let (status, next) = follow_up(outcome, &claimed, now, jitter);
-                let ours = claims::conclude(tx, &claimed, status, next, now).await?;
-                deliveries::insert_attempt(tx, claimed.id, &attempt).await?;
-                if let Some(endpoint) = endpoint.filter(|endpoint| ours && endpoint.status == EndpointStatus::Enabled) {
-                    note_health(tx, endpoint, outcome, now).await?;
+                let endpoint = if nothing_new { None } else { store::find_for_update(tx, id).await? };
+                let mut endpoint = endpoint.filter(|endpoint| endpoint.status == EndpointStatus::Enabled);
+                let mut statuses = Vec::with_capacity(together.len());
+                for Ended { claimed, attempt, verdict } in &together {
+                    let (status, next) = follow_up(*verdict, claimed, now, jitter);
+                    let ours = claims::conclude(tx, claimed, status, next, now).await?;
+                    deliveries::insert_attempt(tx, claimed.id, attempt).await?;
+                    if ours && let Some(healthy) = endpoint.take() {
+                        endpoint = note_health(tx, healthy, *verdict, now).await?;
+                    }
+                    statuses.push((*verdict, status));
                 }
-                Ok::<_, WebhookError>(status)
+                Ok::<_, WebhookError>(statuses)
             })
         })
         .await?;
-    let outcome = match (outcome, status) {
-        (Verdict::Delivered, _) => "delivered",
-        (Verdict::Gone, _) => "gone",
-        (Verdict::Failed { .. }, DeliveryStatus::Failed) => "given_up",
-        (Verdict::Failed { .. }, _) => "failed",
-    };
-    metrics::counter!(names::WEBHOOK_DELIVERIES, "outcome" => outcome).increment(1);
+    for outcome in statuses {
+        let outcome = match outcome {
+            (Verdict::Delivered, _) => "delivered",
+            (Verdict::Gone, _) => "gone",
+            (Verdict::Failed { .. }, DeliveryStatus::Failed) => "given_up",
+            (Verdict::Failed { .. }, _) => "failed",
+        };
+        metrics::counter!(names::WEBHOOK_DELIVERIES, "outcome" => outcome).increment(1);
+    }
     Ok(())
 }
 
@@ -186,25 +202,32 @@ fn follow_up(outcome: Verdict, claimed: &Claimed, now: Timestamp, jitter: u8) ->
     }
 }
 
-/// Notes what an attempt says of its endpoint, whose row is locked.
+/// Notes what an attempt says of its endpoint, whose row is locked; returns the endpoint unless it is disabled now.
 async fn note_health(
     tx: &mut partita_db::Tx,
     endpoint: Endpoint,
     outcome: Verdict,
     now: Timestamp,
-) -> Result<(), WebhookError> {
-    match outcome {
-        Verdict::Delivered => Ok(store::set_health(tx, endpoint.id, None, endpoint.throttled_until).await?),
-        Verdict::Gone => disable(tx, endpoint, DisabledReason::Gone, Actor::System, now).await.map(drop),
+) -> Result<Option<Endpoint>, WebhookError> {
+    let (failing_since, throttled_until) = match outcome {
+        Verdict::Delivered => (None, endpoint.throttled_until),
+        Verdict::Gone => {
+            disable(tx, endpoint, DisabledReason::Gone, Actor::System, now).await?;
+            return Ok(None);
+        }
         Verdict::Failed { throttle, .. } => {
             let since = endpoint.failing_since.unwrap_or(now);
             if now.duration_since(since) >= PATIENCE {
-                return disable(tx, endpoint, DisabledReason::Failing, Actor::System, now).await.map(drop);
+                disable(tx, endpoint, DisabledReason::Failing, Actor::System, now).await?;
+                return Ok(None);
             }
-            let until = throttle.map(|wait| now + wait).max(endpoint.throttled_until);
-            Ok(store::set_health(tx, endpoint.id, Some(since), until).await?)
+            (Some(since), throttle.map(|wait| now + wait).max(endpoint.throttled_until))
         }
+    };
+    if (failing_since, throttled_until) != (endpoint.failing_since, endpoint.throttled_until) {
+        store::set_health(tx, endpoint.id, failing_since, throttled_until).await?;
     }
+    Ok(Some(Endpoint { failing_since, throttled_until, ..endpoint }))
 }
 
 async fn next_turn(app: &Arc<App>, book: BookId, key: i64) -> Result<Option<Timestamp>, WebhookError> {

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use partita_db::BookId;
+use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -16,28 +16,20 @@ use crate::app::App;
 const UNDER_WAY: usize = 64;
 /// Of which one book may have so many.
 const OF_A_BOOK: usize = 8;
-/// How soon the queue is looked at again when nobody woke the lane.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Works until cancelled; what is under way is finished.
-pub(super) async fn run(app: Arc<App>, kind: &'static str, stop: CancellationToken) {
+/// Works until cancelled, whenever the lookout says that something is due; what is under way is finished.
+pub(super) async fn run(app: Arc<App>, kind: &'static str, due: &Notify, stop: CancellationToken) {
     let mut pieces = UnderWay::default();
-    let mut woken = app.wake.subscribe();
     while !stop.is_cancelled() {
-        woken.mark_unchanged();
         let free = UNDER_WAY - pieces.tasks.len();
-        let began = if free == 0 { 0 } else { begin(&app, kind, free, &mut pieces).await };
-        while let Some(ended) = pieces.tasks.try_join_next_with_id() {
-            pieces.note(ended);
-        }
-        if began > 0 {
-            continue;
-        }
         tokio::select! {
             () = stop.cancelled() => {}
-            Some(ended) = pieces.tasks.join_next_with_id() => pieces.note(ended),
-            _ = woken.changed(), if free > 0 => {}
-            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            Some(ended) = pieces.tasks.join_next_with_id() => {
+                pieces.note(ended);
+                // There is room again, and what was done may have to be done again.
+                app.wake.now();
+            }
+            () = due.notified(), if free > 0 => while begin(&app, kind, &mut pieces).await > 0 {},
         }
     }
     while let Some(ended) = pieces.tasks.join_next_with_id().await {
@@ -46,7 +38,11 @@ pub(super) async fn run(app: Arc<App>, kind: &'static str, stop: CancellationTok
 }
 
 /// Claims what is due and begins it; what is too much of one book goes back. Returns how many pieces were begun.
-async fn begin(app: &Arc<App>, kind: &'static str, free: usize, pieces: &mut UnderWay) -> usize {
+async fn begin(app: &Arc<App>, kind: &'static str, pieces: &mut UnderWay) -> usize {
+    let free = UNDER_WAY - pieces.tasks.len();
+    if free == 0 {
+        return 0;
+    }
     // No more than one book may have, so that little goes back when all of it is one book's.
     let claimed = match Piece::claim(app, kind, free.min(OF_A_BOOK), &pieces.full_books()).await {
         Ok(claimed) => claimed,

@@ -12,6 +12,7 @@ mod debts;
 mod disputes;
 mod inbox;
 mod lane;
+mod lookout;
 mod operations;
 mod reconciliation;
 mod retention;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, DbError, Scope};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use day_balances::roll_day_balances;
@@ -67,11 +69,14 @@ const KINDS: [&str; 10] = [
 
 /// Runs until cancelled; what is under way is finished.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    let lanes = KINDS.map(|kind| lane::run(Arc::clone(&app), kind, stop.clone()));
+    let due = KINDS.map(|_| Notify::new());
+    let lookout = lookout::run(Arc::clone(&app), &due, stop.clone());
+    let lanes = KINDS.iter().zip(&due).map(|(kind, due)| lane::run(Arc::clone(&app), kind, due, stop.clone()));
+    let lanes = futures::future::join_all(lanes);
     let webhooks = webhooks::run(Arc::clone(&app), stop.clone());
     let takeover = takeover::run(Arc::clone(&app), stop.clone());
     let complete = verify::keep_complete(Arc::clone(&app), stop.clone());
-    tokio::join!(futures::future::join_all(lanes), webhooks, takeover, complete, keep_up(app, stop));
+    tokio::join!(lookout, lanes, webhooks, takeover, complete, keep_up(app, stop));
 }
 
 /// What is done every minute, not when something is due.

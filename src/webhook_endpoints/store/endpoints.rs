@@ -269,7 +269,7 @@ pub(in crate::webhook_endpoints) async fn set_health(
     let book = tx.book_id();
     sqlx::query!(
         "update webhook_endpoints set failing_since = $3, throttled_until = $4
-         where book_id = $1 and id = $2 and (failing_since, throttled_until) is distinct from ($3, $4)",
+         where book_id = $1 and id = $2",
         book.get(),
         id.uuid(),
         failing_since.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
