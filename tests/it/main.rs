@@ -14,6 +14,7 @@ mod fee_rules;
 mod idempotency;
 mod inbox;
 mod late_failures;
+mod life_stories;
 mod onboarding;
 mod outgoing_webhooks;
 mod payments;
