@@ -260,6 +260,14 @@ pub enum Kind {
     DebtRecovered = 74,
     /// What had paid a debt is the seller's again, as the debt's own money came back.
     DebtReturned = 75,
+    /// Of a seller's money, something is kept back.
+    ReserveTaken = 90,
+    /// What was kept back of a payment is used for its refund, dispute or late failure.
+    ReserveDrawn = 91,
+    /// What a reserve was used for did not stay: it is kept back again.
+    ReserveRestored = 92,
+    /// What was kept back is the seller's again.
+    ReserveReleased = 93,
 }
 
 impl Kind {

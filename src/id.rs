@@ -151,6 +151,8 @@ ids! {
     AdjustmentId = "adj";
     /// What a seller owes.
     DebtId = "dbt";
+    /// What of a seller's money is kept back.
+    ReserveId = "rsv";
     /// A durable command towards a provider.
     OperationId = "opn";
     /// What one person proposes and another decides.
@@ -268,6 +270,7 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "dispute" => DisputeId::from(id).to_string(),
         "adjustment" => AdjustmentId::from(id).to_string(),
         "debt" => DebtId::from(id).to_string(),
+        "reserve" => ReserveId::from(id).to_string(),
         "operation" => OperationId::from(id).to_string(),
         "approval" => ApprovalId::from(id).to_string(),
         "seller" => SellerId::from(id).to_string(),

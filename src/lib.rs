@@ -34,6 +34,7 @@ pub mod provider_movements;
 pub mod rebuild;
 pub mod reconciliation;
 pub mod refunds;
+pub mod reserves;
 pub mod scenarios;
 pub mod sellers;
 pub(crate) mod stage;

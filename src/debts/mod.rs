@@ -239,7 +239,7 @@ pub async fn settle(
     }
     let ladder = if others.is_empty() { Policy::default() } else { find_policy(tx).await? };
     for debt in others {
-        if ladder.rung(RungKind::NetFromSales).takes(debt.age_days(now), debt.left()) {
+        if ladder.net.takes(debt.age_days(now), debt.left()) {
             let paid = debt.left().min(amount - settling.paid);
             settling.paid += pay(tx, ground, seller, &debt, SettlementKind::Offset, paid, journal, now).await?;
         }
@@ -320,7 +320,7 @@ pub fn may_write_off(debt: &Debt, ladder: &Policy, now: Timestamp) -> Result<(),
     if debt.status != DebtStatus::Open {
         return Err(DebtError::NotOpen { state: debt.status.as_str() });
     }
-    let rung = ladder.rung(RungKind::WriteOff);
+    let rung = &ladder.write_off;
     if rung.takes(debt.age_days(now), debt.left()) {
         return Ok(());
     }

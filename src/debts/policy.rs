@@ -10,19 +10,22 @@ pub enum RungKind {
     ReverseTransfers,
     /// The shortfall is a debt, and later sales pay it before anything is sent.
     NetFromSales,
+    /// What is kept back of the seller's other sales pays it. Declared or not there.
+    SellerReserve,
     /// Two people may give it up.
     WriteOff,
 }
 
 impl RungKind {
     /// Every rung, from below.
-    pub const ALL: [Self; 3] = [Self::ReverseTransfers, Self::NetFromSales, Self::WriteOff];
+    pub const ALL: [Self; 4] = [Self::ReverseTransfers, Self::NetFromSales, Self::SellerReserve, Self::WriteOff];
 
     /// The stored and shown word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReverseTransfers => "reverse_transfers",
             Self::NetFromSales => "net_from_sales",
+            Self::SellerReserve => "seller_reserve",
             Self::WriteOff => "write_off",
         }
     }
@@ -58,8 +61,14 @@ impl Rung {
 pub struct Policy {
     /// Which declaration; 0 is what holds without any.
     pub version: i32,
-    /// Reverse, net, write off.
-    pub rungs: [Rung; 3],
+    /// What was sent too much is taken back.
+    pub reverse: Rung,
+    /// Later sales pay.
+    pub net: Rung,
+    /// What is kept back pays; none: it does not.
+    pub reserve: Option<Rung>,
+    /// Two people may give it up.
+    pub write_off: Rung,
 }
 
 impl Default for Policy {
@@ -68,26 +77,28 @@ impl Default for Policy {
         let rung = |kind, after_days| Rung { kind, after_days, up_to: None, owner: "finance".to_owned() };
         Self {
             version: 0,
-            rungs: [rung(RungKind::ReverseTransfers, 0), rung(RungKind::NetFromSales, 0), rung(RungKind::WriteOff, 30)],
+            reverse: rung(RungKind::ReverseTransfers, 0),
+            net: rung(RungKind::NetFromSales, 0),
+            reserve: None,
+            write_off: rung(RungKind::WriteOff, 30),
         }
     }
 }
 
 impl Policy {
-    /// The rung of a kind.
-    pub fn rung(&self, kind: RungKind) -> &Rung {
-        let [reverse, net, write_off] = &self.rungs;
-        match kind {
-            RungKind::ReverseTransfers => reverse,
-            RungKind::NetFromSales => net,
-            RungKind::WriteOff => write_off,
-        }
+    /// The rungs that there are, from below.
+    pub fn rungs(&self) -> impl DoubleEndedIterator<Item = &Rung> {
+        [Some(&self.reverse), Some(&self.net), self.reserve.as_ref(), Some(&self.write_off)].into_iter().flatten()
+    }
+
+    /// Whether what is kept back of the seller pays a debt of this age and size: as long as later sales would pay it too.
+    pub fn reserve_pays(&self, age_days: i64, amount: i64) -> bool {
+        self.net.takes(age_days, amount) && self.reserve.as_ref().is_some_and(|rung| rung.takes(age_days, amount))
     }
 
     /// The highest rung that takes a debt of this age and size. One that none takes stays on the lowest.
     pub fn stands_on(&self, age_days: i64, amount: i64) -> &Rung {
-        let highest = self.rungs.iter().rev().find(|rung| rung.takes(age_days, amount));
-        highest.unwrap_or(self.rung(RungKind::ReverseTransfers))
+        self.rungs().rev().find(|rung| rung.takes(age_days, amount)).unwrap_or(&self.reverse)
     }
 }
 
@@ -102,10 +113,19 @@ mod tests {
         assert_eq!(at(&ladder, 0, 22_50), RungKind::NetFromSales);
         assert_eq!(at(&ladder, 29, 22_50), RungKind::NetFromSales);
         assert_eq!(at(&ladder, 30, 22_50), RungKind::WriteOff);
-        ladder.rungs[2].up_to = Some(20_00);
+        ladder.write_off.up_to = Some(20_00);
         assert_eq!(at(&ladder, 30, 22_50), RungKind::NetFromSales, "too large to be given up");
         assert_eq!(at(&ladder, 30, 20_00), RungKind::WriteOff);
-        ladder.rungs[1].after_days = 3;
+        let reserve = Rung { kind: RungKind::SellerReserve, after_days: 7, up_to: None, owner: "risk".to_owned() };
+        ladder.reserve = Some(reserve);
+        assert_eq!(at(&ladder, 6, 22_50), RungKind::NetFromSales);
+        assert_eq!(at(&ladder, 30, 22_50), RungKind::SellerReserve);
+        assert!(ladder.reserve_pays(7, 22_50) && !ladder.reserve_pays(6, 22_50));
+        ladder.net.after_days = 8;
+        assert!(!ladder.reserve_pays(7, 22_50), "it would be sent to the seller");
+        ladder.reserve = None;
+        assert!(!ladder.reserve_pays(30, 22_50));
+        ladder.net.after_days = 3;
         assert_eq!(at(&ladder, 2, 22_50), RungKind::ReverseTransfers);
     }
 }

@@ -6,7 +6,7 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money};
 use uuid::Uuid;
 
-use super::{Debt, DebtError, DebtStatus, Policy, RungKind};
+use super::{Debt, DebtError, DebtStatus, Policy, Rung, RungKind};
 use crate::actor::Actor;
 use crate::chart::SellerNumber;
 use crate::id::{AdjustmentId, DebtId, Of, PaymentId, SellerId};
@@ -424,8 +424,12 @@ pub async fn find_policy(tx: &mut Tx) -> Result<Policy, DbError> {
     for row in rows {
         policy.version = row.version;
         let kind = RungKind::parse(&row.rung).expect("recovery_policies_rung_known allows no other word");
-        if let Some(rung) = policy.rungs.iter_mut().find(|rung| rung.kind == kind) {
-            (rung.after_days, rung.up_to, rung.owner) = (row.after_days, row.up_to, row.owner);
+        let rung = Rung { kind, after_days: row.after_days, up_to: row.up_to, owner: row.owner };
+        match kind {
+            RungKind::ReverseTransfers => policy.reverse = rung,
+            RungKind::NetFromSales => policy.net = rung,
+            RungKind::SellerReserve => policy.reserve = Some(rung),
+            RungKind::WriteOff => policy.write_off = rung,
         }
     }
     Ok(policy)
@@ -440,7 +444,7 @@ pub(super) async fn insert_policy(
 ) -> Result<Policy, DbError> {
     let book = tx.book_id();
     let version = find_policy(tx).await?.version + 1;
-    for rung in &policy.rungs {
+    for rung in policy.rungs() {
         sqlx::query!(
             "insert into recovery_policies (book_id, version, rung, after_days, up_to, owner, created_by, created_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8)",

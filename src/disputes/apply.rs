@@ -17,8 +17,9 @@ use crate::clock;
 use crate::due;
 use crate::id::DisputeId;
 use crate::journal::{Entry, Journal, Record};
-use crate::payments::{self, Payment, PaymentStatus};
+use crate::payments::{self, Line, LineChange, Payment, PaymentStatus};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::reserves;
 use crate::transfers;
 
 /// Takes the provider's word on a dispute. Returns ours; none when its payment is not one of this book's.
@@ -138,6 +139,7 @@ impl Case<'_> {
         store::insert_lines(tx, dispute.id, &shares).await?;
         let changes = entries::changes(&lines, &shares, dispute.policy, Turn::Withdrawn);
         payments::record_dispute(tx, self.payment.id, &changes).await?;
+        self.follow(tx, dispute.id, &lines, &changes).await?;
         let new = Dispute { withdrawn_amount: -movement.amount, fee: movement.fee, ..dispute };
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
@@ -223,7 +225,9 @@ impl Case<'_> {
         let (chart, policy, funds) = (self.chart(tx), dispute.policy, self.payment.funds);
         let is_lost = dispute.status == DisputeStatus::Lost;
         let turn = if is_lost { Turn::Lost } else { Turn::Won };
-        payments::record_dispute(tx, self.payment.id, &entries::changes(&lines, &shares, policy, turn)).await?;
+        let changes = entries::changes(&lines, &shares, policy, turn);
+        payments::record_dispute(tx, self.payment.id, &changes).await?;
+        self.follow(tx, dispute.id, &lines, &changes).await?;
         if is_lost {
             let lost = entries::lost(chart, &lines, &shares, policy, dispute.outstanding(), funds);
             self.add(Kind::DisputeLost, dispute.key, lost);
@@ -232,6 +236,20 @@ impl Case<'_> {
         }
         transfers::schedule_rebalance(tx, self.payment.key, self.now).await?;
         Ok(())
+    }
+
+    /// What the dispute keeps from sellers now, the payment's reserves give first; what it keeps no more is theirs again.
+    async fn follow(
+        &mut self,
+        tx: &mut Tx,
+        id: DisputeId,
+        lines: &[Line],
+        changes: &[LineChange],
+    ) -> Result<(), DisputeError> {
+        let (lost, back) = entries::kept_by_seller(lines, changes);
+        let (ground, now) = (self.payment.reserve_ground(), self.now);
+        reserves::draw(tx, &ground, id.uuid(), &lost, self.journal, now).await?;
+        Ok(reserves::restore(tx, &ground, id.uuid(), &back, self.journal, now).await?)
     }
 
     fn chart(&self, tx: &Tx) -> Chart {

@@ -1,9 +1,12 @@
 //! What a dispute takes from whom, and what is booked when something happens to it. Pure.
 
+use std::collections::BTreeMap;
+
 use partita_provider::{SettlementState, allocate, clamped_cumulative};
 
 use super::policy::{Bearer, Hold, Policy};
 use crate::chart::{Chart, PlatformAccount, SellerAccount};
+use crate::id::SellerId;
 use crate::journal::Entry;
 use crate::payments::{Funds, Line, LineChange, SellerShare, owner_account};
 
@@ -199,6 +202,21 @@ pub fn changes(lines: &[Line], shares: &[DisputeShare], policy: Policy, turn: Tu
             }
         })
         .collect()
+}
+
+/// What sellers lose, or have back, each of them once; minor units.
+pub type BySeller = Vec<(SellerId, i64)>;
+
+/// By how much more, and by how much less, each seller is kept from its shares than before.
+pub fn kept_by_seller(lines: &[Line], changes: &[LineChange]) -> (BySeller, BySeller) {
+    let mut kept = BTreeMap::new();
+    for change in changes {
+        let Some(line) = lines.iter().find(|line| line.number == change.line) else { continue };
+        let Some((id, number)) = line.seller else { continue };
+        kept.entry(number).or_insert((id, 0_i64)).1 += change.withheld;
+    }
+    let (more, less): (Vec<_>, Vec<_>) = kept.into_values().partition(|(_, amount)| *amount > 0);
+    (more, less.into_iter().map(|(seller, amount)| (seller, -amount)).collect())
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@ pub enum DisputeError {
     /// The transfers could not be looked at again.
     #[error(transparent)]
     Transfers(#[from] TransferError),
+    /// What is kept back of the payment could not be changed.
+    #[error(transparent)]
+    Reserve(#[from] crate::reserves::ReserveError),
     /// The accounts could not be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

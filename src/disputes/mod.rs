@@ -24,7 +24,7 @@ pub use entries::DisputeShare;
 pub use error::DisputeError;
 pub use policy::{Bearer, Hold, Policy};
 pub use state::DisputeStatus;
-pub use store::{ListFilter, find, find_lines, find_policy, list, list_by_payment};
+pub use store::{ListFilter, find, find_lines, find_policy, held_of, list, list_by_payment};
 
 use crate::actor::Actor;
 use crate::app::App;

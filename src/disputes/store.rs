@@ -342,3 +342,33 @@ pub(super) async fn update(tx: &mut Tx, new: &Dispute, now: Timestamp) -> Result
     .map_err(DbError::from)?;
     changed(tx, new.id, done.rows_affected()).await
 }
+
+/// What open disputes hold of a seller's money, at most `limit` of them, the newest first; minor units.
+///
+/// # Errors
+/// What the database says.
+pub async fn held_of(
+    tx: &mut Tx,
+    seller: crate::id::SellerId,
+    currency: Currency,
+    limit: i64,
+) -> Result<Vec<(DisputeId, i64)>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"select d.id, sum(dl.amount - dl.commission + case l.tax_liability when 'seller' then dl.tax_amount else 0 end)::bigint
+                  as "amount!"
+           from disputes d
+           join dispute_lines dl on dl.book_id = d.book_id and dl.dispute_id = d.id
+           join payment_lines l on l.book_id = d.book_id and l.payment_id = d.payment_id and l.line = dl.line
+           where d.book_id = $1 and l.seller_id = $2 and d.currency = $3 and d.hold = 'shares'
+             and d.status in ('inquiry', 'needs_response', 'under_review')
+           group by d.id order by d.id desc limit $4"#,
+        book.get(),
+        seller.uuid(),
+        currency.code(),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.amount)).collect())
+}

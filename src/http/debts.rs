@@ -79,8 +79,8 @@ struct DebtBody {
     /// Whole days since then.
     #[schema(example = 3)]
     age_days: i64,
-    /// Where it stands on your recovery ladder: `reverse_transfers`, `net_from_sales` or `write_off`; null when nothing is owed
-    /// any more.
+    /// Where it stands on your recovery ladder: `reverse_transfers`, `net_from_sales`, `seller_reserve` or `write_off`; null
+    /// when nothing is owed any more.
     #[schema(example = "net_from_sales")]
     rung: Option<&'static str>,
     /// Who looks after debts there.
@@ -313,6 +313,9 @@ struct NewPolicyBody {
     reverse_transfers: NewLowestRungBody,
     /// What is still missing at the end of a day (UTC) this old is a debt, which later sales pay before anything is sent.
     net_from_sales: NewRungBody,
+    /// What is kept back of the seller's other sales (`/v1/reserves`) pays debts that stand here, at the end of each day; none
+    /// when absent.
+    seller_reserve: Option<NewRungBody>,
     /// Two people may give up what is left.
     write_off: NewRungBody,
 }
@@ -343,15 +346,19 @@ impl NewPolicyBody {
         let owner = self.reverse_transfers.owner.into_string();
         let reverse = Rung { kind: RungKind::ReverseTransfers, after_days: 0, up_to: None, owner };
         let net = self.net_from_sales.read(RungKind::NetFromSales)?;
+        let reserve = self.seller_reserve.map(|rung| rung.read(RungKind::SellerReserve)).transpose()?;
         let write_off = self.write_off.read(RungKind::WriteOff)?;
-        if write_off.after_days < net.after_days {
-            return Err(Problem::invalid_field(
-                &["write_off", "after_days"],
-                &problem_types::OUT_OF_RANGE,
-                "must not be less than that of net_from_sales, the rung below",
-            ));
+        let policy = Policy { version: 0, reverse, net, reserve, write_off };
+        let mut below = &policy.reverse;
+        for rung in policy.rungs() {
+            if rung.after_days < below.after_days {
+                let detail = format!("must not be less than that of {}, the rung below", below.kind.as_str());
+                let path = [rung.kind.as_str(), "after_days"];
+                return Err(Problem::invalid_field(&path, &problem_types::OUT_OF_RANGE, detail));
+            }
+            below = rung;
         }
-        Ok(Policy { version: 0, rungs: [reverse, net, write_off] })
+        Ok(policy)
     }
 }
 
@@ -359,7 +366,7 @@ impl NewPolicyBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = RecoveryRung)]
 struct RungBody {
-    /// `reverse_transfers`, `net_from_sales` or `write_off`.
+    /// `reverse_transfers`, `net_from_sales`, `seller_reserve` or `write_off`.
     #[schema(value_type = String, example = "net_from_sales")]
     rung: &'static str,
     #[schema(example = 0)]
@@ -387,18 +394,18 @@ struct PolicyBody {
 }
 
 impl PolicyBody {
-    fn show(mode: Mode, policy: Policy) -> Self {
-        let rung = |rung: Rung| RungBody {
+    fn show(mode: Mode, policy: &Policy) -> Self {
+        let rung = |rung: &Rung| RungBody {
             rung: rung.kind.as_str(),
             after_days: rung.after_days,
             up_to: rung.up_to,
-            owner: rung.owner,
+            owner: rung.owner.clone(),
         };
         Self {
             object: "recovery_policy",
             mode: mode.as_str(),
             version: policy.version,
-            rungs: policy.rungs.into_iter().map(rung).collect(),
+            rungs: policy.rungs().map(rung).collect(),
         }
     }
 }
@@ -419,7 +426,7 @@ async fn policy(
         .db
         .read("get recovery policy", caller.scope(), |tx| Box::pin(async move { debts::find_policy(tx).await }))
         .await?;
-    Ok(Json(PolicyBody::show(caller.mode, policy)))
+    Ok(Json(PolicyBody::show(caller.mode, &policy)))
 }
 
 /// Declares the recovery ladder. It holds at once, for debts that are open too.
@@ -435,5 +442,5 @@ async fn declare(
 ) -> Result<Json<PolicyBody>, Problem> {
     caller.require("adjustments:write")?;
     let policy = debts::declare(&state.app, caller.book, caller.actor, body.read()?).await?;
-    Ok(Json(PolicyBody::show(caller.mode, policy)))
+    Ok(Json(PolicyBody::show(caller.mode, &policy)))
 }

@@ -1,6 +1,7 @@
 //! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
 
 mod approvals;
+mod reserves;
 
 use partita_ledger::LedgerError;
 use partita_provider::{FetchError, PrepareError};
@@ -271,6 +272,7 @@ impl From<PaymentError> for Problem {
             }
             PaymentError::Contradiction(_) | PaymentError::Incomplete(_) => Self::internal(&error),
             PaymentError::Prepare(error) => error.into(),
+            PaymentError::Reserve(error) => error.into(),
             PaymentError::Provider(error) => error.into(),
             PaymentError::Journal(error) => error.into(),
             PaymentError::Ledger(error) => error.into(),
@@ -308,6 +310,7 @@ impl From<RefundError> for Problem {
             RefundError::Provider(error) => error.into(),
             RefundError::Transfers(error) => error.into(),
             RefundError::Payment(error) => error.into(),
+            RefundError::Reserve(error) => error.into(),
             RefundError::Journal(error) => error.into(),
             RefundError::Db(error) => error.into(),
         }
@@ -327,6 +330,7 @@ impl From<DisputeError> for Problem {
             DisputeError::Prepare(error) => error.into(),
             DisputeError::Provider(error) => error.into(),
             DisputeError::Transfers(error) => error.into(),
+            DisputeError::Reserve(error) => error.into(),
             DisputeError::Ledger(error) => error.into(),
             DisputeError::Db(error) => error.into(),
         }
@@ -341,6 +345,7 @@ impl From<TransferError> for Problem {
             TransferError::SellerHasNoAccount => conflict(sentence(&error)),
             TransferError::Contradiction(_) | TransferError::Incomplete(_) => Self::internal(&error),
             TransferError::Debt(error) => error.into(),
+            TransferError::Reserve(error) => error.into(),
             TransferError::Prepare(error) => error.into(),
             TransferError::Provider(error) => error.into(),
             TransferError::Journal(error) => error.into(),

@@ -248,6 +248,36 @@ impl PartialSchema for WebAddress {
 
 impl ToSchema for WebAddress {}
 
+/// A day of UTC, such as `2026-11-22`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day(jiff::civil::Date);
+
+impl Day {
+    /// When it begins; none at the end of time.
+    pub fn begins(self) -> Option<jiff::Timestamp> {
+        Some(self.0.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let day = text.parse().ok().filter(|_| text.len() == "2026-11-22".len());
+        day.map(Self).ok_or_else(|| de::Error::custom("must be a day, such as 2026-11-22"))
+    }
+}
+
+impl PartialSchema for Day {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Date)))
+            .into()
+    }
+}
+
+impl ToSchema for Day {}
+
 macro_rules! coded_texts {
     ($($(#[$doc:meta])* $name:ident, $pattern:literal, $hint:literal, $valid:expr;)*) => {$(
         $(#[$doc])*
@@ -365,6 +395,11 @@ mod tests {
         }
         for (good, bad) in [("en", "english"), ("de-AT", "de_AT"), ("zh-Hant-TW", "")] {
             assert!(read_body::<Locale>(&json!(good)).is_ok() && read_body::<Locale>(&json!(bad)).is_err(), "{bad}");
+        }
+        let day = read_body::<Day>(&json!("2026-03-02")).expect("a day");
+        assert_eq!(day.begins(), "2026-03-02T00:00:00Z".parse().ok());
+        for bad in ["2026-02-30", "02.03.2026", "2026-03-02T00:00:00Z", "2026-3-2", "", "+002026-03-02"] {
+            assert!(read_body::<Day>(&json!(bad)).is_err(), "{bad}");
         }
         assert!(read_body::<PaymentToken>(&json!("pm_card_visa")).is_ok());
         assert!(read_body::<PaymentToken>(&json!("pm card")).is_err());

@@ -57,6 +57,7 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Payouts", description = "Sellers' payouts to their banks, as the provider makes them."),
         (name = "Adjustments", description = "Money that people give sellers, or take from them, by hand."),
         (name = "Debts", description = "What sellers owe, and how it is recovered."),
+        (name = "Reserves", description = "What of sellers' money is kept back, why and until when."),
         (name = "Operations", description = "Durable commands towards the provider."),
         (name = "Approvals", description = "What one person proposes and another has to agree to."),
         (name = "Ledger", description = "The books, at any instant."),

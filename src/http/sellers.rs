@@ -19,6 +19,7 @@ use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
 use super::fields::{Country, Currency, Email, Locale, Metadata, Reference, currency_schema};
+use super::held::{self, HeldBody};
 use super::idempotency::MaybeIdempotent;
 use super::json::PathId;
 use super::payouts::PayoutBody;
@@ -360,6 +361,8 @@ struct SellerBalance {
     seller: SellerId,
     /// By currency.
     balances: Vec<SellerBalanceRow>,
+    /// Why `held` and `reserve` are: each dispute, and what reserves give back on each day, the next first; 100 of each at most.
+    held_because: Vec<HeldBody>,
     /// When it was read.
     as_of: Time,
     /// How far the ledger had come then: lane and number.
@@ -420,12 +423,14 @@ async fn balance_of(
         provider_available: amount(6),
         in_transit: amount(7),
     };
+    let held_because = held::because(tx, id, seller.default_currency).await?;
     let position = partita_ledger::current_position(tx).await?.to_string();
     Ok(Some(SellerBalance {
         object: "seller_balance",
         mode,
         seller: id,
         balances: vec![row],
+        held_because,
         as_of: Time(now),
         position,
     }))

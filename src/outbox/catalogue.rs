@@ -76,6 +76,14 @@ event_types! {
     "debt.written_off": "Two people gave up what was left of a debt.";
     "debt.returned": "What a debt was of came back after later money had paid the debt: that money is the seller's again.";
     "debt.recovered": "Of a debt that was written off, something came back.";
+    "reserve.created": "Something of a seller's money is to be kept back, by a rule or by hand.";
+    "reserve.taken": "Of a share that was released, something was put into a reserve.";
+    "reserve.drawn": "A refund, a dispute or a late failure of the very payment used what was kept back of it.";
+    "reserve.restored": "What a reserve was used for did not stay: it is kept back again.";
+    "reserve.changed": "The rule of a fixed reserve names another amount.";
+    "reserve.releasing": "What is left in a reserve goes back to its seller.";
+    "reserve.returned": "Of what a reserve kept back, something is its seller's again.";
+    "reserve.released": "A reserve holds nothing any more.";
     "reconciliation.break_found": "Ledger and provider differ, and did not the last time they were compared; told once for as long as it stands.";
     "verify.violation": "What the books say contradicts itself; if their integrity is concerned, no movement of money is started any more.";
     "verify.cleared": "A person found the books whole again: money moves again.";

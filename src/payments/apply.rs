@@ -15,6 +15,7 @@ use crate::clock;
 use crate::id::PaymentId;
 use crate::journal::{Journal, Record};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::reserves;
 use crate::sellers::METADATA_OBJECT;
 
 /// Takes the provider's word on a payment. Returns ours, if it is one of this book's.
@@ -142,6 +143,8 @@ async fn fail_late(
     fail(tx, &payment, Some(&said.id), &refusal, now).await?;
     let chart = chart(tx.book_id(), payment.amount.currency);
     chart.open_platform(tx).await?;
+    let (ground, lost) = (payment.reserve_ground(), split::losses(&lines, &shares));
+    reserves::draw(tx, &ground, payment.id.uuid(), &lost, journal, now).await?;
     journal.add(Record {
         kind: Kind::PaymentFailed,
         source,
@@ -206,6 +209,7 @@ async fn succeed(
         book_rest(tx, payment, rest, journal).await?;
     }
     if funds == Funds::Available {
+        keep_back(tx, payment, &lines, journal, now).await?;
         journal.add(released(chart, payment.key, &lines, effective_at(movement)));
     }
     Ok(())
@@ -312,7 +316,19 @@ pub async fn release(
         entries: entries::funds_available(chart, net),
     });
     journal.add(released(chart, payment.key, &lines, now));
-    Ok(())
+    keep_back(tx, &payment, &lines, journal, now).await
+}
+
+/// Says what of the released shares is to be kept back.
+async fn keep_back(
+    tx: &mut Tx,
+    payment: &Payment,
+    lines: &[Line],
+    journal: &Journal,
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    let shares: Vec<_> = split::seller_shares(lines).into_values().collect();
+    Ok(reserves::shares_released(tx, &payment.reserve_ground(), &shares, journal.keys(), now).await?)
 }
 
 fn released(chart: crate::chart::Chart, key: i64, lines: &[super::Line], at: Timestamp) -> Record {

@@ -6,6 +6,7 @@ use super::PaymentStatus;
 use crate::app::ProviderSetupError;
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
+use crate::reserves::ReserveError;
 
 /// Why something cannot be done with a payment.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +118,9 @@ pub enum PaymentError {
     /// The provider cannot take the command.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// What is kept back of it could not be changed.
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
     /// The provider is not set up.
     #[error(transparent)]
     Provider(#[from] ProviderSetupError),

@@ -46,7 +46,7 @@ pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
 pub(crate) use split::proportion;
-pub use split::{Remaining, seller_shares};
+pub use split::{Remaining, losses, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
     find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, give_up_refund, list, record_dispute,
@@ -61,6 +61,7 @@ use crate::id::{FeePolicyId, OperationId, PaymentId, SellerId};
 use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
+use crate::reserves;
 use crate::sellers::{self, Seller};
 
 /// What a line is for.
@@ -219,6 +220,11 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// As reserves know it.
+    pub fn reserve_ground(&self) -> reserves::Ground {
+        reserves::Ground { payment: self.id, subject: self.key, currency: self.amount.currency }
+    }
+
     /// What the buyer was charged; nothing before it was. Minor units.
     pub fn captured_amount(&self) -> i64 {
         match self.funds {

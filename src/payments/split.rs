@@ -202,6 +202,18 @@ pub(crate) fn proportion(whole: i64, part: i64, of: i64) -> i64 {
     i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
 }
 
+/// What sellers lose by what is given back of their lines, each seller once; minor units.
+pub fn losses(lines: &[Line], given: &[SellerShare]) -> Vec<(SellerId, i64)> {
+    let mut losses = BTreeMap::new();
+    for share in given {
+        let Some(line) = lines.iter().find(|line| line.number == share.line) else { continue };
+        let Some((id, number)) = line.seller else { continue };
+        let own = share.amount + line.sellers_tax(share.tax) - share.commission;
+        losses.entry(number).or_insert((id, 0_i64)).1 += own;
+    }
+    losses.into_values().collect()
+}
+
 /// What each seller is entitled to of a payment, after commission, refunds and what disputes keep, in the order of their
 /// numbers; minor units. Negative when the platform kept its commission of goods that were given back, or passed the
 /// fee of a lost dispute on.

@@ -17,7 +17,7 @@ use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
 use crate::payments::{self, Funds, Line, Remaining, SellerShare};
-use crate::{payouts, top_ups, transfers};
+use crate::{payouts, reserves, top_ups, transfers};
 
 /// What is known of a payment and of what hangs on it.
 pub(super) struct PaymentFacts {
@@ -35,6 +35,8 @@ pub(super) struct PaymentFacts {
     /// Its disputes with what each line has in them.
     pub(super) disputes: Vec<(Dispute, Vec<DisputeShare>)>,
     pub(super) debts: DebtFacts,
+    /// What of it went into reserves and out of them.
+    pub(super) kept_back: Vec<reserves::Step>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -198,6 +200,10 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
         add_movement(&mut booked, chart, facts, movement);
     }
     add_debts(&mut booked, chart, &facts.debts);
+    for step in &facts.kept_back {
+        let (kind, entries) = reserves::entries::step(chart, step.number, step.kind, step.amount);
+        add(&mut booked, kind, step.key, entries);
+    }
     booked
 }
 

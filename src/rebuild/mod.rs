@@ -23,7 +23,7 @@ use crate::chart::Chart;
 use crate::id::Of;
 use crate::operations;
 use crate::rebuild::balances::Balances;
-use crate::{adjustments, debts, disputes, payments, refunds, transfers};
+use crate::{adjustments, debts, disputes, payments, refunds, reserves, transfers};
 
 /// How many differences are kept to be shown; all are counted.
 const SHOWN: usize = 100;
@@ -202,6 +202,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
             debts: owed.into_iter().map(|debt| (number(debt.seller), debt)).collect(),
             settled,
         },
+        kept_back: reserves::steps_of(tx, payment.id).await?,
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,
         moments: store::moments_of(tx, &objects).await?,

@@ -11,8 +11,9 @@ use crate::chart::Kind;
 use crate::id::RefundId;
 use crate::journal::{Journal, Record};
 use crate::operations::Operation;
-use crate::payments::{self, Payment, PaymentStatus};
+use crate::payments::{self, Line, Payment, PaymentStatus, SellerShare};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
+use crate::reserves;
 use crate::sellers::METADATA_OBJECT;
 use crate::transfers;
 
@@ -230,6 +231,25 @@ async fn undo(
         floors: Floors::Pass,
         entries: payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed),
     });
+    keep_again(tx, refund, payment, &lines, &shares, journal, now).await?;
     transfers::schedule_rebalance(tx, payment.key, now).await?;
+    Ok(())
+}
+
+/// Sellers have back what a refund had taken: what it had drawn of reserves is kept back again. Of a payment that failed
+/// nobody has anything back.
+pub(super) async fn keep_again(
+    tx: &mut Tx,
+    refund: &Refund,
+    payment: &Payment,
+    lines: &[Line],
+    shares: &[SellerShare],
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    if payment.status != PaymentStatus::Failed {
+        let back = payments::losses(lines, shares);
+        reserves::restore(tx, &payment.reserve_ground(), refund.id.uuid(), &back, journal, now).await?;
+    }
     Ok(())
 }

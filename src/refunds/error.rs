@@ -98,6 +98,9 @@ pub enum RefundError {
     /// The payment's rules refused.
     #[error(transparent)]
     Payment(#[from] crate::payments::PaymentError),
+    /// What is kept back of the payment could not be changed.
+    #[error(transparent)]
+    Reserve(#[from] crate::reserves::ReserveError),
     /// The ledger refused.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -36,6 +36,7 @@ use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::payments::{self, Payment, PaymentStatus, SellerShare};
+use crate::reserves;
 use crate::sellers;
 
 /// Whether the platform gives its commission back with the goods.
@@ -209,6 +210,8 @@ pub async fn create(
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 record(tx, &refund, None, "refund.created", actor, now).await?;
                 let mut journal = Journal::new(&app.keys);
+                let (ground, lost) = (payment.reserve_ground(), payments::losses(&lines, &allocated.shares));
+                reserves::draw(tx, &ground, id.uuid(), &lost, &mut journal, now).await?;
                 let chart = payments::chart(book, payment.amount.currency);
                 journal.add(Record {
                     kind: Kind::RefundAsked,

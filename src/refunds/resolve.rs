@@ -5,7 +5,7 @@ use std::sync::Arc;
 use partita_db::{BookId, Scope};
 use partita_ledger::Floors;
 
-use super::apply::find_locked;
+use super::apply::{find_locked, keep_again};
 use super::{RefundError, RefundStatus, record, store};
 use crate::actor::Actor;
 use crate::app::App;
@@ -60,9 +60,20 @@ pub async fn resolve(
                 record(tx, &changed, Some(refund.status), event, actor, now).await?;
                 idempotency::bind(tx, &request.key, "refund", id.uuid()).await?;
                 let chart = payments::chart(book, refund.amount.currency);
-                let (kind, entries) = match decided {
+                let mut journal = Journal::new(&app.keys);
+                let booked = |kind, entries| Record {
+                    kind,
+                    source: refund.key,
+                    subject: payment.key,
+                    effective_at: now,
+                    actor,
+                    floors: Floors::Pass,
+                    entries,
+                };
+                match decided {
                     Resolution::PaidFromBank => {
-                        (Kind::RefundSettled, payments::refund_settled(chart, refund.amount.minor))
+                        let settled = payments::refund_settled(chart, refund.amount.minor);
+                        journal.add(booked(Kind::RefundSettled, settled));
                     }
                     Resolution::Reinstated => {
                         let shares = store::find_lines(tx, id).await?;
@@ -71,19 +82,10 @@ pub async fn resolve(
                         payments::give_up_refund(tx, &payment, &shares, now).await?;
                         transfers::schedule_rebalance(tx, payment.key, now).await?;
                         let given = payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed);
-                        (Kind::RefundReinstated, given)
+                        journal.add(booked(Kind::RefundReinstated, given));
+                        keep_again(tx, &refund, &payment, &lines, &shares, &mut journal, now).await?;
                     }
-                };
-                let mut journal = Journal::new(&app.keys);
-                journal.add(Record {
-                    kind,
-                    source: refund.key,
-                    subject: payment.key,
-                    effective_at: now,
-                    actor,
-                    floors: Floors::Pass,
-                    entries,
-                });
+                }
                 journal.post(tx).await?;
                 Ok(Begun::Fresh(id))
             })

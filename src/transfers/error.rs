@@ -5,6 +5,7 @@ use partita_provider::PrepareError;
 use crate::app::ProviderSetupError;
 use crate::debts::DebtError;
 use crate::journal::JournalError;
+use crate::reserves::ReserveError;
 
 /// Why something cannot be done with a transfer.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum TransferError {
     /// A debt could not be opened or settled.
     #[error(transparent)]
     Debt(#[from] DebtError),
+    /// Something could not be kept back, or given back.
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
     /// The provider cannot take the command.
     #[error(transparent)]
     Prepare(#[from] PrepareError),

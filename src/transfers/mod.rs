@@ -13,6 +13,7 @@ mod apply;
 pub mod entries;
 mod error;
 mod plan;
+mod reserving;
 mod shortfalls;
 mod store;
 
@@ -25,6 +26,7 @@ use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money,
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
 pub use error::TransferError;
+pub use reserving::advance_reserve;
 pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
     ListFilter, find, find_reversal, list, list_by_adjustment, list_by_payment, list_reversals, list_reversals_of,
@@ -42,6 +44,7 @@ use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
 use crate::payments::{self, Funds, Payment};
+use crate::reserves;
 use crate::sellers::{self, Seller};
 use crate::verify;
 
@@ -192,6 +195,8 @@ struct Ground {
     transfer_group: String,
     /// What each seller is entitled to; minor units.
     shares: Vec<(SellerId, i64)>,
+    /// Where some of that may be kept back.
+    reserves: Option<reserves::Ground>,
 }
 
 impl Ground {
@@ -214,6 +219,7 @@ impl Ground {
             of: Of::Payment(payment.id),
             key: payment.key,
             currency: payment.amount.currency,
+            reserves: Some(payment.reserve_ground()),
             source_charge: payment.provider_charge,
             transfer_group: payment.id.to_string(),
             shares: payments::seller_shares(&lines).into_values().collect(),
@@ -230,6 +236,7 @@ impl Ground {
             source_charge: None,
             transfer_group: adjustment.id.to_string(),
             shares: vec![(adjustment.seller, share)],
+            reserves: None,
         })
     }
 }
@@ -247,11 +254,12 @@ async fn rebalance_in(
     let sellers = sellers::find_by_ids(tx, &ids).await?;
     let chart = payments::chart(tx.book_id(), ground.currency);
     let standing = debts::Standing::read(tx, ground.of).await?;
+    let kept = reserving::kept(tx, &ground).await?;
     let mut waits = false;
     for (seller_id, share) in &ground.shares {
         let Some(seller) = sellers.iter().find(|seller| seller.id == *seller_id) else { continue };
         let of_seller: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.seller == seller.id).collect();
-        let share = share + standing.entitlement(seller.id);
+        let share = share + standing.entitlement(seller.id) - kept.get(&seller.id).copied().unwrap_or(0);
         let has = available(tx, chart, seller).await?;
         let missing = plan::missing(share, &of_seller).min(has);
         let settling = if missing > 0 {
@@ -262,9 +270,10 @@ async fn rebalance_in(
         for key in &settling.returned {
             schedule_rebalance(tx, *key, now).await?;
         }
+        let keeping = reserving::keep(tx, &ground, seller, missing - settling.paid, journal, now).await?;
         // What was given back is another one's to send, under its own lock.
-        let has = has - settling.paid;
-        let plan = plan::plan(share - settling.paid, &of_seller, if can_receive(seller) { has } else { 0 });
+        let gone = settling.paid + keeping;
+        let plan = plan::plan(share - gone, &of_seller, if can_receive(seller) { has - gone } else { 0 });
         waits |= plan.short > 0;
         if plan.transfer > 0 {
             ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await?;

@@ -11,12 +11,13 @@ use partita_db::{BookId, Scope, Tx};
 use partita_ledger::postings_by_subject;
 use uuid::Uuid;
 
+use super::reserving::pay_from_reserves;
 use super::store::Ground;
 use super::{TransferError, TransferStatus, schedule_rebalance, store};
 use crate::adjustments;
 use crate::app::App;
 use crate::chart::{Chart, SellerAccount, SellerNumber};
-use crate::debts::{self, RungKind};
+use crate::debts;
 use crate::id::{Of, SellerId};
 use crate::journal::Journal;
 use crate::payments;
@@ -45,7 +46,7 @@ pub async fn end_day(app: &Arc<App>, book: BookId) -> Result<(), TransferError> 
                 Box::pin(async move { store::short_sellers(tx, after, SELLERS).await })
             })
             .await?;
-        let Some((last, _)) = short.last() else { return trouble.map_or(Ok(()), Err) };
+        let Some((last, _)) = short.last() else { break };
         after = *last;
         for (_, seller) in short {
             if let Err(error) = end_day_of(app, book, seller).await {
@@ -54,6 +55,8 @@ pub async fn end_day(app: &Arc<App>, book: BookId) -> Result<(), TransferError> 
             }
         }
     }
+    pay_from_reserves(app, book).await?;
+    trouble.map_or(Ok(()), Err)
 }
 
 /// Debts first, so that what the seller has elsewhere pays them and is not sent.
@@ -80,7 +83,7 @@ async fn end_day_of(app: &Arc<App>, book: BookId, id: SellerId) -> Result<(), Tr
 }
 
 /// The next payments and adjustments of a seller, and the last of them; none when there are no more.
-async fn grounds_after(
+pub(super) async fn grounds_after(
     app: &Arc<App>,
     book: BookId,
     seller: &Seller,
@@ -127,7 +130,7 @@ async fn open_debt(app: &Arc<App>, book: BookId, seller: SellerId, key: i64) -> 
                     .sum();
                 let ladder = debts::find_policy(tx).await?;
                 let age = now.duration_since(short_since).as_hours().max(0) / 24;
-                if missing <= coming || age < i64::from(ladder.rung(RungKind::NetFromSales).after_days) {
+                if missing <= coming || age < i64::from(ladder.net.after_days) {
                     return Ok(());
                 }
                 let mut journal = Journal::new(&app.keys);
@@ -139,7 +142,7 @@ async fn open_debt(app: &Arc<App>, book: BookId, seller: SellerId, key: i64) -> 
         .await
 }
 
-async fn look_again(app: &Arc<App>, book: BookId, keys: Vec<i64>) -> Result<(), TransferError> {
+pub(super) async fn look_again(app: &Arc<App>, book: BookId, keys: Vec<i64>) -> Result<(), TransferError> {
     if keys.is_empty() {
         return Ok(());
     }

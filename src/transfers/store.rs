@@ -13,7 +13,7 @@ pub use reversals::{find_reversal, list_reversals, list_reversals_of, open_rever
 pub(super) use reversals::{
     find_reversal_by, find_reversal_for_update, insert_reversal, set_reversal_failed, set_reversal_succeeded,
 };
-pub(super) use shortfalls::{Ground, awaits_refund, grounds, short_sellers};
+pub(super) use shortfalls::{Ground, Owed, awaits_refund, debts_beside_reserves, grounds, short_sellers};
 
 use super::{Transfer, TransferError, TransferStatus};
 use crate::actor::Actor;

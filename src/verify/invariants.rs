@@ -13,15 +13,15 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind};
+use super::{Finding, Kind, kept_back};
 
 /// One invariant.
 pub(super) struct Check {
-    code: &'static str,
-    invariant: &'static str,
-    kind: Kind,
-    sentence: &'static str,
-    sql: &'static str,
+    pub(super) code: &'static str,
+    pub(super) invariant: &'static str,
+    pub(super) kind: Kind,
+    pub(super) sentence: &'static str,
+    pub(super) sql: &'static str,
 }
 
 /// How many contradictions of one invariant are shown.
@@ -397,10 +397,14 @@ const CHECKS: &[Check] = &[
     },
 ];
 
+fn all() -> impl Iterator<Item = &'static Check> {
+    CHECKS.iter().chain(kept_back::CHECKS)
+}
+
 /// Asks for what has changed, or for everything if that is not given.
 pub(super) async fn run(tx: &mut Tx, changed: Option<&Changed>, now: jiff::Timestamp) -> Result<Vec<Finding>, DbError> {
     let mut findings = Vec::new();
-    for check in CHECKS {
+    for check in all() {
         findings.extend(check.run(tx, changed, now).await?);
     }
     Ok(findings)
@@ -444,7 +448,7 @@ fn marked(sql: &str, only_changed: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHECKS, marked};
+    use super::{all, marked};
 
     #[test]
     fn marks_become_conditions_only_where_what_has_changed_is_asked_for() {
@@ -456,7 +460,7 @@ mod tests {
 
     #[test]
     fn every_statement_without_a_mark_is_cheap_in_itself() {
-        let whole: Vec<_> = CHECKS.iter().filter(|check| !check.sql.contains("[[")).map(|check| check.code).collect();
+        let whole: Vec<_> = all().filter(|check| !check.sql.contains("[[")).map(|check| check.code).collect();
         // Open commands have an index of their own, sessions are few.
         assert_eq!(whole, ["I7", "I12"]);
     }

@@ -14,6 +14,7 @@
 
 mod changed;
 mod invariants;
+mod kept_back;
 mod schedule;
 mod store;
 mod takeover;

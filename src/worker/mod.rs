@@ -54,11 +54,12 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::transfers::DUE_KIND,
+    crate::reserves::DUE_KIND,
     crate::disputes::DEADLINE_DUE_KIND,
     crate::approvals::EXPIRY_DUE_KIND,
     crate::transfers::DAY_END_DUE_KIND,
@@ -209,6 +210,7 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::disputes::DEADLINE_DUE_KIND => disputes::remind(app, &claimed.due).await,
         crate::approvals::EXPIRY_DUE_KIND => Ok(approvals::expire(app, &claimed.due).await),
         crate::transfers::DAY_END_DUE_KIND => debts::end_day(app, &claimed.due).await,
+        crate::reserves::DUE_KIND => transfers::advance_reserve(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
         retention::DUE_KIND => retention::tidy(app, &claimed.due).await,

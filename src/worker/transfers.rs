@@ -1,4 +1,4 @@
-//! Brings what sellers have got of a payment to what they are entitled to.
+//! Brings what sellers have got of a payment to what they are entitled to, and gives back what was kept back of it.
 
 use std::sync::Arc;
 
@@ -25,5 +25,12 @@ pub(super) async fn rebalance(app: &Arc<App>, due: &Due) -> Result<Next, ApplyEr
             Ok(Next::At(app.clock.now() + SignedDuration::from_secs(OVERTAKEN_SECONDS)))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn advance_reserve(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
+    match transfers::advance_reserve(app, due.book, due.id).await? {
+        None => Ok(Next::Done),
+        Some(at) => Ok(Next::At(at)),
     }
 }

@@ -24,6 +24,8 @@ mod rebuild;
 mod reconciliation;
 mod recovery;
 mod refunds;
+mod reserves;
+mod reserves_by_hand;
 mod retention;
 mod scenarios;
 mod scheduled_reconciliation;

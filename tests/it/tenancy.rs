@@ -12,6 +12,7 @@ use sqlx::AssertSqlSafe;
 use crate::adjustments::{adjust, adjustment, allow_alone};
 use crate::debts;
 use crate::doubt::decided_review;
+use crate::reserves::keep_back;
 use crate::support::{Tenant, cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -45,6 +46,9 @@ const APPEND_ONLY: &[&str] = &[
     "reconciliation_breaks",
     "recovery_policies",
     "refund_lines",
+    "reserve_moves",
+    "reserve_policies",
+    "reserve_policy_amounts",
     "state_history",
     "webhook_delivery_attempts",
 ];
@@ -57,6 +61,11 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", "daily").await;
     t.top_up("float", 200_00, "EUR").await;
+    keep_back(
+        t,
+        json!({"rolling": {"percent_bps": 100, "hold_days": 900}, "fixed": [{"amount": 10, "currency": "EUR"}]}),
+    )
+    .await;
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
     t.advance(6 * DAY).await;
     t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 30_00})).await.expect(201);
@@ -85,6 +94,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "payouts",
         "adjustments",
         "debts",
+        "reserves",
         "operations",
         "approvals",
         "inbox",
@@ -125,6 +135,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("PATCH", "/v1/webhook_endpoints/{id}") => Some(json!({"status": "disabled"})),
         ("POST", "/v1/adjustments/{id}/reverse") => Some(json!({"reference": "undone", "note": "found"})),
         ("POST", "/v1/debts/{id}/write_off") => Some(json!({"reason": "the shop is gone"})),
+        ("POST", "/v1/reserves/{id}/release") => Some(json!({"reason": "they have arrived"})),
+        ("PUT", "/v1/sellers/{id}/reserve_policy") => Some(json!({"rolling": {"percent_bps": 1, "hold_days": 1}})),
         ("POST", "/v1/operations/{id}/resolution") => Some(json!({"outcome": "failed", "reason": "no trace of it"})),
         (
             "POST",

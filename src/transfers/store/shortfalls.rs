@@ -1,5 +1,6 @@
 //! SQL of who is short, and of what.
 
+use jiff::Timestamp;
 use partita_db::{DbError, Tx};
 use partita_ledger::AccountKey;
 use uuid::Uuid;
@@ -92,4 +93,49 @@ pub(in crate::transfers) async fn awaits_refund(tx: &mut Tx, key: i64) -> Result
     .fetch_one(tx.conn())
     .await?;
     Ok(awaits)
+}
+
+/// A debt of a seller of whom something is kept back.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::transfers) struct Owed {
+    pub(in crate::transfers) number: SellerNumber,
+    pub(in crate::transfers) seller: SellerId,
+    /// Minor units.
+    pub(in crate::transfers) left: i64,
+    pub(in crate::transfers) short_since: Timestamp,
+}
+
+/// The open debts of some sellers of whom something is kept back, in the order of the sellers' numbers, beginning after one.
+pub(in crate::transfers) async fn debts_beside_reserves(
+    tx: &mut Tx,
+    after: SellerNumber,
+    sellers: i64,
+) -> Result<Vec<Owed>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"with owing as (
+               select s.number, s.id from sellers s
+               where s.book_id = $1 and s.number > $2
+                 and exists (select from debts d where d.book_id = $1 and d.seller_id = s.id and d.status = 'open')
+                 and exists (select from reserves r
+                             where r.book_id = $1 and r.seller_id = s.id and r.status <> 'released'
+                               and r.taken_amount > r.drawn_amount + r.released_amount)
+               order by s.number limit $3)
+           select owing.number as "number!", owing.id as "id!", d.amount - d.paid_amount - d.written_off_amount as "left_over!",
+                  d.short_since as "short_since: jiff_sqlx::Timestamp"
+           from owing join debts d on d.book_id = $1 and d.seller_id = owing.id and d.status = 'open'
+           order by owing.number, d.short_since, d.id"#,
+        book.get(),
+        after.0,
+        sellers
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let owed = rows.into_iter().map(|row| Owed {
+        number: SellerNumber(row.number),
+        seller: row.id.into(),
+        left: row.left_over,
+        short_since: row.short_since.to_jiff(),
+    });
+    Ok(owed.collect())
 }

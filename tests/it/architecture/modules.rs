@@ -15,6 +15,7 @@ const RANKS: [(&str, u8); 16] = [
     ("webhook_endpoints", 1),
     ("sellers", 1),
     ("fees", 1),
+    ("reserves", 1),
     ("payments", 2),
     ("adjustments", 2),
     ("debts", 2),
@@ -22,7 +23,6 @@ const RANKS: [(&str, u8); 16] = [
     ("transfers", 3),
     ("refunds", 4),
     ("disputes", 4),
-    ("reserves", 4),
     ("payouts", 5),
     // Takes the provider's word to the capability that it concerns.
     ("events", 6),
