@@ -153,6 +153,8 @@ ids! {
     DebtId = "dbt";
     /// What of a seller's money is kept back.
     ReserveId = "rsv";
+    /// Money that does not move on.
+    StuckId = "stk";
     /// A durable command towards a provider.
     OperationId = "opn";
     /// What one person proposes and another decides.
@@ -271,6 +273,7 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "adjustment" => AdjustmentId::from(id).to_string(),
         "debt" => DebtId::from(id).to_string(),
         "reserve" => ReserveId::from(id).to_string(),
+        "stuck_money" => StuckId::from(id).to_string(),
         "operation" => OperationId::from(id).to_string(),
         "approval" => ApprovalId::from(id).to_string(),
         "seller" => SellerId::from(id).to_string(),

@@ -38,6 +38,7 @@ pub mod reserves;
 pub mod scenarios;
 pub mod sellers;
 pub(crate) mod stage;
+pub mod stuck_money;
 pub mod telemetry;
 pub mod top_ups;
 pub mod transfers;

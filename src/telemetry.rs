@@ -42,6 +42,8 @@ pub mod names {
     pub const RECONCILIATION_BREAKS: &str = "partita_reconciliation_open_breaks";
     /// How long ago that was up to which the book is compared that is furthest behind, in seconds.
     pub const RECONCILIATION_LAG: &str = "partita_reconciliation_lag_seconds";
+    /// Money that does not move on, by cause: how many findings stand.
+    pub const STUCK_MONEY: &str = "partita_stuck_money";
     /// Books in which the movement of money is halted.
     pub const HALTED_BOOKS: &str = "partita_halted_books";
 }
@@ -182,6 +184,7 @@ fn describe() {
         Unit::Seconds,
         "How long ago that was up to which the book is compared that is furthest behind."
     );
+    metrics::describe_gauge!(names::STUCK_MONEY, Unit::Count, "Money that does not move on, by cause.");
     metrics::describe_gauge!(names::HALTED_BOOKS, Unit::Count, "Books in which the movement of money is halted.");
 }
 

@@ -50,6 +50,7 @@ pub mod router;
 pub mod sellers;
 pub mod server;
 pub mod story;
+pub mod stuck_money;
 pub mod top_ups;
 pub mod transfers;
 pub mod webhook_endpoints;

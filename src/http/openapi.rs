@@ -58,6 +58,7 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
         (name = "Adjustments", description = "Money that people give sellers, or take from them, by hand."),
         (name = "Debts", description = "What sellers owe, and how it is recovered."),
         (name = "Reserves", description = "What of sellers' money is kept back, why and until when."),
+        (name = "Stuck money", description = "Money that does not move on, why, and what helps."),
         (name = "Operations", description = "Durable commands towards the provider."),
         (name = "Approvals", description = "What one person proposes and another has to agree to."),
         (name = "Ledger", description = "The books, at any instant."),

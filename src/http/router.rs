@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{
     HttpState, adjustments, approvals, auth, balances, debts, deliveries, disputes, docs, edge, events, fee_policies,
     health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments, payouts,
-    reconciliation, refunds, reserves, sellers, top_ups, transfers, webhook_endpoints, webhooks,
+    reconciliation, refunds, reserves, sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -25,6 +25,7 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(adjustments::routes()) //        /v1/adjustments, ../{id}, ../{id}/reverse, /v1/adjustment_limits
         .merge(debts::routes()) //              /v1/debts, ../{id}, ../settlements, ../write_off, /v1/recovery_policy
         .merge(reserves::routes()) //           /v1/reserves, ../{id}, ../steps, ../release, /v1/reserve_policy, /v1/sellers/{id}/reserve_policy
+        .merge(stuck_money::routes()) //        /v1/stuck_money, ../{id}
         .merge(operations::routes()) //         /v1/operations, ../{id}, ../{id}/resolution
         .merge(approvals::routes()) //          /v1/approvals, ../{id}, ../{id}/approve, ../{id}/reject
         .merge(balances::routes()) //           /v1/balances

@@ -84,6 +84,8 @@ event_types! {
     "reserve.releasing": "What is left in a reserve goes back to its seller.";
     "reserve.returned": "Of what a reserve kept back, something is its seller's again.";
     "reserve.released": "A reserve holds nothing any more.";
+    "stuck_money.found": "Money does not move on, for longer than its cause allows; told once, with what helps.";
+    "stuck_money.cleared": "Money that did not move on has moved on.";
     "reconciliation.break_found": "Ledger and provider differ, and did not the last time they were compared; told once for as long as it stands.";
     "verify.violation": "What the books say contradicts itself; if their integrity is concerned, no movement of money is started any more.";
     "verify.cleared": "A person found the books whole again: money moves again.";

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
 use partita_ledger::{Floors, balances};
-use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money, Provider, Refusal};
+use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money, PrepareError, Provider, Refusal};
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
 pub use error::TransferError;
@@ -276,7 +276,14 @@ async fn rebalance_in(
         let plan = plan::plan(share - gone, &of_seller, if can_receive(seller) { has - gone } else { 0 });
         waits |= plan.short > 0;
         if plan.transfer > 0 {
-            ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await?;
+            match ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await {
+                // Finer than the provider moves, or more than it moves at once: it keeps no other seller waiting.
+                Err(TransferError::Prepare(PrepareError::Amount(why))) => {
+                    tracing::warn!(seller = %seller.id, why, "a share cannot be sent as it is");
+                    waits = true;
+                }
+                asked => asked?,
+            }
         }
         for (transfer, amount) in plan.reversals {
             ask_reversal(tx, provider, &ground, transfer, amount, journal, now).await?;

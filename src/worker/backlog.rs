@@ -12,6 +12,7 @@ use crate::events::ApplyError;
 use crate::operations::{self, OperationState};
 use crate::platforms;
 use crate::reconciliation;
+use crate::stuck_money::{self, Cause};
 use crate::telemetry::names;
 
 /// What waits, over all books.
@@ -21,6 +22,7 @@ struct Backlog {
     events: BTreeMap<&'static str, i64>,
     oldest_doubt: Option<Timestamp>,
     open_breaks: i64,
+    stuck: BTreeMap<&'static str, i64>,
     reconciled_through: Option<Timestamp>,
 }
 
@@ -33,12 +35,14 @@ pub(super) async fn measure(app: &Arc<App>) -> Result<(), ApplyError> {
         app.db.read("books", Scope::Routing, |tx| Box::pin(async move { platforms::list_books(tx).await })).await?;
     let mut backlog = Backlog::default();
     for book in books {
-        let (open, events, standing) = app
+        let (open, events, standing, stuck) = app
             .db
             .read("backlog", Scope::Book(book.id), |tx| {
                 Box::pin(async move {
                     let standing = reconciliation::standing(tx).await?;
-                    Ok::<_, ApplyError>((operations::count_open(tx).await?, inbox::waiting(tx).await?, standing))
+                    let stuck = stuck_money::count_open(tx).await?;
+                    let open = operations::count_open(tx).await?;
+                    Ok::<_, ApplyError>((open, inbox::waiting(tx).await?, standing, stuck))
                 })
             })
             .await?;
@@ -50,6 +54,9 @@ pub(super) async fn measure(app: &Arc<App>) -> Result<(), ApplyError> {
         }
         backlog.open_breaks += standing.open_breaks;
         backlog.reconciled_through = backlog.reconciled_through.into_iter().chain(standing.reconciled_through).min();
+        for (cause, count) in stuck {
+            *backlog.stuck.entry(cause.as_str()).or_default() += count;
+        }
         for (state, count) in events {
             *backlog.events.entry(state.as_str()).or_default() += count;
         }
@@ -68,6 +75,10 @@ impl Backlog {
         for state in [InboxState::Received, InboxState::Parked, InboxState::Quarantined].map(InboxState::as_str) {
             let count = self.events.get(state).copied().unwrap_or_default();
             metrics::gauge!(names::INBOX_EVENTS, "state" => state).set(gauge(count));
+        }
+        for cause in Cause::ALL.map(Cause::as_str) {
+            let count = self.stuck.get(cause).copied().unwrap_or_default();
+            metrics::gauge!(names::STUCK_MONEY, "cause" => cause).set(gauge(count));
         }
         let since = |at: Option<Timestamp>| gauge(at.map_or(0, |at| now.duration_since(at).as_secs()));
         metrics::gauge!(names::OLDEST_DOUBT).set(since(self.oldest_doubt));

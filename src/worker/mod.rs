@@ -16,6 +16,7 @@ mod lookout;
 mod operations;
 mod reconciliation;
 mod retention;
+mod stuck_money;
 mod sweep;
 mod takeover;
 mod transfers;
@@ -35,6 +36,7 @@ pub use debts::schedule_day_ends;
 pub use inbox::apply_inbox;
 pub use reconciliation::schedule_reconciliation;
 pub use retention::schedule_retention;
+pub use stuck_money::schedule_stuck_money;
 pub use sweep::schedule_sweeps;
 pub use takeover::know_servers;
 pub use verify::{anchor_books, verify_complete, verify_new};
@@ -54,7 +56,7 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
@@ -66,6 +68,7 @@ const KINDS: [&str; 11] = [
     sweep::DUE_KIND,
     reconciliation::DUE_KIND,
     retention::DUE_KIND,
+    crate::stuck_money::DUE_KIND,
 ];
 
 /// Runs until cancelled; what is under way is finished.
@@ -108,6 +111,9 @@ async fn keep_up(app: Arc<App>, stop: CancellationToken) {
         }
         if let Err(error) = schedule_day_ends(&app).await {
             tracing::error!(%error, "the ends of days could not be scheduled");
+        }
+        if let Err(error) = schedule_stuck_money(&app).await {
+            tracing::error!(%error, "the look for stuck money could not be scheduled");
         }
         if let Err(error) = schedule_retention(&app).await {
             tracing::error!(%error, "the removal of what is old could not be scheduled");
@@ -211,6 +217,7 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::approvals::EXPIRY_DUE_KIND => Ok(approvals::expire(app, &claimed.due).await),
         crate::transfers::DAY_END_DUE_KIND => debts::end_day(app, &claimed.due).await,
         crate::reserves::DUE_KIND => transfers::advance_reserve(app, &claimed.due).await,
+        crate::stuck_money::DUE_KIND => stuck_money::look(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
         retention::DUE_KIND => retention::tidy(app, &claimed.due).await,

@@ -31,6 +31,7 @@ mod scenarios;
 mod scheduled_reconciliation;
 mod sink;
 mod storm;
+mod stuck_money;
 mod support;
 mod takeover;
 mod tenancy;

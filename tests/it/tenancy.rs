@@ -61,12 +61,15 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", "daily").await;
     t.top_up("float", 200_00, "EUR").await;
+    partita::worker::schedule_stuck_money(&t.app).await.expect("scheduled");
     keep_back(
         t,
         json!({"rolling": {"percent_bps": 100, "hold_days": 900}, "fixed": [{"amount": 10, "currency": "EUR"}]}),
     )
     .await;
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
+    t.tamper("update provider_movements set available_on = available_on - interval '5 days' where state = 'pending'")
+        .await;
     t.advance(6 * DAY).await;
     t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 30_00})).await.expect(201);
     t.settle().await;
@@ -94,6 +97,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "payouts",
         "adjustments",
         "debts",
+        "stuck_money",
         "reserves",
         "operations",
         "approvals",

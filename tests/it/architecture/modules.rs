@@ -10,7 +10,7 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 5] = ["demo", "commands", "cli", "stage", "scenarios"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 16] = [
+const RANKS: [(&str, u8); 17] = [
     ("platforms", 0),
     ("webhook_endpoints", 1),
     ("sellers", 1),
@@ -24,6 +24,7 @@ const RANKS: [(&str, u8); 16] = [
     ("refunds", 4),
     ("disputes", 4),
     ("payouts", 5),
+    ("stuck_money", 5),
     // Takes the provider's word to the capability that it concerns.
     ("events", 6),
     ("approvals", 7),
