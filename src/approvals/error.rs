@@ -7,6 +7,7 @@ use crate::app::ProviderSetupError;
 use crate::debts::DebtError;
 use crate::events::ApplyError;
 use crate::journal::JournalError;
+use crate::refunds::RefundError;
 use crate::transfers::TransferError;
 
 /// Why something was not proposed or decided.
@@ -57,6 +58,9 @@ pub enum ApprovalError {
     /// There is no such debt, or it cannot be given up.
     #[error(transparent)]
     Debt(#[from] DebtError),
+    /// There is no such refund, or it wants no decision.
+    #[error(transparent)]
+    Refund(#[from] RefundError),
     /// The ledger refused to open accounts.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -10,8 +10,10 @@
 
 mod adjusting;
 mod error;
+mod ladder;
 mod proposal;
 mod resolution;
+mod returned_refunds;
 mod store;
 mod writing_off;
 
@@ -20,11 +22,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Keys, Scope, Tx};
 use partita_provider::ProviderObject;
+use uuid::Uuid;
 
 pub use adjusting::{Adjusting, adjust, propose_limit};
 pub use error::ApprovalError;
+pub use ladder::{Declared, declare_ladder};
 pub use proposal::{Proposal, Resolution};
 pub use resolution::propose;
+pub use returned_refunds::{propose_resolution_limit, resolve_refund};
 pub use store::{find, list, newest_of};
 pub use writing_off::propose_write_off;
 
@@ -37,6 +42,7 @@ use crate::events;
 use crate::id::ApprovalId;
 use crate::journal::Journal;
 use crate::outbox::{self, Change};
+use crate::refunds;
 use crate::verify;
 
 /// The kind of `due` rows that name proposals whose time runs out.
@@ -135,12 +141,7 @@ async fn insert(
     reason: String,
     now: Timestamp,
 ) -> Result<Approval, ApprovalError> {
-    let (_, object) = proposal.target();
-    if let Some(late) = store::find_pending_for_update(tx, object.unwrap_or_default()).await?
-        && late.state_at(now) == ApprovalState::Expired
-    {
-        end_late(tx, &late, now).await?;
-    }
+    refuse_pending(tx, proposal.place(), now).await?;
     let approval = Approval {
         id: ApprovalId::new(),
         key: Some(keys.next(tx).await?),
@@ -163,6 +164,15 @@ async fn insert(
     }
     record(tx, &approval, None, actor, now).await?;
     Ok(approval)
+}
+
+/// Refuses what somebody has proposed about already; what nobody decided about in time stands in nobody's way.
+async fn refuse_pending(tx: &mut Tx, place: Uuid, now: Timestamp) -> Result<(), ApprovalError> {
+    match store::find_pending_for_update(tx, place).await? {
+        None => Ok(()),
+        Some(late) if late.state_at(now) == ApprovalState::Expired => end_late(tx, &late, now).await,
+        Some(_) => Err(ApprovalError::AnotherPending),
+    }
 }
 
 /// Decides about a proposal; an approved one is done at once.
@@ -246,6 +256,13 @@ async fn carry_out(
         Proposal::WriteOff { debt, .. } => {
             writing_off::carry_out(tx, *debt, &approval.reason, actor, journal, origin.now).await
         }
+        Proposal::RefundResolution { refund, outcome } => {
+            returned_refunds::carry_out(tx, approval, (*refund, *outcome), actor, journal, origin.now).await
+        }
+        Proposal::RefundResolutionLimit { alone_up_to } => {
+            Ok(refunds::insert_limit(tx, *alone_up_to, &approval.made_by, actor, origin.now).await?)
+        }
+        Proposal::RecoveryPolicy { ladder } => ladder::carry_out(tx, approval, ladder, actor, origin.now).await,
     }
 }
 
@@ -259,7 +276,12 @@ async fn turn_down(
 ) -> Result<(), ApprovalError> {
     match &approval.proposal {
         Proposal::Adjustment { adjustment } => adjusting::turn_down(tx, *adjustment, status, actor, now).await,
-        Proposal::Resolution { .. } | Proposal::AdjustmentLimit { .. } | Proposal::WriteOff { .. } => Ok(()),
+        Proposal::Resolution { .. }
+        | Proposal::AdjustmentLimit { .. }
+        | Proposal::WriteOff { .. }
+        | Proposal::RefundResolution { .. }
+        | Proposal::RefundResolutionLimit { .. }
+        | Proposal::RecoveryPolicy { .. } => Ok(()),
     }
 }
 

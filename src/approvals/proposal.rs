@@ -4,7 +4,9 @@ use partita_provider::{Currency, Money};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::{AdjustmentId, DebtId, OperationId, public_id};
+use crate::debts::Policy;
+use crate::id::{AdjustmentId, DebtId, OperationId, RefundId, public_id};
+use crate::refunds;
 
 /// What became of a command, as a person found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +48,23 @@ pub enum Proposal {
         /// What was left of it then; minor units. It may be less when it is decided.
         left: i64,
     },
+    /// To decide about a refund that came back.
+    RefundResolution {
+        /// Which one.
+        refund: RefundId,
+        /// What becomes of it.
+        outcome: refunds::Resolution,
+    },
+    /// To let one key decide about refunds that came back, up to so much alone in a day.
+    RefundResolutionLimit {
+        /// The limit in its currency.
+        alone_up_to: Money,
+    },
+    /// To declare a ladder that recovers less than the one that holds.
+    RecoveryPolicy {
+        /// The ladder.
+        ladder: Policy,
+    },
 }
 
 /// A limit as it is stored.
@@ -63,6 +82,9 @@ impl Proposal {
             Self::Adjustment { .. } => "adjustment",
             Self::AdjustmentLimit { .. } => "adjustment_limit",
             Self::WriteOff { .. } => "debt_write_off",
+            Self::RefundResolution { .. } => "refund_resolution",
+            Self::RefundResolutionLimit { .. } => "refund_resolution_limit",
+            Self::RecoveryPolicy { .. } => "recovery_policy",
         }
     }
 
@@ -73,6 +95,18 @@ impl Proposal {
             Self::Adjustment { adjustment } => ("adjustment", Some(adjustment.uuid())),
             Self::AdjustmentLimit { .. } => ("adjustment_limit", None),
             Self::WriteOff { debt, .. } => ("debt", Some(debt.uuid())),
+            Self::RefundResolution { refund, .. } => ("refund", Some(refund.uuid())),
+            Self::RefundResolutionLimit { .. } => ("refund_resolution_limit", None),
+            Self::RecoveryPolicy { .. } => ("recovery_policy", None),
+        }
+    }
+
+    /// What it is stored under: of the same there is one pending proposal. What there is only one of has a number for its kind.
+    pub(super) fn place(&self) -> Uuid {
+        match self {
+            Self::RefundResolutionLimit { .. } => Uuid::from_u128(1),
+            Self::RecoveryPolicy { .. } => Uuid::from_u128(2),
+            _ => self.target().1.unwrap_or_default(),
         }
     }
 
@@ -88,10 +122,14 @@ impl Proposal {
             Self::Resolution { resolution, .. } => serde_json::to_value(resolution),
             Self::Adjustment { .. } => Ok(serde_json::json!({})),
             Self::WriteOff { left, .. } => Ok(serde_json::json!({ "left": left })),
-            Self::AdjustmentLimit { alone_up_to } => serde_json::to_value(StoredLimit {
-                alone_up_to: alone_up_to.minor,
-                currency: alone_up_to.currency.code().to_owned(),
-            }),
+            Self::RefundResolution { outcome, .. } => Ok(serde_json::json!({ "outcome": outcome.as_str() })),
+            Self::RecoveryPolicy { ladder } => Ok(serde_json::json!({ "rungs": ladder.to_json() })),
+            Self::AdjustmentLimit { alone_up_to } | Self::RefundResolutionLimit { alone_up_to } => {
+                serde_json::to_value(StoredLimit {
+                    alone_up_to: alone_up_to.minor,
+                    currency: alone_up_to.currency.code().to_owned(),
+                })
+            }
         };
         stored.expect("texts and numbers serialise")
     }
@@ -104,14 +142,21 @@ impl Proposal {
             }
             "adjustment" => Self::Adjustment { adjustment: object.into() },
             "debt_write_off" => Self::WriteOff { debt: object.into(), left: stored.get("left")?.as_i64()? },
-            "adjustment_limit" => {
-                let limit: StoredLimit = serde_json::from_value(stored).ok()?;
-                let currency = Currency::parse(&limit.currency).ok()?;
-                Self::AdjustmentLimit { alone_up_to: Money::new(limit.alone_up_to, currency) }
-            }
+            "adjustment_limit" => Self::AdjustmentLimit { alone_up_to: read_limit(stored)? },
+            "refund_resolution_limit" => Self::RefundResolutionLimit { alone_up_to: read_limit(stored)? },
+            "refund_resolution" => Self::RefundResolution {
+                refund: object.into(),
+                outcome: refunds::Resolution::parse(stored.get("outcome")?.as_str()?)?,
+            },
+            "recovery_policy" => Self::RecoveryPolicy { ladder: Policy::from_json(stored.get("rungs")?.clone())? },
             _ => return None,
         })
     }
+}
+
+fn read_limit(stored: serde_json::Value) -> Option<Money> {
+    let limit: StoredLimit = serde_json::from_value(stored).ok()?;
+    Some(Money::new(limit.alone_up_to, Currency::parse(&limit.currency).ok()?))
 }
 
 #[cfg(test)]
@@ -130,10 +175,17 @@ mod tests {
             Proposal::Adjustment { adjustment: AdjustmentId::new() },
             Proposal::AdjustmentLimit { alone_up_to: limit },
             Proposal::WriteOff { debt: DebtId::new(), left: 22_50 },
+            Proposal::RefundResolution { refund: RefundId::new(), outcome: refunds::Resolution::PaidFromBank },
+            Proposal::RefundResolutionLimit { alone_up_to: limit },
+            Proposal::RecoveryPolicy { ladder: Policy::default() },
         ];
+        let mut places = std::collections::HashSet::new();
         for proposal in proposals {
-            let (_, object) = proposal.target();
-            let read = Proposal::read(proposal.kind(), object.unwrap_or_default(), proposal.to_json());
+            assert!(
+                places.insert(proposal.place()),
+                "a proposal of one kind stands in the way of another: {proposal:?}"
+            );
+            let read = Proposal::read(proposal.kind(), proposal.place(), proposal.to_json());
             assert_eq!(read, Some(proposal));
         }
         assert_eq!(Proposal::read("moon_landing", Uuid::nil(), serde_json::json!({})), None);

@@ -63,7 +63,7 @@ macro_rules! select {
 /// Stores a proposal; false: another one about the same object is pending.
 pub(super) async fn insert(tx: &mut Tx, approval: &Approval) -> Result<bool, DbError> {
     let book = tx.book_id();
-    let (object_type, object_id) = approval.proposal.target();
+    let (object_type, _) = approval.proposal.target();
     let inserted = sqlx::query!(
         "insert into approvals (book_id, id, key, kind, object_type, object_id, proposal, reason, made_by, sequence,
                                 created_at, expires_at)
@@ -74,7 +74,7 @@ pub(super) async fn insert(tx: &mut Tx, approval: &Approval) -> Result<bool, DbE
         approval.key,
         approval.proposal.kind(),
         object_type,
-        object_id.unwrap_or_default(),
+        approval.proposal.place(),
         approval.proposal.to_json(),
         approval.reason,
         approval.made_by,

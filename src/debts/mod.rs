@@ -5,6 +5,8 @@
 //! 2. [`settle`]: before anything is sent to the seller, what it has pays its debts, oldest first.
 //! 3. [`write_off`]: two people give up what is left (`approvals` decides).
 //!
+//! By which ladder is declared ([`declare`]); one that recovers less than what holds takes two people too.
+//!
 //! Each debt names what it is of, so that what comes back, because a dispute is won for instance, settles just that debt, is
 //! the platform's where the debt was given up, and takes the place of what had paid it where later sales did. The rule of transfers counts both (see
 //! [`entitlement`]): what became debt is not taken back once more, what paid a debt is not sent.
@@ -13,10 +15,8 @@ pub mod entries;
 mod policy;
 mod store;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use partita_db::{BookId, DbError, Scope, Tx};
+use partita_db::{DbError, Tx};
 use partita_ledger::Floors;
 use partita_provider::Money;
 
@@ -24,11 +24,10 @@ pub use policy::{Policy, Rung, RungKind};
 pub use store::{ListFilter, Settled, SettlementKind, find, find_policy, list, list_of, list_settlements, settled_of};
 
 use crate::actor::Actor;
-use crate::app::App;
 use crate::chart::{Chart, Kind, SellerNumber};
 use crate::id::{DebtId, Of, SellerId};
 use crate::journal::{Entry, Journal, Record};
-use crate::outbox::{self, Change};
+use crate::outbox::{self, Change, Declaration};
 use crate::sellers::Seller;
 
 /// Where a debt stands.
@@ -131,19 +130,36 @@ pub enum DebtError {
     Db(#[from] DbError),
 }
 
-/// Declares the ladder that holds from now on.
+/// Waits for others that declare, until the transaction ends, and reads what holds then.
 ///
 /// # Errors
 /// What the database says.
-pub async fn declare(app: &Arc<App>, book: BookId, actor: Actor, policy: Policy) -> Result<Policy, DebtError> {
-    let now = app.clock.now();
-    let policy = Arc::new(policy);
-    app.db
-        .run_tx("declare recovery policy", Scope::Book(book), move |tx| {
-            let policy = Arc::clone(&policy);
-            Box::pin(async move { Ok(store::insert_policy(tx, &policy, actor, now).await?) })
-        })
-        .await
+pub async fn lock_policy(tx: &mut Tx) -> Result<Policy, DbError> {
+    outbox::lock_declaration(tx, Declaration::RecoveryPolicy).await?;
+    find_policy(tx).await
+}
+
+/// Declares the ladder that holds from now on; `actor` completes it. The caller has locked what holds ([`lock_policy`]) and knows
+/// whether a second person has to agree ([`Policy::loosens`]).
+///
+/// # Errors
+/// What the database says.
+pub async fn declare(
+    tx: &mut Tx,
+    policy: &Policy,
+    made_by: &str,
+    approved_by: Option<Actor>,
+    actor: Actor,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Policy, DbError> {
+    let declared = store::insert_policy(tx, policy, made_by, approved_by, now).await?;
+    let payload = serde_json::json!({
+        "object": "recovery_policy", "version": declared.version, "rungs": declared.to_json(), "declared_by": made_by,
+        "approved_by": approved_by.map(|actor| actor.to_string()),
+    });
+    outbox::record_declaration(tx, Declaration::RecoveryPolicy, payload, actor, Some(reason.to_owned()), now).await?;
+    Ok(declared)
 }
 
 /// What became debt of a payment or an adjustment, and what of it paid debts.

@@ -3,6 +3,8 @@
 //! A shortfall climbs by its age. Below the ladder stands what needs no declaration: the rule of transfers takes back what
 //! was sent too much, for as long as the shortfall is no debt.
 
+use serde::{Deserialize, Serialize};
+
 /// A step of the ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RungKind {
@@ -96,15 +98,107 @@ impl Policy {
         self.net.takes(age_days, amount) && self.reserve.as_ref().is_some_and(|rung| rung.takes(age_days, amount))
     }
 
+    /// Whether less is recovered by it than by `before`: what is missing becomes debt later, or less of it does; what is kept
+    /// back pays later, or less; or more may be given up, or sooner.
+    pub fn loosens(&self, before: &Self) -> bool {
+        let any = |up_to: Option<i64>| up_to.unwrap_or(i64::MAX);
+        let recovers_less = |now: &Rung, then: &Rung| now.after_days > then.after_days || any(now.up_to) < any(then.up_to);
+        let reserve_pays_less = match (&self.reserve, &before.reserve) {
+            (Some(now), Some(then)) => recovers_less(now, then),
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        recovers_less(&self.net, &before.net)
+            || reserve_pays_less
+            || self.write_off.after_days < before.write_off.after_days
+            || any(self.write_off.up_to) > any(before.write_off.up_to)
+    }
+
+    /// The rungs, as proposals and events have them.
+    pub fn to_json(&self) -> serde_json::Value {
+        let stored = |rung: &Rung| StoredRung {
+            rung: rung.kind.as_str().to_owned(),
+            after_days: rung.after_days,
+            up_to: rung.up_to,
+            owner: rung.owner.clone(),
+        };
+        serde_json::to_value(self.rungs().map(stored).collect::<Vec<_>>()).expect("texts and numbers serialise")
+    }
+
+    /// Reads the rungs of a proposal; it has no version yet.
+    pub fn from_json(stored: serde_json::Value) -> Option<Self> {
+        let read = |rung: StoredRung| {
+            let kind = RungKind::parse(&rung.rung)?;
+            Some(Rung { kind, after_days: rung.after_days, up_to: rung.up_to, owner: rung.owner })
+        };
+        let rungs: Vec<StoredRung> = serde_json::from_value(stored).ok()?;
+        let mut rungs = rungs.into_iter().map(read).collect::<Option<Vec<_>>>()?;
+        let mut take = |kind| {
+            let at = rungs.iter().position(|rung| rung.kind == kind)?;
+            Some(rungs.remove(at))
+        };
+        let (reverse, net) = (take(RungKind::ReverseTransfers)?, take(RungKind::NetFromSales)?);
+        let (reserve, write_off) = (take(RungKind::SellerReserve), take(RungKind::WriteOff)?);
+        rungs.is_empty().then_some(Self { version: 0, reverse, net, reserve, write_off })
+    }
+
     /// The highest rung that takes a debt of this age and size. One that none takes stays on the lowest.
     pub fn stands_on(&self, age_days: i64, amount: i64) -> &Rung {
         self.rungs().rev().find(|rung| rung.takes(age_days, amount)).unwrap_or(&self.reverse)
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredRung {
+    rung: String,
+    after_days: i32,
+    up_to: Option<i64>,
+    owner: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reserve(after_days: i32) -> Rung {
+        Rung { kind: RungKind::SellerReserve, after_days, up_to: None, owner: "risk".to_owned() }
+    }
+
+    #[test]
+    fn a_ladder_loosens_where_it_recovers_less_whatever_else_it_does() {
+        let before = Policy::default();
+        let with = |change: fn(&mut Policy)| {
+            let mut ladder = before.clone();
+            change(&mut ladder);
+            ladder
+        };
+        assert!(with(|ladder| ladder.net.after_days = 1).loosens(&before), "debts begin later");
+        assert!(with(|ladder| ladder.net.up_to = Some(50_00)).loosens(&before), "large ones are left to people");
+        assert!(with(|ladder| ladder.write_off.after_days = 29).loosens(&before), "given up sooner");
+        let small = with(|ladder| ladder.write_off.up_to = Some(50_00));
+        assert!(!small.loosens(&before), "only small ones are given up");
+        assert!(before.loosens(&small));
+        assert!(!with(|ladder| ladder.write_off.after_days = 31).loosens(&before));
+        assert!(!with(|ladder| ladder.write_off.owner = "the board".to_owned()).loosens(&before));
+        let reserved = with(|ladder| ladder.reserve = Some(reserve(7)));
+        assert!(!reserved.loosens(&before), "what is kept back pays, too");
+        assert!(before.loosens(&reserved));
+        assert!(with(|ladder| ladder.reserve = Some(reserve(8))).loosens(&reserved), "it pays later");
+        let mut both = small;
+        both.net.after_days = 1;
+        assert!(both.loosens(&before), "stricter here does not make up for looser there");
+        assert!(!before.loosens(&before));
+    }
+
+    #[test]
+    fn a_ladder_is_read_back_as_it_was_proposed() {
+        let mut ladder = Policy::default();
+        ladder.write_off.up_to = Some(60_00);
+        assert_eq!(Policy::from_json(ladder.to_json()), Some(ladder.clone()));
+        ladder.reserve = Some(reserve(7));
+        assert_eq!(Policy::from_json(ladder.to_json()), Some(ladder));
+        assert_eq!(Policy::from_json(serde_json::json!([])), None);
+    }
 
     #[test]
     fn a_debt_climbs_by_its_age_as_far_as_its_size_lets_it() {
@@ -116,8 +210,7 @@ mod tests {
         ladder.write_off.up_to = Some(20_00);
         assert_eq!(at(&ladder, 30, 22_50), RungKind::NetFromSales, "too large to be given up");
         assert_eq!(at(&ladder, 30, 20_00), RungKind::WriteOff);
-        let reserve = Rung { kind: RungKind::SellerReserve, after_days: 7, up_to: None, owner: "risk".to_owned() };
-        ladder.reserve = Some(reserve);
+        ladder.reserve = Some(reserve(7));
         assert_eq!(at(&ladder, 6, 22_50), RungKind::NetFromSales);
         assert_eq!(at(&ladder, 30, 22_50), RungKind::SellerReserve);
         assert!(ladder.reserve_pays(7, 22_50) && !ladder.reserve_pays(6, 22_50));

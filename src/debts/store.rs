@@ -435,26 +435,28 @@ pub async fn find_policy(tx: &mut Tx) -> Result<Policy, DbError> {
     Ok(policy)
 }
 
-/// Declares a ladder; returns it with its version. Two declarations at once violate `recovery_policies_pkey`.
+/// Declares a ladder; returns it with its version.
 pub(super) async fn insert_policy(
     tx: &mut Tx,
     policy: &Policy,
-    actor: Actor,
+    made_by: &str,
+    approved_by: Option<Actor>,
     now: Timestamp,
 ) -> Result<Policy, DbError> {
     let book = tx.book_id();
     let version = find_policy(tx).await?.version + 1;
     for rung in policy.rungs() {
         sqlx::query!(
-            "insert into recovery_policies (book_id, version, rung, after_days, up_to, owner, created_by, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into recovery_policies (book_id, version, rung, after_days, up_to, owner, created_by, approved_by, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             book.get(),
             version,
             rung.kind.as_str(),
             rung.after_days,
             rung.up_to,
             rung.owner,
-            actor.to_string(),
+            made_by,
+            approved_by.map(|actor| actor.to_string()),
             now.to_sqlx() as _
         )
         .execute(tx.conn())

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::HttpState;
 use super::auth::Caller;
 use super::cursor::{self, List};
+use super::debts::RungBody;
 use super::fields::{Currency, Text, currency_schema};
 use super::json::{self, PathId};
 use super::problem::Problem;
@@ -31,7 +32,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 #[schema(as = Proposal)]
 struct ProposalBody {
     /// Of an `operation_resolution`. `succeeded`: the provider's object is read and booked; `failed`: what was booked when it
-    /// was asked is undone.
+    /// was asked is undone. Of a `refund_resolution`: `reinstated` or `paid_from_bank`.
     #[schema(example = "succeeded")]
     outcome: Option<&'static str>,
     /// Of an `operation_resolution`: the provider's object.
@@ -39,11 +40,14 @@ struct ProposalBody {
     provider_object: Option<String>,
     /// Of a `debt_write_off`: what was left of the debt, in minor units. It may be less when it is approved.
     left: Option<i64>,
-    /// Of an `adjustment_limit`: what one key may adjust alone in a day, in minor units.
+    /// Of an `adjustment_limit`: what one key may adjust alone in a day, in minor units. Of a `refund_resolution_limit`: about
+    /// how much of refunds that came back it may decide alone.
     alone_up_to: Option<i64>,
     /// The currency of `alone_up_to`.
     #[schema(schema_with = currency_schema)]
     currency: Option<Currency>,
+    /// Of a `recovery_policy`: the ladder, from below.
+    rungs: Option<Vec<RungBody>>,
 }
 
 impl From<&Proposal> for ProposalBody {
@@ -56,7 +60,11 @@ impl From<&Proposal> for ProposalBody {
             Proposal::Resolution { resolution: Resolution::Failed, .. } => Self { outcome: Some("failed"), ..nothing },
             Proposal::Adjustment { .. } => nothing,
             Proposal::WriteOff { left, .. } => Self { left: Some(*left), ..nothing },
-            Proposal::AdjustmentLimit { alone_up_to } => {
+            Proposal::RefundResolution { outcome, .. } => Self { outcome: Some(outcome.as_str()), ..nothing },
+            Proposal::RecoveryPolicy { ladder } => {
+                Self { rungs: Some(ladder.rungs().map(RungBody::from).collect()), ..nothing }
+            }
+            Proposal::AdjustmentLimit { alone_up_to } | Proposal::RefundResolutionLimit { alone_up_to } => {
                 Self { alone_up_to: Some(alone_up_to.minor), currency: Some(alone_up_to.currency), ..nothing }
             }
         }
@@ -67,7 +75,8 @@ impl From<&Proposal> for ProposalBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = ApprovalTarget)]
 struct TargetBody {
-    /// The resource: `operation`, `adjustment`, `adjustment_limit`, `debt`.
+    /// The resource: `operation`, `adjustment`, `adjustment_limit`, `debt`, `refund`, `refund_resolution_limit`,
+    /// `recovery_policy`.
     #[schema(value_type = String, example = "adjustment")]
     object: &'static str,
     /// Its id; null where there is only one of it.
@@ -87,7 +96,9 @@ pub(super) struct ApprovalBody {
     #[schema(value_type = String, example = "test")]
     mode: &'static str,
     /// `operation_resolution`: what became of an operation in `needs_review`; `adjustment`: to book an adjustment above what one
-    /// person may do alone; `adjustment_limit`: what that is; `debt_write_off`: to give up a seller's debt.
+    /// person may do alone; `adjustment_limit`: what that is; `debt_write_off`: to give up a seller's debt; `refund_resolution`: to
+    /// decide about a refund that came back, above what one person may decide alone; `refund_resolution_limit`: what that is;
+    /// `recovery_policy`: to declare a ladder that recovers less.
     #[schema(value_type = String, example = "adjustment")]
     kind: &'static str,
     /// What it is about.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use partita_db::DbError;
 use serde::{Deserialize, Serialize};
@@ -21,13 +21,16 @@ use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Refusals, Time};
-use crate::approvals;
+use crate::approvals::{self, Declared};
 use crate::debts::{self, Debt, DebtStatus, Policy, Rung, RungKind, Settled};
 use crate::id::{AdjustmentId, DebtId, PaymentId, SellerId};
 use crate::platforms::Mode;
 
 /// The longest that a rung may have to be waited for: ten years.
 const MOST_DAYS: i32 = 3_650;
+
+/// What stands in the record of a ladder whose maker gave no reason.
+const LADDER_WITHOUT_REASON: &str = "the recovery ladder was declared anew";
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -318,6 +321,8 @@ struct NewPolicyBody {
     seller_reserve: Option<NewRungBody>,
     /// Two people may give up what is left.
     write_off: NewRungBody,
+    /// Why, for the record.
+    reason: Option<Text<1, 1000>>,
 }
 
 /// The lowest rung of the ladder, as you declare it.
@@ -365,7 +370,7 @@ impl NewPolicyBody {
 /// A rung of the ladder.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = RecoveryRung)]
-struct RungBody {
+pub(super) struct RungBody {
     /// `reverse_transfers`, `net_from_sales`, `seller_reserve` or `write_off`.
     #[schema(value_type = String, example = "net_from_sales")]
     rung: &'static str,
@@ -375,6 +380,12 @@ struct RungBody {
     up_to: Option<i64>,
     #[schema(example = "finance")]
     owner: String,
+}
+
+impl From<&Rung> for RungBody {
+    fn from(rung: &Rung) -> Self {
+        Self { rung: rung.kind.as_str(), after_days: rung.after_days, up_to: rung.up_to, owner: rung.owner.clone() }
+    }
 }
 
 /// How you recover what sellers are short of: the rungs from below.
@@ -395,17 +406,11 @@ struct PolicyBody {
 
 impl PolicyBody {
     fn show(mode: Mode, policy: &Policy) -> Self {
-        let rung = |rung: &Rung| RungBody {
-            rung: rung.kind.as_str(),
-            after_days: rung.after_days,
-            up_to: rung.up_to,
-            owner: rung.owner.clone(),
-        };
         Self {
             object: "recovery_policy",
             mode: mode.as_str(),
             version: policy.version,
-            rungs: policy.rungs().map(rung).collect(),
+            rungs: policy.rungs().map(RungBody::from).collect(),
         }
     }
 }
@@ -429,18 +434,31 @@ async fn policy(
     Ok(Json(PolicyBody::show(caller.mode, &policy)))
 }
 
-/// Declares the recovery ladder. It holds at once, for debts that are open too.
+/// Declares the recovery ladder. It holds at once, for debts that are open too, if it recovers as much as the one before or more.
+/// One that recovers less (debts that begin later or up to a smaller amount, are given up sooner or up to a larger one) is a
+/// proposal that somebody else has to approve.
 #[utoipa::path(
     put, path = "/v1/recovery_policy", tag = "Debts", operation_id = "declare_recovery_policy",
     request_body = NewPolicyBody,
-    responses((status = 200, description = "The ladder with its version", body = PolicyBody), CommandRefusals),
+    responses(
+        (status = 200, description = "The ladder with its version", body = PolicyBody),
+        (status = 202, description = "It recovers less: the proposal, to be approved by somebody else", body = ApprovalBody),
+        CommandRefusals,
+    ),
 )]
 async fn declare(
     State(state): State<HttpState>,
     caller: Caller,
-    json::Json(body): json::Json<NewPolicyBody>,
-) -> Result<Json<PolicyBody>, Problem> {
+    json::Json(mut body): json::Json<NewPolicyBody>,
+) -> Result<Response, Problem> {
     caller.require("adjustments:write")?;
-    let policy = debts::declare(&state.app, caller.book, caller.actor, body.read()?).await?;
-    Ok(Json(PolicyBody::show(caller.mode, &policy)))
+    let reason = body.reason.take().map_or_else(|| LADDER_WITHOUT_REASON.to_owned(), Text::into_string);
+    let declared = approvals::declare_ladder(&state.app, caller.book, caller.actor, body.read()?, reason).await?;
+    Ok(match declared {
+        Declared::Holds(policy) => Json(PolicyBody::show(caller.mode, &policy)).into_response(),
+        Declared::Waits(approval) => {
+            let shown = ApprovalBody::show(caller.mode, approval, state.app.clock.now());
+            (StatusCode::ACCEPTED, Json(shown)).into_response()
+        }
+    })
 }

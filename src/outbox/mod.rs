@@ -5,6 +5,7 @@
 //! by whoever takes it away ([`take_unannounced`]) in the transaction of the deliveries.
 
 mod catalogue;
+mod declaration;
 mod message;
 mod store;
 
@@ -13,6 +14,7 @@ use partita_db::{DbError, Tx};
 use uuid::Uuid;
 
 pub use catalogue::{EVENT_TYPES, EventType, is_event_type};
+pub use declaration::{Declaration, lock_declaration, record_declaration};
 pub use message::{LARGEST_MESSAGE, message};
 pub use store::{
     Announcement, Event, StateChange, books_with_unannounced, find_events, list_events, list_range, take_unannounced,

@@ -117,6 +117,32 @@ pub(super) async fn insert(tx: &mut Tx, change: &Change, event: EventId, announc
     Ok(())
 }
 
+/// Waits for others that hold the same name in the book, until the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, name: &str) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query_scalar!(
+        "select pg_advisory_xact_lock(hashtextextended(format('partita declares %s %s', $1::int, $2::text), 0))::text",
+        book.get(),
+        name
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The sequence of the next change of an object that has no row of its own to count it; who calls keeps others from changing it.
+pub(super) async fn next_sequence(tx: &mut Tx, object: Uuid) -> Result<i32, DbError> {
+    let book = tx.book_id();
+    let next = sqlx::query_scalar!(
+        r#"select coalesce(max(sequence), 0) + 1 as "next!" from state_history where book_id = $1 and object_id = $2"#,
+        book.get(),
+        object
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(next)
+}
+
 /// The history of a payment and of everything that hangs on it, oldest first.
 ///
 /// # Errors

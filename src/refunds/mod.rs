@@ -6,7 +6,7 @@
 //! transfers are taken back as far as the refund made them too large.
 //!
 //! A refund that fails after its money had left is `returned`: the money is back and stays in clearing, because the buyer is
-//! still owed, until somebody decides ([`resolve`]).
+//! still owed, until somebody decides ([`resolve()`]): one person within what is declared for a day, two above it (`approvals`).
 
 mod allocation;
 mod apply;
@@ -24,8 +24,8 @@ use partita_provider::{Command, CreateRefund, Money, Refusal};
 pub use allocation::{Allocated, Asked};
 pub use apply::{apply, apply_refusal};
 pub use error::RefundError;
-pub use resolve::{Resolution, resolve};
-pub use store::{ListFilter, find, find_lines, list, list_by_payment};
+pub use resolve::{Decided, Resolution, check_returned, lock_returned, may_decide_alone, resolve};
+pub use store::{ListFilter, ResolutionLimit, find, find_lines, insert_limit, list, list_by_payment, list_limits};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -130,6 +130,8 @@ pub struct Refund {
     pub resolution: Option<String>,
     /// Who decided.
     pub resolved_by: Option<String>,
+    /// Who agreed; none where one person was enough.
+    pub resolution_approved_by: Option<String>,
     /// When, by the business clock.
     pub resolved_at: Option<Timestamp>,
     /// The platform's own data.

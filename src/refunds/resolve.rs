@@ -1,19 +1,18 @@
-//! Deciding about a refund that came back: the buyer is still owed, and only a person knows another way to pay.
+//! Deciding about a refund that came back: the buyer is still owed, and only a person knows another way to pay. Who may decide
+//! alone is asked here; what needs a second person is proposed by `approvals`.
 
-use std::sync::Arc;
-
-use partita_db::{BookId, Scope};
+use jiff::Timestamp;
+use partita_db::{DbError, Tx};
 use partita_ledger::Floors;
+use partita_provider::Money;
 
 use super::apply::{find_locked, keep_again};
-use super::{RefundError, RefundStatus, record, store};
+use super::{Refund, RefundError, RefundStatus, record, store};
 use crate::actor::Actor;
-use crate::app::App;
 use crate::chart::Kind;
 use crate::id::RefundId;
-use crate::idempotency::{self, Begun};
 use crate::journal::{Journal, Record};
-use crate::payments::{self, PaymentStatus};
+use crate::payments::{self, Payment, PaymentStatus};
 use crate::transfers;
 
 /// What somebody decides about a refund that came back.
@@ -25,70 +24,115 @@ pub enum Resolution {
     PaidFromBank,
 }
 
-/// Takes the decision about a refund that came back, once, and books it.
+impl Resolution {
+    /// The stored and shown word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reinstated => "reinstated",
+            Self::PaidFromBank => "paid_from_bank",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Reinstated, Self::PaidFromBank].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// A decision, with those who took it.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// What was decided.
+    pub outcome: Resolution,
+    /// Why, in the words of who decided.
+    pub reason: String,
+    /// Who decided, or proposed to.
+    pub made_by: String,
+    /// Who agreed; none where one person was enough.
+    pub approved_by: Option<Actor>,
+}
+
+/// Whether this maker may decide about so much without a second person: with what it decided alone today it is within the
+/// declared limit. Waits for others that ask the same of this maker.
 ///
 /// # Errors
-/// [`RefundError::NotReturned`] in any other state; nothing is stored then.
+/// What the database says.
+pub async fn may_decide_alone(tx: &mut Tx, actor: Actor, amount: Money, now: Timestamp) -> Result<bool, DbError> {
+    let limit = store::find_limit(tx, amount.currency).await?.map_or(0, |limit| limit.alone_up_to);
+    if amount.minor > limit {
+        return Ok(false);
+    }
+    let alone = store::decided_alone(tx, &actor.to_string(), amount.currency, now).await?;
+    Ok(alone.checked_add(amount.minor).is_some_and(|sum| sum <= limit))
+}
+
+/// Refuses a refund that wants no decision.
+///
+/// # Errors
+/// [`RefundError::NotReturned`].
+pub fn check_returned(refund: &Refund) -> Result<(), RefundError> {
+    match refund.status {
+        RefundStatus::Returned => Ok(()),
+        status => Err(RefundError::NotReturned { status }),
+    }
+}
+
+/// A refund that wants a decision, and its payment, both locked.
+///
+/// # Errors
+/// [`RefundError::NotReturned`] in any other state.
+pub async fn lock_returned(tx: &mut Tx, id: RefundId) -> Result<(Refund, Payment), RefundError> {
+    let (refund, payment) = find_locked(tx, Some(id), "").await?.ok_or(RefundError::NotFound)?;
+    check_returned(&refund)?;
+    Ok((refund, payment))
+}
+
+/// Takes the decision about a refund that came back, once, and books it; `actor` completes it.
+///
+/// # Errors
+/// [`RefundError::NotReturned`] in any other state.
 pub async fn resolve(
-    app: &Arc<App>,
-    book: BookId,
-    actor: Actor,
-    request: idempotency::Request,
+    tx: &mut Tx,
     id: RefundId,
-    decided: Resolution,
-    reason: String,
-) -> Result<Begun<RefundId>, RefundError> {
-    let now = app.clock.now();
-    let (app_in, reason) = (Arc::clone(app), Arc::new(reason));
-    app.db
-        .run_tx("resolve refund", Scope::Book(book), move |tx| {
-            let (app, reason, request) = (Arc::clone(&app_in), Arc::clone(&reason), request.clone());
-            Box::pin(async move {
-                if let Some(earlier) = idempotency::claim_movement(tx, &request, now).await? {
-                    return Ok(earlier);
-                }
-                let (refund, payment) = find_locked(tx, Some(id), "").await?.ok_or(RefundError::NotFound)?;
-                if refund.status != RefundStatus::Returned {
-                    return Err(RefundError::NotReturned { status: refund.status });
-                }
-                let status = match decided {
-                    Resolution::Reinstated => RefundStatus::Failed,
-                    Resolution::PaidFromBank => RefundStatus::Settled,
-                };
-                let changed = store::set_resolved(tx, &refund, status, &reason, actor, now).await?;
-                let event = if status == RefundStatus::Failed { "refund.failed" } else { "refund.settled" };
-                record(tx, &changed, Some(refund.status), event, actor, now).await?;
-                idempotency::bind(tx, &request.key, "refund", id.uuid()).await?;
-                let chart = payments::chart(book, refund.amount.currency);
-                let mut journal = Journal::new(&app.keys);
-                let booked = |kind, entries| Record {
-                    kind,
-                    source: refund.key,
-                    subject: payment.key,
-                    effective_at: now,
-                    actor,
-                    floors: Floors::Pass,
-                    entries,
-                };
-                match decided {
-                    Resolution::PaidFromBank => {
-                        let settled = payments::refund_settled(chart, refund.amount.minor);
-                        journal.add(booked(Kind::RefundSettled, settled));
-                    }
-                    Resolution::Reinstated => {
-                        let shares = store::find_lines(tx, id).await?;
-                        let lines = payments::find_lines(tx, payment.id).await?;
-                        let has_failed = payment.status == PaymentStatus::Failed;
-                        payments::give_up_refund(tx, &payment, &shares, now).await?;
-                        transfers::schedule_rebalance(tx, payment.key, now).await?;
-                        let given = payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed);
-                        journal.add(booked(Kind::RefundReinstated, given));
-                        keep_again(tx, &refund, &payment, &lines, &shares, &mut journal, now).await?;
-                    }
-                }
-                journal.post(tx).await?;
-                Ok(Begun::Fresh(id))
-            })
-        })
-        .await
+    decided: &Decided,
+    actor: Actor,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    let (refund, payment) = lock_returned(tx, id).await?;
+    let (status, event) = match decided.outcome {
+        Resolution::Reinstated => (RefundStatus::Failed, "refund.failed"),
+        Resolution::PaidFromBank => (RefundStatus::Settled, "refund.settled"),
+    };
+    store::insert_resolution(tx, &refund, decided, now).await?;
+    let changed = store::set_resolved(tx, &refund, status, decided, now).await?;
+    record(tx, &changed, Some(refund.status), event, actor, now).await?;
+    let chart = payments::chart(tx.book_id(), refund.amount.currency);
+    let mut kept_again = None;
+    let (kind, entries) = match decided.outcome {
+        Resolution::PaidFromBank => (Kind::RefundSettled, payments::refund_settled(chart, refund.amount.minor)),
+        Resolution::Reinstated => {
+            let shares = store::find_lines(tx, id).await?;
+            let lines = payments::find_lines(tx, payment.id).await?;
+            let has_failed = payment.status == PaymentStatus::Failed;
+            payments::give_up_refund(tx, &payment, &shares, now).await?;
+            transfers::schedule_rebalance(tx, payment.key, now).await?;
+            let given = payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed);
+            kept_again = Some((lines, shares));
+            (Kind::RefundReinstated, given)
+        }
+    };
+    journal.add(Record {
+        kind,
+        source: refund.key,
+        subject: payment.key,
+        effective_at: now,
+        actor,
+        floors: Floors::Pass,
+        entries,
+    });
+    if let Some((lines, shares)) = kept_again {
+        keep_again(tx, &refund, &payment, &lines, &shares, journal, now).await?;
+    }
+    Ok(())
 }

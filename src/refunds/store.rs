@@ -1,5 +1,7 @@
 //! SQL of refunds and refund_lines.
 
+mod resolutions;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use partita_db::{DbError, Tx};
@@ -10,6 +12,9 @@ use super::{FeePolicy, NewRefund, Refund, RefundError, RefundStatus, Shares};
 use crate::actor::Actor;
 use crate::id::{PaymentId, RefundId};
 use crate::payments::{Payment, SellerShare};
+
+pub use resolutions::{ResolutionLimit, insert_limit, list_limits};
+pub(super) use resolutions::{decided_alone, find_limit, insert_resolution, set_resolved};
 
 /// Which refunds to list.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +42,7 @@ struct Row {
     failure: Option<serde_json::Value>,
     resolution: Option<String>,
     resolved_by: Option<String>,
+    resolution_approved_by: Option<String>,
     resolved_at: Option<jiff_sqlx::Timestamp>,
     metadata: serde_json::Value,
     sequence: i32,
@@ -61,6 +67,7 @@ impl From<Row> for Refund {
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
             resolution: row.resolution,
             resolved_by: row.resolved_by,
+            resolution_approved_by: row.resolution_approved_by,
             resolved_at: row.resolved_at.map(jiff_sqlx::Timestamp::to_jiff),
             metadata: row.metadata,
             sequence: row.sequence,
@@ -75,7 +82,10 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, reference, payment_id, amount, currency, status, fee, reason, provider, provider_refund, failure,
-                      resolution, resolved_by, resolved_at as "resolved_at: _", metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      resolution, resolved_by, resolved_at as "resolved_at: _",
+                      (select approved_by from refund_resolutions d where d.book_id = refunds.book_id and d.refund_id = refunds.id)
+                          as resolution_approved_by,
+                      metadata, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from refunds "# + $tail
             $(, $argument)*
         )
@@ -293,32 +303,6 @@ pub(super) async fn set_returned(
         refund.status.as_str(),
         provider_refund,
         serde_json::to_value(refusal).expect("refusals serialise"),
-        now.to_sqlx() as _
-    )
-    .execute(tx.conn())
-    .await
-    .map_err(DbError::from)?;
-    changed(tx, refund.id, done.rows_affected()).await
-}
-
-pub(super) async fn set_resolved(
-    tx: &mut Tx,
-    refund: &Refund,
-    status: RefundStatus,
-    resolution: &str,
-    actor: Actor,
-    now: Timestamp,
-) -> Result<Refund, RefundError> {
-    let book = tx.book_id();
-    let done = sqlx::query!(
-        "update refunds set status = $3, resolution = $4, resolved_by = $5, resolved_at = $6, sequence = sequence + 1,
-                            updated_at = $6
-         where book_id = $1 and id = $2 and status = 'returned'",
-        book.get(),
-        refund.id.uuid(),
-        status.as_str(),
-        resolution,
-        actor.to_string(),
         now.to_sqlx() as _
     )
     .execute(tx.conn())

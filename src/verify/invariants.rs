@@ -92,6 +92,17 @@ const CHECKS: &[Check] = &[
     },
     Check {
         code: "I11",
+        invariant: "a refund that came back is what was decided about it",
+        kind: Kind::Agreement,
+        sentence: "What people decided about a refund that came back is what it says, of its amount and by whom.",
+        sql: "select format('refund %s: %s', d.refund_id, d.outcome)
+              from refund_resolutions d left join refunds r on r.book_id = d.book_id and r.id = d.refund_id
+              where d.book_id = $1 [[d.refund_id]]
+                and (r.status, r.resolved_by, r.amount, r.currency) is distinct from
+                    (case d.outcome when 'reinstated' then 'failed' else 'settled' end, d.made_by, d.amount, d.currency)",
+    },
+    Check {
+        code: "I11",
         invariant: "reversals of a transfer are within the transfer",
         kind: Kind::Agreement,
         sentence: "No transfer was taken back by more than it moved.",

@@ -3,6 +3,7 @@
 use partita_simulator::FaultKind;
 use serde_json::{Value, json};
 
+use crate::doubt::{decide, only_operation, pass, propose, second_key};
 use crate::support::{cart, item, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -251,5 +252,38 @@ async fn what_somebody_captures_in_the_providers_dashboard_is_spread_and_booked_
     let captured = t.payment(&payment).await;
     assert_eq!((&captured["status"], &captured["captured_amount"]), (&json!("succeeded"), &json!(60_00)));
     assert_eq!(t.balances().await["sel.A.pending EUR"], 27_00);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_people_found_to_have_failed_names_no_lines_for_the_one_that_somebody_makes_instead() {
+    let t = TestApp::new().await;
+    t.control.set_fees("eur", 0, 0).await.expect("free");
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let b = t.seller("B", "DE", "EUR", "manual").await;
+    let payment = hold(&t, "order-1", &[item(&a, 30_000_00), item(&b, 30_000_00)]).await;
+    t.settle().await;
+    // An error that the provider keeps although nothing happened, of an amount that is not sent anew without being asked.
+    t.next_post_fails(FaultKind::ErrorBefore, "/v1/payment_intents");
+    let body = json!({"lines": [{"line": 0, "amount": 20_000_00}]});
+    t.post(&path(&payment, "capture"), "cap-1", body).await.expect(202);
+    pass(&t, 12).await;
+    let operation = only_operation(&t, "state=needs_review").await;
+    let proposal = json!({"outcome": "failed", "reason": "nothing in the dashboard"});
+    let approval = propose(&t, &operation, proposal).await.expect(201);
+    decide(&t, &second_key(&t).await, &approval, "approve").await.expect(200);
+
+    let intent = text(&payment["provider"]["id"]);
+    let asked = [("amount_to_capture", "2000000")];
+    t.at_provider("POST", &format!("/v1/payment_intents/{intent}/capture"), &asked).await;
+    t.settle().await;
+    let captured = t.payment(&payment).await;
+    assert_eq!((&captured["status"], &captured["captured_amount"]), (&json!("succeeded"), &json!(20_000_00)));
+    let balances = t.balances().await;
+    assert_eq!(
+        (balances["sel.A.pending EUR"], balances["sel.B.pending EUR"]),
+        (10_000_00, 10_000_00),
+        "spread over both, not as the command had it that never struck"
+    );
     t.finish().await;
 }

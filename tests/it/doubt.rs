@@ -12,7 +12,7 @@ use crate::test_app::{Answer, DAY, TestApp, text};
 const HOUR: i64 = 3_600;
 
 /// Time passes, and work is done every three seconds for a minute, then every minute: retries come after seconds.
-async fn pass(t: &TestApp, minutes: i64) {
+pub(crate) async fn pass(t: &TestApp, minutes: i64) {
     for _ in 0..20 {
         t.advance(3).await;
     }
@@ -30,7 +30,7 @@ async fn charged(t: &TestApp) -> (Value, Value) {
     (a, payment)
 }
 
-async fn only_operation(t: &TestApp, filter: &str) -> Value {
+pub(crate) async fn only_operation(t: &TestApp, filter: &str) -> Value {
     let mut found = t.list(&format!("/v1/operations?{filter}")).await;
     assert_eq!(found.len(), 1, "{found:#?}");
     let id = text(&found.remove(0)["id"]);
@@ -216,7 +216,7 @@ pub(crate) async fn second_key(t: &TestApp) -> String {
     key
 }
 
-async fn propose(t: &TestApp, operation: &Value, proposal: Value) -> Answer {
+pub(crate) async fn propose(t: &TestApp, operation: &Value, proposal: Value) -> Answer {
     let path = format!("/v1/operations/{}/resolution", text(&operation["id"]));
     t.send("POST", &path, None, Some(proposal)).await
 }

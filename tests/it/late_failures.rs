@@ -3,11 +3,13 @@
 
 use serde_json::{Value, json};
 
+use crate::second_person::let_one_decide;
 use crate::support::{cart, item, paid_with, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
 /// EUR 120.00 = A 60 and tax 12, B 40 and tax 8; commission 10 %; the processor keeps 3.20.
-async fn worked_cart(t: &TestApp, interval: &str) -> Value {
+pub(crate) async fn worked_cart(t: &TestApp, interval: &str) -> Value {
+    let_one_decide(t, 100_00).await;
     t.control.set_fees("eur", 250, 20).await.expect("2.5 % + 0.20");
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", interval).await;
@@ -16,7 +18,7 @@ async fn worked_cart(t: &TestApp, interval: &str) -> Value {
     t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00), taxed(&b, 40_00, 8_00)])).await
 }
 
-async fn assert_balances(t: &TestApp, expected: &[(&str, i64)]) {
+pub(crate) async fn assert_balances(t: &TestApp, expected: &[(&str, i64)]) {
     let found: Vec<(String, i64)> = t.balances().await.into_iter().collect();
     let expected: Vec<(String, i64)> = expected.iter().map(|(path, amount)| (format!("{path} EUR"), *amount)).collect();
     assert_eq!(found, expected);
@@ -26,14 +28,14 @@ fn at_provider(object: &Value) -> String {
     text(&object["provider"]["id"])
 }
 
-async fn refund_30(t: &TestApp, payment: &Value) -> Value {
+pub(crate) async fn refund_30(t: &TestApp, payment: &Value) -> Value {
     let body = json!({"payment": payment["id"], "lines": [{"line": 0, "amount": 25_00}]});
     let refund = t.post("/v1/refunds", "ret-1", body).await.expect(201);
     t.settle().await;
     refund
 }
 
-async fn comes_back(t: &TestApp, refund: &Value) -> Value {
+pub(crate) async fn comes_back(t: &TestApp, refund: &Value) -> Value {
     t.control.fail_refund(&at_provider(refund), "lost_or_stolen_card").await.expect("it has succeeded");
     t.settle().await;
     let refund = t.get(&format!("/v1/refunds/{}", text(&refund["id"]))).await;
@@ -41,12 +43,12 @@ async fn comes_back(t: &TestApp, refund: &Value) -> Value {
     refund
 }
 
-fn resolution(refund: &Value) -> String {
+pub(crate) fn resolution(refund: &Value) -> String {
     format!("/v1/refunds/{}/resolution", text(&refund["id"]))
 }
 
 /// What the books say after a refund of 30.00 came back, of the worked cart whose sellers were sent their shares.
-const RETURNED: [(&str, i64); 10] = [
+pub(crate) const RETURNED: [(&str, i64); 10] = [
     ("bank", -100_00),
     ("clr.refund", 30_00),
     ("conn.available.A", 31_50),

@@ -29,6 +29,7 @@ mod reserves_by_hand;
 mod retention;
 mod scenarios;
 mod scheduled_reconciliation;
+mod second_person;
 mod sink;
 mod storm;
 mod stuck_money;

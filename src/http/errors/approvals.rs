@@ -30,6 +30,7 @@ impl From<ApprovalError> for Problem {
             ApprovalError::Halted => Self::new(&problem_types::MONEY_MOVEMENT_HALTED).retry_after(HALTED_RETRY),
             ApprovalError::Adjustment(error) => error.into(),
             ApprovalError::Debt(error) => error.into(),
+            ApprovalError::Refund(error) => error.into(),
             ApprovalError::Ledger(error) => error.into(),
             ApprovalError::Transfers(error) => error.into(),
             ApprovalError::Apply(ApplyError::Overtaken) => {

@@ -1,5 +1,7 @@
 //! `/v1/refunds`.
 
+mod resolution;
+
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
@@ -10,22 +12,23 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::HttpState;
-use super::auth::Caller;
-use super::commands::{self, Progress, Reply};
-use super::cursor::{self, List};
-use super::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
-use super::idempotency::{self, Idempotent};
-use super::json::{Json as Body, PathId};
-use super::problem::Problem;
-use super::problem_types;
-use super::query::{NoParameters, Query, known_words};
-use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
-use crate::id::{PaymentId, RefundId};
-use crate::idempotency::{Begun, StoredAnswer};
+use crate::approvals;
+use crate::http::HttpState;
+use crate::http::auth::Caller;
+use crate::http::commands::{self, Progress, Reply};
+use crate::http::cursor::{self, List};
+use crate::http::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
+use crate::http::idempotency::Idempotent;
+use crate::http::json::{Json as Body, PathId};
+use crate::http::problem::Problem;
+use crate::http::problem_types;
+use crate::http::query::{NoParameters, Query, known_words};
+use crate::http::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
+use crate::id::{ApprovalId, PaymentId, RefundId};
 use crate::payments::SellerShare;
 use crate::platforms::Mode;
-use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus, Resolution};
+use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus};
+use resolution::ResolutionBody;
 
 /// Most lines of one refund: those of a payment.
 const MOST_LINES: usize = 100;
@@ -36,7 +39,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(create, list))
         .routes(routes!(preview))
         .routes(routes!(fetch))
-        .routes(routes!(resolve))
+        .merge(resolution::routes())
 }
 
 /// A line to give back.
@@ -138,32 +141,6 @@ impl From<SellerShare> for LineBody {
     }
 }
 
-/// What was decided about a refund that came back.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = RefundResolution)]
-struct ResolutionBody {
-    /// `reinstated` or `paid_from_bank`.
-    #[schema(value_type = String, example = "paid_from_bank")]
-    outcome: &'static str,
-    /// Why, or how it was paid, in the words of who decided.
-    reason: String,
-    /// Who decided: a key's id.
-    resolved_by: String,
-    resolved_at: Time,
-}
-
-impl ResolutionBody {
-    fn of(
-        status: RefundStatus,
-        reason: Option<String>,
-        by: Option<String>,
-        at: Option<jiff::Timestamp>,
-    ) -> Option<Self> {
-        let outcome = if status == RefundStatus::Settled { "paid_from_bank" } else { "reinstated" };
-        Some(Self { outcome, reason: reason?, resolved_by: by?, resolved_at: Time(at?) })
-    }
-}
-
 /// Money given back to the buyer of a payment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Refund)]
@@ -199,14 +176,24 @@ struct RefundBody {
     failure: Option<Failure>,
     /// What was decided when it had come back.
     resolution: Option<ResolutionBody>,
+    /// What a second person decides, or decided, about it when it had come back; null where nobody has to.
+    approval: Option<ApprovalId>,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     metadata: serde_json::Value,
     created_at: Time,
     updated_at: Time,
 }
 
+/// A refund with its shares and what a second person decides about it.
+struct Shown {
+    refund: Refund,
+    lines: Vec<SellerShare>,
+    approval: Option<ApprovalId>,
+}
+
 impl RefundBody {
-    fn show(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Self {
+    fn show(mode: Mode, Shown { refund, lines, approval }: Shown) -> Self {
+        let resolution = ResolutionBody::of(&refund);
         Self {
             object: "refund",
             id: refund.id,
@@ -221,7 +208,8 @@ impl RefundBody {
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: refund.provider, id: refund.provider_refund },
             failure: refund.failure.map(Failure::from),
-            resolution: ResolutionBody::of(refund.status, refund.resolution, refund.resolved_by, refund.resolved_at),
+            resolution,
+            approval,
             metadata: refund.metadata,
             created_at: Time(refund.created_at),
             updated_at: Time(refund.updated_at),
@@ -262,14 +250,14 @@ async fn create(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let (refund, lines) = read(&state, &caller, id).await?;
-    commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, refund, lines)).await
+    let shown = read(&state, &caller, id).await?;
+    commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, shown)).await
 }
 
-fn reply(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Reply<RefundBody> {
-    let status = refund.status;
-    let refusal = refund.failure.clone().map(|refusal| (refund.provider.clone(), refusal));
-    let body = RefundBody::show(mode, refund, lines);
+fn reply(mode: Mode, shown: Shown) -> Reply<RefundBody> {
+    let status = shown.refund.status;
+    let refusal = shown.refund.failure.clone().map(|refusal| (shown.refund.provider.clone(), refusal));
+    let body = RefundBody::show(mode, shown);
     match status {
         RefundStatus::Processing => Reply::Open(body),
         RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Returned | RefundStatus::Settled => {
@@ -285,14 +273,16 @@ fn reply(mode: Mode, refund: Refund, lines: Vec<SellerShare>) -> Reply<RefundBod
     }
 }
 
-async fn read(state: &HttpState, caller: &Caller, id: RefundId) -> Result<(Refund, Vec<SellerShare>), Problem> {
+async fn read(state: &HttpState, caller: &Caller, id: RefundId) -> Result<Shown, Problem> {
     let found = state
         .app
         .db
         .read("get refund", caller.scope(), move |tx| {
             Box::pin(async move {
                 let Some(refund) = refunds::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some((refund, refunds::find_lines(tx, id).await?)))
+                let lines = refunds::find_lines(tx, id).await?;
+                let approval = approvals::newest_of(tx, &[id.uuid()]).await?.remove(&id.uuid());
+                Ok::<_, DbError>(Some(Shown { refund, lines, approval }))
             })
         })
         .await?;
@@ -312,63 +302,7 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<RefundBody>, Problem> {
     caller.require("payments:read")?;
-    let (refund, lines) = read(&state, &caller, id).await?;
-    Ok(Json(RefundBody::show(caller.mode, refund, lines)))
-}
-
-/// What is decided about a refund that came back.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = RefundOutcome)]
-enum OutcomeBody {
-    /// The buyer is not owed any more: everyone has back what was taken for it, and the payment can be refunded again.
-    Reinstated,
-    /// You paid the buyer from your bank account.
-    PaidFromBank,
-}
-
-/// A decision about a refund that came back.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewRefundResolution, example = json!({"outcome": "paid_from_bank", "reason": "SEPA transfer E2E-4711"}))]
-struct NewResolutionBody {
-    outcome: OutcomeBody,
-    /// Why, or how it was paid.
-    reason: Text<1, 1000>,
-}
-
-/// Decides about a refund that came back after its money had left (`returned`), once.
-///
-/// Until then what it took stays in clearing, because the buyer is still owed.
-#[utoipa::path(
-    post, path = "/v1/refunds/{id}/resolution", tag = "Refunds", operation_id = "resolve_refund",
-    request_body = NewResolutionBody,
-    params(
-        ("id" = RefundId, Path, description = "The refund"),
-        ("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters"),
-    ),
-    responses((status = 200, description = "It is decided", body = RefundBody), CommandRefusals),
-)]
-async fn resolve(
-    State(state): State<HttpState>,
-    caller: Caller,
-    PathId(id): PathId<RefundId>,
-    input: Idempotent<NewResolutionBody>,
-) -> Result<Response, Problem> {
-    caller.require("payments:write")?;
-    let decided = match input.body.outcome {
-        OutcomeBody::Reinstated => Resolution::Reinstated,
-        OutcomeBody::PaidFromBank => Resolution::PaidFromBank,
-    };
-    let (claim, reason) = (input.claim.clone(), input.body.reason.into_string());
-    let begun = refunds::resolve(&state.app, caller.book, caller.actor, claim, id, decided, reason).await?;
-    let id = match begun {
-        Begun::Answered(StoredAnswer { status, body }) => return Ok(idempotency::answer(status, body, true)),
-        Begun::Fresh(id) | Begun::Resumed(id) => id,
-    };
-    let (refund, lines) = read(&state, &caller, id).await?;
-    let body = RefundBody::show(caller.mode, refund, lines);
-    commands::answer(&state, &caller, Some(&input.claim), Reply::Done(StatusCode::OK, body)).await
+    Ok(Json(RefundBody::show(caller.mode, read(&state, &caller, id).await?)))
 }
 
 /// Filters of the list.
@@ -413,17 +347,21 @@ async fn list(
         .read("list refunds", caller.scope(), move |tx| {
             let filter = filter.clone();
             Box::pin(async move {
-                let mut rows = Vec::new();
-                for refund in refunds::list(tx, &filter, limit).await? {
+                let found = refunds::list(tx, &filter, limit).await?;
+                let ids: Vec<_> = found.iter().map(|refund| refund.id.uuid()).collect();
+                let mut approvals = approvals::newest_of(tx, &ids).await?;
+                let mut rows = Vec::with_capacity(found.len());
+                for refund in found {
                     let lines = refunds::find_lines(tx, refund.id).await?;
-                    rows.push((refund, lines));
+                    let approval = approvals.remove(&refund.id.uuid());
+                    rows.push(Shown { refund, lines, approval });
                 }
                 Ok::<_, DbError>(rows)
             })
         })
         .await?;
-    let show = |(refund, lines)| RefundBody::show(caller.mode, refund, lines);
-    Ok(page.list(rows, |(refund, _)| refund.id, show).respond(&uri))
+    let show = |shown| RefundBody::show(caller.mode, shown);
+    Ok(page.list(rows, |shown| shown.refund.id, show).respond(&uri))
 }
 
 /// What to look at.

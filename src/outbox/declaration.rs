@@ -1,0 +1,72 @@
+//! What a book declares of itself, of which there is one: it has no row whose sequence could count its changes.
+
+use jiff::Timestamp;
+use partita_db::{DbError, Tx};
+use uuid::Uuid;
+
+use super::{Change, record, store};
+use crate::actor::Actor;
+
+/// What is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declaration {
+    /// How what sellers are short of is recovered.
+    RecoveryPolicy,
+}
+
+impl Declaration {
+    fn object_type(self) -> &'static str {
+        match self {
+            Self::RecoveryPolicy => "recovery_policy",
+        }
+    }
+
+    fn event(self) -> &'static str {
+        match self {
+            Self::RecoveryPolicy => "recovery_policy.declared",
+        }
+    }
+
+    /// Stands in rows: never reuse one.
+    fn object_id(self) -> Uuid {
+        Uuid::from_u128(match self {
+            Self::RecoveryPolicy => 1,
+        })
+    }
+}
+
+/// Waits for others that declare the same, until the transaction ends. Before anything is read of what holds.
+///
+/// # Errors
+/// What the database says.
+pub async fn lock_declaration(tx: &mut Tx, what: Declaration) -> Result<(), DbError> {
+    store::lock(tx, what.object_type()).await
+}
+
+/// Writes a declaration's history and event; who calls has locked it.
+///
+/// # Errors
+/// What the database says.
+pub async fn record_declaration(
+    tx: &mut Tx,
+    what: Declaration,
+    payload: serde_json::Value,
+    actor: Actor,
+    detail: Option<String>,
+    at: Timestamp,
+) -> Result<(), DbError> {
+    let sequence = store::next_sequence(tx, what.object_id()).await?;
+    let change = Change {
+        object_type: what.object_type(),
+        object_id: what.object_id(),
+        sequence,
+        from: (sequence > 1).then_some("declared"),
+        to: "declared",
+        event: what.event(),
+        payload,
+        actor,
+        detail,
+        at,
+    };
+    record(tx, &change).await
+}
