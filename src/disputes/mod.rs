@@ -31,7 +31,7 @@ use crate::app::App;
 use crate::id::{DisputeId, OperationId, PaymentId};
 use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
-use crate::outbox::{self, Change};
+use crate::outbox::{self, Change, Declaration};
 use crate::payments;
 use crate::sellers;
 
@@ -102,7 +102,17 @@ pub async fn declare(app: &Arc<App>, book: BookId, actor: Actor, policy: Policy)
     let now = app.clock.now();
     app.db
         .run_tx("declare dispute policy", Scope::Book(book), move |tx| {
-            Box::pin(async move { Ok(store::insert_policy(tx, policy, actor, now).await?) })
+            Box::pin(async move {
+                outbox::lock_declaration(tx, Declaration::DisputePolicy).await?;
+                let declared = store::insert_policy(tx, policy, actor, now).await?;
+                let payload = serde_json::json!({
+                    "object": "dispute_policy", "version": declared.version, "liability": declared.liability.as_str(),
+                    "hold": declared.hold.as_str(), "tax_relief": declared.tax_relief, "fee": declared.fee.as_str(),
+                    "declared_by": actor.to_string(),
+                });
+                outbox::record_declaration(tx, Declaration::DisputePolicy, payload, actor, None, now).await?;
+                Ok(declared)
+            })
         })
         .await
 }

@@ -122,7 +122,7 @@ pub async fn find_policy(tx: &mut Tx) -> Result<Policy, DbError> {
     }))
 }
 
-/// Of two that declare at once, the second finds its version taken and is tried again with the next.
+/// Declares a policy; returns it with its version. Who calls keeps others from declaring.
 pub(super) async fn insert_policy(
     tx: &mut Tx,
     policy: Policy,

@@ -19,7 +19,9 @@ use partita_db::{BookId, DbError, Scope, Tx};
 pub use explain::sentence;
 pub use fault::{TermsFault, TermsProblem};
 pub use policy::{Calculation, FeeAmounts, Price, Priced, Tier, Volume, price};
-pub use rules::{AmountRange, Conditions, FeeRule, FeeTerms, MOST_RULES, MOST_TIERS, MOST_VALUES, Sale, SaleKind};
+pub use rules::{
+    AmountRange, Conditions, FeeBearer, FeeRule, FeeTerms, MOST_RULES, MOST_TIERS, MOST_VALUES, Sale, SaleKind,
+};
 pub use store::{find, find_default, find_version, list, list_versions};
 
 use crate::actor::Actor;

@@ -105,6 +105,24 @@ impl Conditions {
     }
 }
 
+/// Who bears a line's part of the processor's fee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeeBearer {
+    /// The platform: it is an expense.
+    #[default]
+    Platform,
+    /// The line's seller.
+    Seller,
+}
+
+impl FeeBearer {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_platform(&self) -> bool {
+        *self == Self::Platform
+    }
+}
+
 /// A rule: which lines it is for, and what it takes of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,6 +135,9 @@ pub struct FeeRule {
     pub when: Conditions,
     /// What it takes.
     pub price: Price,
+    /// Who bears the line's part of the processor's fee, beside the commission.
+    #[serde(default, skip_serializing_if = "FeeBearer::is_platform")]
+    pub processor_fee: FeeBearer,
 }
 
 /// What a version of a policy says: rules in their order. A line that none of them is for has no commission.
@@ -131,17 +152,26 @@ impl FeeTerms {
     /// The short form: one rule without conditions.
     pub fn flat(percent_bps: i32, amounts: BTreeMap<Currency, FeeAmounts>) -> Self {
         let price = Price { percent_bps, amounts, tiers: BTreeMap::new() };
-        Self { rules: vec![FeeRule { name: None, when: Conditions::default(), price }] }
+        Self {
+            rules: vec![FeeRule { name: None, when: Conditions::default(), price, processor_fee: FeeBearer::Platform }],
+        }
     }
 
     /// What the short form would say, if these terms can be said in it.
     pub fn as_flat(&self) -> Option<(i32, &BTreeMap<Currency, FeeAmounts>)> {
         match self.rules.as_slice() {
-            [FeeRule { name: None, when, price }] if when.is_empty() && price.tiers.is_empty() => {
+            [FeeRule { name: None, when, price, processor_fee: FeeBearer::Platform }]
+                if when.is_empty() && price.tiers.is_empty() =>
+            {
                 Some((price.percent_bps, &price.amounts))
             }
             _ => None,
         }
+    }
+
+    /// Whether a rule, by its place from 0, has sellers bear the processor's fee.
+    pub fn passes_processor_fee(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.processor_fee == FeeBearer::Seller)
     }
 
     /// The price for every line that no earlier rule is for, if there is one.
@@ -237,7 +267,12 @@ mod tests {
     }
 
     fn rule(percent_bps: i32, when: Conditions) -> FeeRule {
-        FeeRule { name: None, when, price: Price { percent_bps, ..Price::default() } }
+        FeeRule {
+            name: None,
+            when,
+            price: Price { percent_bps, ..Price::default() },
+            processor_fee: FeeBearer::Platform,
+        }
     }
 
     fn sale(amount: i64) -> Sale<'static> {
@@ -341,7 +376,7 @@ mod tests {
         let crossed = FeeAmounts { fixed: 0, minimum: Some(2), maximum: Some(1) };
         let price = Price { amounts: BTreeMap::from([(eur, crossed)]), ..Price::default() };
         assert_eq!(
-            fault(vec![FeeRule { name: None, when: all(), price }]),
+            fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform }]),
             ("0/price/amounts/EUR/minimum".to_owned(), TermsProblem::MinimumAboveMaximum)
         );
         for tiers in [vec![0], vec![5, 5], vec![5, 4]] {
@@ -349,7 +384,7 @@ mod tests {
             let tiers = tiers.into_iter().map(|from| Tier { from, percent_bps: 1 }).collect();
             let price = Price { tiers: BTreeMap::from([(eur, tiers)]), ..Price::default() };
             assert_eq!(
-                fault(vec![FeeRule { name: None, when: all(), price }]),
+                fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform }]),
                 (place, TermsProblem::TiersDoNotAscend)
             );
         }
@@ -362,6 +397,11 @@ mod tests {
         assert_eq!(short.last_resort().map(|price| price.percent_bps), Some(1_000));
         let named = FeeTerms { rules: vec![FeeRule { name: Some("all".into()), ..short.rules[0].clone() }] };
         assert_eq!((named.as_flat(), named.check()), (None, Ok(())));
+        let passing = FeeTerms { rules: vec![FeeRule { processor_fee: FeeBearer::Seller, ..short.rules[0].clone() }] };
+        assert_eq!((passing.as_flat(), passing.passes_processor_fee(0)), (None, true));
+        let stored = serde_json::to_value(&passing).expect("serialises");
+        assert_eq!(stored[0]["processor_fee"], "seller");
+        assert_eq!(serde_json::from_value::<FeeTerms>(stored).expect("read back"), passing);
         let german = Conditions { countries: vec!["DE".into()], ..Conditions::default() };
         let terms = FeeTerms { rules: vec![rule(1, german)] };
         assert_eq!((terms.as_flat(), terms.last_resort()), (None, None));

@@ -17,7 +17,7 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
         .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain
         .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
-        .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}, ../{id}/resolution, /v1/refund_resolution_limits
+        .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}, ../{id}/resolution, /v1/refund_policy, ..
         .merge(disputes::routes()) //           /v1/disputes, ../{id}, ../{id}/evidence, ../{id}/accept, /v1/dispute_policy
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}

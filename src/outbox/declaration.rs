@@ -12,18 +12,26 @@ use crate::actor::Actor;
 pub enum Declaration {
     /// How what sellers are short of is recovered.
     RecoveryPolicy,
+    /// Who bears what of refunds.
+    RefundPolicy,
+    /// Who bears what of lost disputes.
+    DisputePolicy,
 }
 
 impl Declaration {
     fn object_type(self) -> &'static str {
         match self {
             Self::RecoveryPolicy => "recovery_policy",
+            Self::RefundPolicy => "refund_policy",
+            Self::DisputePolicy => "dispute_policy",
         }
     }
 
     fn event(self) -> &'static str {
         match self {
             Self::RecoveryPolicy => "recovery_policy.declared",
+            Self::RefundPolicy => "refund_policy.declared",
+            Self::DisputePolicy => "dispute_policy.declared",
         }
     }
 
@@ -31,6 +39,8 @@ impl Declaration {
     fn object_id(self) -> Uuid {
         Uuid::from_u128(match self {
             Self::RecoveryPolicy => 1,
+            Self::RefundPolicy => 2,
+            Self::DisputePolicy => 3,
         })
     }
 }

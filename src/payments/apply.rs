@@ -194,8 +194,15 @@ async fn succeed(
         let shares = captured_of(tx, payment, &lines, charge.captured_amount).await?;
         store::set_uncaptured(tx, payment.id, &capture::rests(&lines, &shares)).await?;
     }
-    let lines = store::find_lines(tx, payment.id).await?;
+    let mut lines = store::find_lines(tx, payment.id).await?;
+    let fees = split::fees_at_charge(&lines, fee);
+    if !fees.is_empty() {
+        store::set_passed_fees(tx, payment.id, &fees).await?;
+        lines = store::find_lines(tx, payment.id).await?;
+    }
     let chart = chart(tx.book_id(), payment.amount.currency);
+    let mut charge_entries = entries::charged(chart, &lines, movement.amount, movement.fee, movement.state);
+    charge_entries.extend(entries::fees_passed(chart, &lines, &fees, Funds::Pending));
     journal.add(Record {
         kind: Kind::PaymentCharged,
         source,
@@ -203,7 +210,7 @@ async fn succeed(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: entries::charged(chart, &lines, movement.amount, movement.fee, movement.state),
+        entries: charge_entries,
     });
     if let Some(rest) = charged.rest {
         book_rest(tx, payment, rest, journal).await?;

@@ -78,11 +78,40 @@ pub struct SellerShare {
     pub commission: i64,
 }
 
-/// A refund was asked: who gives how much, to the clearing account until the provider confirms.
+/// What one line has in a refund; minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefundShare {
+    /// Net goods, tax, and the commission that goes back.
+    pub share: SellerShare,
+    /// Of the processor's fee, what is passed to the seller with it.
+    pub processor_fee: i64,
+}
+
+/// A refund was asked: who gives how much, to the clearing account until the provider confirms; and what of the processor's fee
+/// is passed to the sellers with it.
 ///
 /// The seller's part is taken where the share of this payment stands: pending until it is released, then available.
-pub fn refund_shares(chart: Chart, lines: &[Line], given: &[SellerShare], funds: Funds) -> Vec<Entry> {
-    taken_from(chart, lines, given, funds, chart.platform(PlatformAccount::ClearingRefund))
+pub fn refund_shares(chart: Chart, lines: &[Line], given: &[RefundShare], funds: Funds) -> Vec<Entry> {
+    let shares: Vec<SellerShare> = given.iter().map(|given| given.share).collect();
+    let mut entries = taken_from(chart, lines, &shares, funds, chart.platform(PlatformAccount::ClearingRefund));
+    entries.extend(fees_passed(chart, lines, &refund_fees(given), funds));
+    entries
+}
+
+fn refund_fees(given: &[RefundShare]) -> Vec<(i32, i64)> {
+    given.iter().map(|given| (given.share.line, given.processor_fee)).collect()
+}
+
+/// The sellers bear so much of the processor's fee, (line, minor units): the platform's expense is less by it.
+pub fn fees_passed(chart: Chart, lines: &[Line], fees: &[(i32, i64)], funds: Funds) -> Vec<Entry> {
+    let expense = chart.platform(PlatformAccount::Processing);
+    fees.iter()
+        .filter(|(_, amount)| *amount > 0)
+        .filter_map(|(number, amount)| {
+            let line = lines.iter().find(|line| line.number == *number)?;
+            Some(Entry { debit: owner_account(chart, line, funds), credit: expense, amount: *amount })
+        })
+        .collect()
 }
 
 /// The shares leave those who got them for another account.
@@ -124,16 +153,18 @@ pub fn refund_returned(chart: Chart, amount: i64, state: SettlementState) -> Vec
 pub fn refund_reinstated(
     chart: Chart,
     lines: &[Line],
-    given: &[SellerShare],
+    given: &[RefundShare],
     funds: Funds,
     payment_failed: bool,
 ) -> Vec<Entry> {
+    let mirror = |entry: Entry| Entry { debit: entry.credit, credit: entry.debit, ..entry };
     if payment_failed {
         let clearing = chart.platform(PlatformAccount::ClearingRefund);
-        let amount = given.iter().map(|share| share.amount + share.tax).sum();
-        return vec![Entry { debit: clearing, credit: chart.platform(PlatformAccount::DisputeLoss), amount }];
+        let amount = given.iter().map(|given| given.share.amount + given.share.tax).sum();
+        let loss = Entry { debit: clearing, credit: chart.platform(PlatformAccount::DisputeLoss), amount };
+        let fees = fees_passed(chart, lines, &refund_fees(given), funds).into_iter().map(mirror);
+        return std::iter::once(loss).chain(fees).collect();
     }
-    let mirror = |entry: Entry| Entry { debit: entry.credit, credit: entry.debit, ..entry };
     refund_shares(chart, lines, given, funds).into_iter().map(mirror).collect()
 }
 
@@ -178,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::payments::worked_cart::{A, B, line, worked_cart};
-    use crate::payments::{TaxLiability, seller_shares};
+    use crate::payments::{TaxLiability, fee_parts, fees_at_charge, seller_shares};
 
     fn chart() -> Chart {
         Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
@@ -262,7 +293,8 @@ mod tests {
     #[test]
     fn a_refund_of_25_and_its_tax_with_the_commission_returned() {
         let c = chart();
-        let given = [SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 }];
+        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 };
+        let given = [RefundShare { share, processor_fee: 0 }];
         let (clearing, a) = (c.platform(PlatformAccount::ClearingRefund), c.seller(A, SellerAccount::Available));
         assert_eq!(
             refund_shares(c, &worked_cart(), &given, Funds::Available),
@@ -310,7 +342,8 @@ mod tests {
     #[test]
     fn a_refund_of_30_that_came_back_is_reinstated_or_paid_from_the_bank() {
         let c = chart();
-        let given = [SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 }];
+        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 };
+        let given = [RefundShare { share, processor_fee: 0 }];
         let clearing = c.platform(PlatformAccount::ClearingRefund);
         let (p, a) = (c.platform(PlatformAccount::ProviderAvailable), c.seller(A, SellerAccount::Available));
         assert_eq!(refund_returned(c, 30_00, SettlementState::Available), [entry(p, clearing, 30_00)]);
@@ -327,6 +360,48 @@ mod tests {
             [entry(clearing, c.platform(PlatformAccount::DisputeLoss), 30_00)]
         );
         assert_eq!(refund_settled(c, 30_00), [entry(clearing, c.platform(PlatformAccount::Bank), 30_00)]);
+    }
+
+    #[test]
+    fn a_processors_fee_of_3_20_passed_at_the_charge_and_with_a_full_refund() {
+        let c = chart();
+        let cart = worked_cart();
+        assert_eq!(fee_parts(&cart, 3_20), [1_92, 1_28], "60 to 40");
+        let (a, b) = (c.seller(A, SellerAccount::Pending), c.seller(B, SellerAccount::Pending));
+        let cost = c.platform(PlatformAccount::Processing);
+        let passed = [entry(a, cost, 1_92), entry(b, cost, 1_28)];
+        assert_eq!(fees_passed(c, &cart, &[(0, 1_92), (1, 1_28)], Funds::Pending), passed);
+        let share = |line, amount, tax, commission| SellerShare { line, amount, tax, commission };
+        let given = [
+            RefundShare { share: share(0, 60_00, 12_00, 6_00), processor_fee: 1_92 },
+            RefundShare { share: share(1, 40_00, 8_00, 4_00), processor_fee: 1_28 },
+        ];
+        let refunded = refund_shares(c, &cart, &given, Funds::Pending);
+        assert_eq!(refunded[refunded.len() - 2..], passed);
+        let back = refund_reinstated(c, &cart, &given, Funds::Pending, true);
+        let (clearing, loss) = (c.platform(PlatformAccount::ClearingRefund), c.platform(PlatformAccount::DisputeLoss));
+        assert_eq!(back, [entry(clearing, loss, 120_00), entry(cost, a, 1_92), entry(cost, b, 1_28)]);
+    }
+
+    #[test]
+    fn the_processors_fee_is_divided_over_goods_and_the_platforms_lines_keep_their_part() {
+        let mut cart = vec![line(0, Some(A), 60_00, 0, 0), line(1, None, 20_00, 0, 0), line(2, Some(B), 20_00, 0, 0)];
+        let fee_policy = crate::payments::LineFee {
+            policy: crate::id::FeePolicyId::new(),
+            version: 1,
+            rule: Some(1),
+            volume: None,
+            sentence: None,
+            passes_processor_fee: true,
+        };
+        cart[0].fee_policy = Some(fee_policy.clone());
+        cart[1].fee_policy = Some(fee_policy);
+        assert_eq!(fee_parts(&cart, 1_00), [60, 20, 20]);
+        assert_eq!(fees_at_charge(&cart, 1_00), [(0, 60)], "B's rule leaves it with the platform");
+        assert!(fees_at_charge(&cart, 0).is_empty());
+        assert!(fees_at_charge(&cart, -20).is_empty(), "the processor gave something");
+        cart[0].passed_fee = 60;
+        assert_eq!(seller_shares(&cart)[&A].1, 59_40);
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub fn who_gets_what(line: &Line, seller: Option<&str>, currency: Currency) -> S
             sentences.push(format!("The platform returned {} of its commission.", money(line.returned_commission)));
         }
     }
+    if line.passed_fee > 0 {
+        sentences.push(format!("The seller bears {} of the processor's fee.", money(line.passed_fee)));
+    }
     sentences.join(" ")
 }
 
@@ -81,6 +84,7 @@ mod tests {
             disputed_tax: 0,
             disputed_commission: 0,
             withheld_share: 0,
+            passed_fee: 0,
             failed: Remaining::default(),
             uncaptured: Remaining::default(),
         }
@@ -115,13 +119,22 @@ mod tests {
     }
 
     #[test]
+    fn a_processors_fee_that_the_seller_bears_is_told() {
+        let bearing = Line { passed_fee: 1_92, ..line(TaxLiability::Platform, 0) };
+        let told = who_gets_what(&bearing, Some("A"), eur());
+        assert!(told.ends_with("The seller bears 1.92 EUR of the processor's fee."), "{told}");
+    }
+
+    #[test]
     fn a_fee_is_told_as_it_was_written_down() {
         let bare = line(TaxLiability::Platform, 0);
         assert_eq!(fee_in_words(&bare, eur()), "No fee policy is for this line: no commission.");
         let own = Line { seller: None, ..bare.clone() };
         assert_eq!(fee_in_words(&own, eur()), "The line is the platform's own: no commission.");
         let policy = FeePolicyId::new();
-        let fee = |sentence| Some(LineFee { policy, version: 3, rule: None, volume: None, sentence });
+        let fee = |sentence| {
+            Some(LineFee { policy, version: 3, rule: None, volume: None, sentence, passes_processor_fee: false })
+        };
         let old = Line { fee_policy: fee(None), ..bare.clone() };
         assert_eq!(fee_in_words(&old, eur()), format!("6.30 EUR by policy {policy}, version 3."));
         let told = Line { fee_policy: fee(Some("Because.".to_owned())), ..bare };

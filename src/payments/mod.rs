@@ -35,8 +35,8 @@ pub use apply::{apply, apply_refusal, release};
 pub use capture::CaptureAsked;
 pub(crate) use entries::owner_account;
 pub use entries::{
-    SellerShare, charged, funds_available, refund_confirmed, refund_reinstated, refund_returned, refund_settled,
-    refund_shares, rest_released, shares_released, taken_back,
+    RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
+    refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
 };
 pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
@@ -46,7 +46,7 @@ pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
 pub(crate) use split::proportion;
-pub use split::{Remaining, losses, seller_shares};
+pub use split::{Remaining, fee_parts, fees_at_charge, losses, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
     find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, give_up_refund, list, record_dispute,
@@ -271,6 +271,8 @@ pub struct Line {
     pub disputed_commission: i64,
     /// What disputes keep from the seller: held, or gone at its cost.
     pub withheld_share: i64,
+    /// Of the processor's fee, what was passed to the seller: at the charge, or with refunds.
+    pub passed_fee: i64,
     /// What the buyer's bank took back when the payment failed after it had succeeded.
     pub failed: Remaining,
     /// What was authorised beside `amount`, `tax_amount` and `commission`, and not captured.
@@ -305,6 +307,8 @@ pub struct LineFee {
     pub volume: Option<i64>,
     /// How the commission came about, in words.
     pub sentence: Option<String>,
+    /// Whether the line's seller bears its part of the processor's fee from the charge on.
+    pub passes_processor_fee: bool,
 }
 
 /// Which payments to list.

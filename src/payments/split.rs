@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use partita_provider::allocate;
+
 use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, SellerShare, TaxLiability};
 use crate::chart::SellerNumber;
 use crate::fees::{self, FeePolicy, Sale};
@@ -113,6 +115,7 @@ fn price_line(
         disputed_tax: 0,
         disputed_commission: 0,
         withheld_share: 0,
+        passed_fee: 0,
         failed: Remaining::default(),
         uncaptured: Remaining::default(),
     })
@@ -127,6 +130,7 @@ pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (i
         rule: priced.map(|priced| priced.rule_number()),
         volume: priced.and_then(|priced| priced.calculation.volume).map(|volume| volume.sold),
         sentence: Some(fees::sentence(&policy.reference, policy.version, &policy.terms, sale, priced.as_ref())),
+        passes_processor_fee: priced.is_some_and(|priced| policy.terms.passes_processor_fee(priced.rule)),
     };
     (priced.map_or(0, |priced| priced.calculation.commission), fee)
 }
@@ -181,6 +185,22 @@ impl Line {
         (after - before).clamp(0, self.refundable().commission)
     }
 
+    /// Of its `part` of the processor's fee, what goes with the next `amount` of its net amount and was not passed to its seller
+    /// yet; nothing for the platform's own.
+    pub(crate) fn fee_of(&self, part: i64, amount: i64) -> i64 {
+        if self.seller.is_none() || self.amount == 0 {
+            return 0;
+        }
+        let before = proportion(part, self.gone_amount(), self.amount);
+        let after = proportion(part, self.gone_amount() + amount, self.amount);
+        (after - before).min(part - self.passed_fee).max(0)
+    }
+
+    /// Whether its seller bears its part of the processor's fee from the charge on.
+    fn bears_processor_fee(&self) -> bool {
+        self.seller.is_some() && self.fee_policy.as_ref().is_some_and(|fee| fee.passes_processor_fee)
+    }
+
     /// The tax that the seller gets and owes; none when the platform owes it.
     pub(crate) fn sellers_tax(&self, tax: i64) -> i64 {
         match self.tax_liability {
@@ -188,6 +208,24 @@ impl Line {
             TaxLiability::Platform => 0,
         }
     }
+}
+
+/// What each line has in the processor's fee, by its goods, in their order; minor units. The part of the platform's own lines is
+/// the platform's.
+pub fn fee_parts(lines: &[Line], fee: i64) -> Vec<i64> {
+    let goods: Vec<i64> = lines.iter().map(|line| line.amount).collect();
+    if fee > 0 && goods.iter().any(|amount| *amount > 0) {
+        allocate(fee, &goods).expect("a fee over amounts that are not all zero")
+    } else {
+        vec![0; lines.len()]
+    }
+}
+
+/// Of the processor's fee, what each line passes to its seller at the charge, by the rule that priced it: (line, minor units).
+pub fn fees_at_charge(lines: &[Line], fee: i64) -> Vec<(i32, i64)> {
+    let parts = lines.iter().zip(fee_parts(lines, fee));
+    let passed = parts.filter(|(line, part)| *part > 0 && line.bears_processor_fee());
+    passed.map(|(line, part)| (line.number, part)).collect()
 }
 
 /// All of a line that is left.
@@ -214,16 +252,16 @@ pub fn losses(lines: &[Line], given: &[SellerShare]) -> Vec<(SellerId, i64)> {
     losses.into_values().collect()
 }
 
-/// What each seller is entitled to of a payment, after commission, refunds and what disputes keep, in the order of their
-/// numbers; minor units. Negative when the platform kept its commission of goods that were given back, or passed the
-/// fee of a lost dispute on.
+/// What each seller is entitled to of a payment, after commission, the processor's fee that it bears, refunds and what disputes
+/// keep, in the order of their numbers; minor units. Negative when the platform kept its commission of goods that were given
+/// back, or passed a fee on.
 pub fn seller_shares(lines: &[Line]) -> BTreeMap<SellerNumber, (SellerId, i64)> {
     let mut shares = BTreeMap::new();
     for line in lines {
         let Some((id, number)) = line.seller else { continue };
         let left = line.remaining();
         let share = &mut shares.entry(number).or_insert((id, 0_i64)).1;
-        *share += left.amount + line.sellers_tax(left.tax) - left.commission - line.withheld_share;
+        *share += left.amount + line.sellers_tax(left.tax) - left.commission - line.withheld_share - line.passed_fee;
     }
     shares
 }

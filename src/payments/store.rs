@@ -21,8 +21,8 @@ use crate::id::PaymentId;
 use capture::{capture_method, capture_word};
 pub(super) use capture::{captured_shares, insert_capture, set_authorized, set_uncaptured};
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
-pub(super) use shares::record_failure;
 pub use shares::{give_up_refund, record_dispute, record_refund};
+pub(super) use shares::{record_failure, set_passed_fees};
 
 struct Row {
     id: Uuid,
@@ -150,13 +150,14 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line], now: Timestamp
     let rules: Vec<Option<i32>> = fees.iter().map(|fee| fee.and_then(|fee| fee.rule)).collect();
     let volumes: Vec<Option<i64>> = fees.iter().map(|fee| fee.and_then(|fee| fee.volume)).collect();
     let sentences: Vec<Option<String>> = fees.iter().map(|fee| fee.and_then(|fee| fee.sentence.clone())).collect();
+    let bearing: Vec<bool> = fees.iter().map(|fee| fee.is_some_and(|fee| fee.passes_processor_fee)).collect();
     sqlx::query!(
         "insert into payment_lines (book_id, payment_id, line, type, seller_id, amount, tax_amount, tax_liability,
                                     tax_jurisdiction, category, commission, fee_policy_id, fee_policy_version, fee_rule,
-                                    fee_volume, fee_explanation, priced_at)
-         select $1, $2, *, $17::timestamptz
+                                    fee_volume, fee_explanation, bears_processor_fee, priced_at)
+         select $1, $2, *, $18::timestamptz
          from unnest($3::int[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[],
-                     $11::bigint[], $12::uuid[], $13::int[], $14::int[], $15::bigint[], $16::text[])",
+                     $11::bigint[], $12::uuid[], $13::int[], $14::int[], $15::bigint[], $16::text[], $17::bool[])",
         book.get(),
         id.uuid(),
         &numbers,
@@ -173,6 +174,7 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line], now: Timestamp
         &rules as &[Option<i32>],
         &volumes as &[Option<i64>],
         &sentences as &[Option<String>],
+        &bearing,
         now.to_sqlx() as _
     )
     .execute(tx.conn())
@@ -276,7 +278,8 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
                   l.commission - l.uncaptured_commission as "commission!", l.uncaptured_amount, l.uncaptured_tax,
                   l.uncaptured_commission, l.failed_amount, l.failed_tax, l.failed_commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
                   l.refunded_amount, l.refunded_tax, l.returned_commission,
-                  l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share
+                  l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share, l.passed_fee,
+                  l.bears_processor_fee
            from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
            where l.book_id = $1 and l.payment_id = $2 order by l.line"#,
         book.get(),
@@ -303,6 +306,7 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
                 rule: row.fee_rule,
                 volume: row.fee_volume,
                 sentence: row.fee_explanation,
+                passes_processor_fee: row.bears_processor_fee,
             }),
             refunded_amount: row.refunded_amount,
             refunded_tax: row.refunded_tax,
@@ -311,6 +315,7 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             disputed_tax: row.disputed_tax,
             disputed_commission: row.disputed_commission,
             withheld_share: row.withheld_share,
+            passed_fee: row.passed_fee,
             failed: Remaining { amount: row.failed_amount, tax: row.failed_tax, commission: row.failed_commission },
             uncaptured: Remaining {
                 amount: row.uncaptured_amount,

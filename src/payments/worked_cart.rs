@@ -31,6 +31,7 @@ pub(crate) fn line(number: i32, seller: Option<SellerNumber>, amount: i64, tax_a
         disputed_tax: 0,
         disputed_commission: 0,
         withheld_share: 0,
+        passed_fee: 0,
         failed: Remaining::default(),
         uncaptured: Remaining::default(),
     }

@@ -16,7 +16,7 @@ use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
-use crate::payments::{self, Funds, Line, Remaining, SellerShare};
+use crate::payments::{self, Funds, Line, RefundShare, Remaining, SellerShare};
 use crate::{payouts, reserves, top_ups, transfers};
 
 /// What is known of a payment and of what hangs on it.
@@ -25,7 +25,7 @@ pub(super) struct PaymentFacts {
     pub(super) id: Uuid,
     pub(super) lines: Vec<Line>,
     /// What each refund gives back.
-    pub(super) refunds: Vec<(Uuid, Vec<SellerShare>)>,
+    pub(super) refunds: Vec<(Uuid, Vec<RefundShare>)>,
     /// The number of each refund: the source of what somebody decides about it.
     pub(super) refund_keys: BTreeMap<Uuid, i64>,
     /// To whom each transfer goes, and how much.
@@ -103,6 +103,13 @@ impl PaymentFacts {
         self.movements.iter().find(|movement| movement.object == Some(self.id) && movement.object_type == "payment")
     }
 
+    /// Of what the processor kept of the charge in all, what lines passed to their sellers.
+    fn fees_at_charge(&self) -> Vec<(i32, i64)> {
+        let of_charge = |movement: &&MovementRow| matches!(movement.object_type.as_str(), "payment" | "capture_rest");
+        let fee = self.movements.iter().filter(of_charge).map(|movement| movement.fee).sum();
+        payments::fees_at_charge(&self.lines, fee)
+    }
+
     /// When the payment failed after it had succeeded, if it did.
     fn failed_late(&self) -> Option<Timestamp> {
         let own: Vec<&Moment> = self.moments.iter().filter(|moment| moment.object == self.id).collect();
@@ -123,17 +130,22 @@ impl PaymentFacts {
                 refunded_tax: 0,
                 returned_commission: 0,
                 withheld_share: 0,
+                passed_fee: 0,
                 failed: Remaining::default(),
                 ..line
             })
             .collect();
+        for (number, fee) in self.fees_at_charge() {
+            lines.iter_mut().filter(|line| line.number == number).for_each(|line| line.passed_fee = fee);
+        }
         for (id, shares) in &self.refunds {
             let before = |event| moment(&self.moments, *id, event).is_some_and(|then| then < at);
             if !before("refund.created") || before("refund.failed") {
                 continue;
             }
-            for share in shares {
+            for RefundShare { share, processor_fee } in shares {
                 let Some(line) = lines.iter_mut().find(|line| line.number == share.line) else { continue };
+                line.passed_fee += processor_fee;
                 line.refunded_amount += share.amount;
                 line.refunded_tax += share.tax;
                 line.returned_commission += share.commission;
@@ -177,7 +189,8 @@ impl PaymentFacts {
 pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     let mut booked = Transactions::new();
     if let Some(charge) = facts.charge() {
-        let entries = payments::charged(chart, &facts.lines, charge.net + charge.fee, charge.fee, charge.booked_as);
+        let mut entries = payments::charged(chart, &facts.lines, charge.net + charge.fee, charge.fee, charge.booked_as);
+        entries.extend(payments::fees_passed(chart, &facts.lines, &facts.fees_at_charge(), Funds::Pending));
         add(&mut booked, Kind::PaymentCharged, charge.key, entries);
         if let Some(at) = moment(&facts.moments, facts.id, "payment.funds_available") {
             add(&mut booked, Kind::FundsAvailable, charge.key, payments::funds_available(chart, charge.net));
@@ -256,7 +269,7 @@ fn add_transfers(
     }
 }
 
-fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id: Uuid, shares: &[SellerShare]) {
+fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id: Uuid, shares: &[RefundShare]) {
     let (Some(source), Some(asked)) = (ask_of(&facts.asks, id), moment(&facts.moments, id, "refund.created")) else {
         return;
     };
@@ -271,7 +284,7 @@ fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id:
         }
     }
     if let (Some(_), Some(key)) = (moment(&facts.moments, id, "refund.settled"), facts.refund_keys.get(&id)) {
-        let amount = shares.iter().map(|share| share.amount + share.tax).sum();
+        let amount = shares.iter().map(|given| given.share.amount + given.share.tax).sum();
         add(booked, Kind::RefundSettled, *key, payments::refund_settled(chart, amount));
     }
 }

@@ -1,6 +1,7 @@
 //! Refunds: money back to the buyer, taken from those who got it.
 //!
-//! What a refund takes from whom is decided by [`allocation`] when it is asked, under the payment's row lock and
+//! Who bears what of it (commission, processor's fee, tax) is declared ([`declare`]), and each refund may say otherwise. What it
+//! takes from whom is decided by [`allocation`] when it is asked, under the payment's row lock and
 //! counting everything asked before; the rows' constraints refuse more than there is. The sellers' parts leave their
 //! balances when the refund is asked; the provider's confirmation takes it from the platform's balance, and then the
 //! transfers are taken back as far as the refund made them too large.
@@ -11,21 +12,25 @@
 mod allocation;
 mod apply;
 mod error;
+mod policy;
 mod resolve;
 mod store;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use partita_db::{BookId, Scope, Tx};
+use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::Floors;
 use partita_provider::{Command, CreateRefund, Money, Refusal};
 
 pub use allocation::{Allocated, Asked};
 pub use apply::{apply, apply_refusal};
 pub use error::RefundError;
+pub use policy::{Commission, Overrides, Policy, ProcessorFee, Tax};
 pub use resolve::{Decided, Resolution, check_returned, lock_returned, may_decide_alone, resolve};
-pub use store::{ListFilter, ResolutionLimit, find, find_lines, insert_limit, list, list_by_payment, list_limits};
+pub use store::{
+    ListFilter, ResolutionLimit, find, find_lines, find_policy, insert_limit, list, list_by_payment, list_limits,
+};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -34,34 +39,10 @@ use crate::id::{OperationId, PaymentId, RefundId};
 use crate::idempotency::{self, Begun};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
-use crate::outbox::{self, Change};
-use crate::payments::{self, Payment, PaymentStatus, SellerShare};
+use crate::outbox::{self, Change, Declaration};
+use crate::payments::{self, Payment, PaymentStatus, RefundShare};
 use crate::reserves;
 use crate::sellers;
-
-/// Whether the platform gives its commission back with the goods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeePolicy {
-    /// In proportion to the goods.
-    Returned,
-    /// Not.
-    Kept,
-}
-
-impl FeePolicy {
-    /// The stored and shown word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Returned => "returned",
-            Self::Kept => "kept",
-        }
-    }
-
-    /// Reads the stored word.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Returned, Self::Kept].into_iter().find(|policy| policy.as_str() == text)
-    }
-}
 
 /// Where a refund stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +97,8 @@ pub struct Refund {
     pub amount: Money,
     /// Where it stands.
     pub status: RefundStatus,
-    /// Whether the commission goes back too.
-    pub fee: FeePolicy,
+    /// Who bears what of it.
+    pub policy: Policy,
     /// Why, in the platform's words.
     pub reason: Option<String>,
     /// The provider's name.
@@ -151,8 +132,8 @@ pub struct NewRefund {
     pub payment: PaymentId,
     /// How much of what.
     pub asked: Asked,
-    /// Whether the commission goes back too.
-    pub fee: FeePolicy,
+    /// What it says itself of who bears what.
+    pub said: Overrides,
     /// Why, in the platform's words.
     pub reason: Option<String>,
     /// The platform's own id, unique among its refunds.
@@ -187,7 +168,8 @@ pub async fn create(
                     payments::find_for_update(tx, input.payment).await?.ok_or(RefundError::PaymentNotFound)?;
                 let provider_payment = refundable(&payment)?;
                 let lines = payments::find_lines(tx, payment.id).await?;
-                let allocated = allocation::allocate(&lines, &input.asked, input.fee)?;
+                let policy = store::find_policy(tx).await?.with(input.said);
+                let allocated = allocation::allocate(&lines, &input.asked, policy, payment.processor_fee.unwrap_or(0))?;
                 let (id, operation_id) = (RefundId::new(), OperationId::new());
                 let amount = Money::new(allocated.gross, payment.amount.currency);
                 let command = Command::CreateRefund(CreateRefund {
@@ -205,7 +187,7 @@ pub async fn create(
                     command,
                     actor,
                 };
-                let refund = store::insert(tx, id, key, &input, &payment, amount, actor, now).await?;
+                let refund = store::insert(tx, id, key, &input, policy, &payment, amount, actor, now).await?;
                 store::insert_lines(tx, id, &allocated.shares).await?;
                 payments::record_refund(tx, payment.id, &allocated.shares, 1, now).await?;
                 idempotency::bind(tx, &request.key, "refund", id.uuid()).await?;
@@ -231,6 +213,29 @@ pub async fn create(
         .await
 }
 
+/// Declares who bears what of refunds from now on. Refunds that were asked keep what they were asked with.
+///
+/// # Errors
+/// What the database says.
+pub async fn declare(app: &Arc<App>, book: BookId, actor: Actor, policy: Policy) -> Result<Policy, DbError> {
+    let now = app.clock.now();
+    app.db
+        .run_tx("declare refund policy", Scope::Book(book), move |tx| {
+            Box::pin(async move {
+                outbox::lock_declaration(tx, Declaration::RefundPolicy).await?;
+                let declared = store::insert_policy(tx, policy, actor, now).await?;
+                let payload = serde_json::json!({
+                    "object": "refund_policy", "version": declared.version, "fee": declared.commission.as_str(),
+                    "processor_fee": declared.processor_fee.as_str(), "tax": declared.tax.as_str(),
+                    "declared_by": actor.to_string(),
+                });
+                outbox::record_declaration(tx, Declaration::RefundPolicy, payload, actor, None, now).await?;
+                Ok(declared)
+            })
+        })
+        .await
+}
+
 /// What a refund would take from whom. Changes nothing.
 ///
 /// # Errors
@@ -240,8 +245,8 @@ pub async fn preview(
     book: BookId,
     payment: PaymentId,
     asked: Asked,
-    fee: FeePolicy,
-) -> Result<(Payment, Allocated), RefundError> {
+    said: Overrides,
+) -> Result<(Payment, Policy, Allocated), RefundError> {
     let asked = Arc::new(asked);
     app.db
         .read("preview refund", Scope::Book(book), move |tx| {
@@ -250,8 +255,10 @@ pub async fn preview(
                 let payment = payments::find(tx, payment).await?.ok_or(RefundError::PaymentNotFound)?;
                 refundable(&payment)?;
                 let lines = payments::find_lines(tx, payment.id).await?;
-                let allocated = allocation::allocate(&lines, &asked, fee)?;
-                Ok((payment, allocated))
+                let policy = store::find_policy(tx).await?.with(said);
+                let fee = payment.processor_fee.unwrap_or(0);
+                let allocated = allocation::allocate(&lines, &asked, policy, fee)?;
+                Ok((payment, policy, allocated))
             })
         })
         .await
@@ -281,7 +288,8 @@ async fn record(
         event,
         payload: serde_json::json!({
             "object": "refund", "id": refund.id, "payment": refund.payment, "status": refund.status.as_str(),
-            "amount": refund.amount.minor, "currency": refund.amount.currency, "fee": refund.fee.as_str(),
+            "amount": refund.amount.minor, "currency": refund.amount.currency, "fee": refund.policy.commission.as_str(),
+            "processor_fee": refund.policy.processor_fee.as_str(), "tax": refund.policy.tax.as_str(),
         }),
         actor,
         detail: refund.resolution.clone().or_else(|| refund.failure.as_ref().map(|failure| failure.message.clone())),
@@ -291,4 +299,4 @@ async fn record(
 }
 
 /// The lines of a refund as shares of its payment's lines.
-pub(crate) type Shares = Vec<SellerShare>;
+pub(crate) type Shares = Vec<RefundShare>;

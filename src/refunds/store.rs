@@ -1,5 +1,6 @@
 //! SQL of refunds and refund_lines.
 
+mod policies;
 mod resolutions;
 
 use jiff::Timestamp;
@@ -8,11 +9,13 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Refusal};
 use uuid::Uuid;
 
-use super::{FeePolicy, NewRefund, Refund, RefundError, RefundStatus, Shares};
+use super::{Commission, NewRefund, Policy, ProcessorFee, Refund, RefundError, RefundStatus, Shares, Tax};
 use crate::actor::Actor;
 use crate::id::{PaymentId, RefundId};
-use crate::payments::{Payment, SellerShare};
+use crate::payments::{Payment, RefundShare, SellerShare};
 
+pub use policies::find_policy;
+pub(super) use policies::insert_policy;
 pub use resolutions::{ResolutionLimit, insert_limit, list_limits};
 pub(super) use resolutions::{decided_alone, find_limit, insert_resolution, set_resolved};
 
@@ -35,7 +38,10 @@ struct Row {
     amount: i64,
     currency: String,
     status: String,
+    policy_version: i32,
     fee: String,
+    processor_fee: String,
+    tax: String,
     reason: Option<String>,
     provider: String,
     provider_refund: Option<String>,
@@ -60,7 +66,13 @@ impl From<Row> for Refund {
             payment: row.payment_id.into(),
             amount: Money::new(row.amount, currency),
             status: RefundStatus::parse(&row.status).expect("refunds_status_known allows no other word"),
-            fee: FeePolicy::parse(&row.fee).expect("refunds_fee_known allows no other word"),
+            policy: Policy {
+                version: row.policy_version,
+                commission: Commission::parse(&row.fee).expect("refunds_fee_known allows no other word"),
+                processor_fee: ProcessorFee::parse(&row.processor_fee)
+                    .expect("refunds_processor_fee_known allows no other word"),
+                tax: Tax::parse(&row.tax).expect("refunds_tax_known allows no other word"),
+            },
             reason: row.reason,
             provider: row.provider,
             provider_refund: row.provider_refund,
@@ -81,7 +93,8 @@ macro_rules! select {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
-            r#"select id, key, reference, payment_id, amount, currency, status, fee, reason, provider, provider_refund, failure,
+            r#"select id, key, reference, payment_id, amount, currency, status, policy_version, fee, processor_fee, tax, reason,
+                      provider, provider_refund, failure,
                       resolution, resolved_by, resolved_at as "resolved_at: _",
                       (select approved_by from refund_resolutions d where d.book_id = refunds.book_id and d.refund_id = refunds.id)
                           as resolution_approved_by,
@@ -98,6 +111,7 @@ pub(super) async fn insert(
     id: RefundId,
     key: i64,
     input: &NewRefund,
+    policy: Policy,
     payment: &Payment,
     amount: Money,
     actor: Actor,
@@ -106,8 +120,8 @@ pub(super) async fn insert(
     let book = tx.book_id();
     sqlx::query!(
         "insert into refunds (book_id, id, key, reference, payment_id, amount, currency, status, fee, reason, provider,
-                              metadata, created_by, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'processing', $8, $9, $10, $11, $12, 1, $13, $13)",
+                              metadata, created_by, sequence, created_at, updated_at, policy_version, processor_fee, tax)
+         values ($1, $2, $3, $4, $5, $6, $7, 'processing', $8, $9, $10, $11, $12, 1, $13, $13, $14, $15, $16)",
         book.get(),
         id.uuid(),
         key,
@@ -115,12 +129,15 @@ pub(super) async fn insert(
         payment.id.uuid(),
         amount.minor,
         amount.currency.code(),
-        input.fee.as_str(),
+        policy.commission.as_str(),
         input.reason,
         payment.provider,
         input.metadata,
         actor.to_string(),
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        policy.version,
+        policy.processor_fee.as_str(),
+        policy.tax.as_str()
     )
     .execute(tx.conn())
     .await
@@ -132,19 +149,20 @@ pub(super) async fn insert(
     find(tx, id).await?.ok_or(RefundError::NotFound)
 }
 
-pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[SellerShare]) -> Result<(), DbError> {
+pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[RefundShare]) -> Result<(), DbError> {
     let book = tx.book_id();
-    let column = |value: fn(&SellerShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
-    let numbers: Vec<i32> = shares.iter().map(|share| share.line).collect();
+    let column = |value: fn(&RefundShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = shares.iter().map(|given| given.share.line).collect();
     sqlx::query!(
-        "insert into refund_lines (book_id, refund_id, line, amount, tax_amount, commission)
-         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[])",
+        "insert into refund_lines (book_id, refund_id, line, amount, tax_amount, commission, processor_fee)
+         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])",
         book.get(),
         id.uuid(),
         &numbers,
-        &column(|share| share.amount),
-        &column(|share| share.tax),
-        &column(|share| share.commission)
+        &column(|given| given.share.amount),
+        &column(|given| given.share.tax),
+        &column(|given| given.share.commission),
+        &column(|given| given.processor_fee)
     )
     .execute(tx.conn())
     .await?;
@@ -158,14 +176,18 @@ pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[SellerShar
 pub async fn find_lines(tx: &mut Tx, id: RefundId) -> Result<Shares, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select line, amount, tax_amount, commission from refund_lines where book_id = $1 and refund_id = $2 order by line",
+        "select line, amount, tax_amount, commission, processor_fee from refund_lines
+         where book_id = $1 and refund_id = $2 order by line",
         book.get(),
         id.uuid()
     )
     .fetch_all(tx.conn())
     .await?;
-    let share = |(line, amount, tax, commission)| SellerShare { line, amount, tax, commission };
-    Ok(rows.into_iter().map(|row| share((row.line, row.amount, row.tax_amount, row.commission))).collect())
+    let given = rows.into_iter().map(|row| RefundShare {
+        share: SellerShare { line: row.line, amount: row.amount, tax: row.tax_amount, commission: row.commission },
+        processor_fee: row.processor_fee,
+    });
+    Ok(given.collect())
 }
 
 /// A refund by its id.

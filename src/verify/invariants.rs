@@ -69,15 +69,26 @@ const CHECKS: &[Check] = &[
         code: "I11",
         invariant: "refunds of a line are what its refunds gave back",
         kind: Kind::Agreement,
-        sentence: "What a line says was given back is the sum of its refunds that did not fail.",
+        sentence: "What a line says was given back, and of the processor's fee passed with it, is the sum of its refunds that did not fail.",
         sql: "with given as (
-                  select r.payment_id, rl.line, sum(rl.amount) as amount, sum(rl.tax_amount) as tax, sum(rl.commission) as commission
+                  select r.payment_id, rl.line, sum(rl.amount) as amount, sum(rl.tax_amount) as tax, sum(rl.commission) as commission,
+                         sum(rl.processor_fee) as fee
                   from refunds r join refund_lines rl on rl.book_id = r.book_id and rl.refund_id = r.id
                   where r.book_id = $1 and r.status <> 'failed' [[r.payment_id]] group by 1, 2)
               select format('payment %s line %s', l.payment_id, l.line)
               from payment_lines l left join given g on g.payment_id = l.payment_id and g.line = l.line
               where l.book_id = $1 [[l.payment_id]] and (l.refunded_amount, l.refunded_tax, l.returned_commission)
-                    is distinct from (coalesce(g.amount, 0), coalesce(g.tax, 0), coalesce(g.commission, 0))",
+                    is distinct from (coalesce(g.amount, 0), coalesce(g.tax, 0), coalesce(g.commission, 0))
+              union all
+              select format('payment %s line %s: fee', l.payment_id, l.line)
+              from payment_lines l left join given g on g.payment_id = l.payment_id and g.line = l.line
+              where l.book_id = $1 [[l.payment_id]]
+                and (l.passed_fee < coalesce(g.fee, 0) or l.passed_fee > coalesce(g.fee, 0) and not l.bears_processor_fee)
+              union all
+              select format('payment %s: %s of a fee of %s', p.id, sum(l.passed_fee), p.processor_fee)
+              from payments p join payment_lines l on l.book_id = p.book_id and l.payment_id = p.id
+              where p.book_id = $1 [[p.id]] group by p.id, p.processor_fee
+              having sum(l.passed_fee) > greatest(coalesce(p.processor_fee, 0), 0)",
     },
     Check {
         code: "I11",

@@ -23,6 +23,7 @@ mod races;
 mod rebuild;
 mod reconciliation;
 mod recovery;
+mod refund_policies;
 mod refunds;
 mod reserves;
 mod reserves_by_hand;

@@ -9,7 +9,7 @@ use partita::events::{self, Driven, Holder};
 use partita::id::{PaymentId, RefundId, SellerId, TopUpId};
 use partita::idempotency::{Begun, Request};
 use partita::payments::{self, LineKind, NewLine, NewPayment, TaxLiability};
-use partita::refunds::{self, Asked, FeePolicy, NewRefund};
+use partita::refunds::{self, Asked, NewRefund, Overrides};
 use partita::sellers::{self, NewSeller};
 use partita::top_ups::{self, NewTopUp};
 use partita::{operations, worker};
@@ -68,7 +68,7 @@ async fn plan_refund(t: &TestApp, payment: &Value) -> RefundId {
     let new = NewRefund {
         payment: text(&payment["id"]).parse().expect("an id"),
         asked: Asked::Amount(10_00),
-        fee: FeePolicy::Returned,
+        said: Overrides::default(),
         reason: None,
         reference: None,
         metadata: json!({}),

@@ -251,8 +251,15 @@ async fn a_refund_whose_answer_was_lost_is_given_once() {
     t.finish().await;
 }
 
-/// One step of a random history: a refund of some kind, or none.
+/// One step of a random history: a refund of some kind, with the processor's fee borne by one or the other.
 fn step(dice: &mut Dice, payment: &Value) -> Value {
+    let bearer = if dice.roll(0, 2) == 0 { "sellers" } else { "platform" };
+    let mut body = refund_of_some_kind(dice, payment);
+    body["processor_fee"] = json!(bearer);
+    body
+}
+
+fn refund_of_some_kind(dice: &mut Dice, payment: &Value) -> Value {
     let lines = payment["lines"].as_array().expect("lines");
     let left =
         |line: &Value| line["amount"].as_i64().expect("minor") - line["refunded_amount"].as_i64().expect("minor");
@@ -279,7 +286,7 @@ fn share(payment: &Value, seller: &Value) -> i64 {
         let owes_tax = line["tax"]["liability"] == "seller";
         let tax = if owes_tax { minor(&line["tax"]["amount"]) - minor(&line["refunded_tax"]) } else { 0 };
         let commission = minor(&line["commission"]) - minor(&line["returned_commission"]);
-        minor(&line["amount"]) - minor(&line["refunded_amount"]) + tax - commission
+        minor(&line["amount"]) - minor(&line["refunded_amount"]) + tax - commission - minor(&line["processor_fee"])
     };
     lines.map(of_line).sum()
 }
@@ -288,7 +295,12 @@ fn share(payment: &Value, seller: &Value) -> i64 {
 async fn twenty_random_histories_end_with_everyone_having_what_is_theirs() {
     let t = TestApp::new().await;
     t.control.set_fees("eur", 150, 25).await.expect("1.5 % + 0.25");
-    t.default_fee(1_333).await;
+    let rules = json!([
+        {"when": {"countries": ["FR"]}, "price": {"percent_bps": 1_333}, "processor_fee": "seller"},
+        {"price": {"percent_bps": 1_333}},
+    ]);
+    let policy = json!({"reference": "standard", "name": "Standard", "default": true, "rules": rules});
+    t.post("/v1/fee_policies", "standard", policy).await.expect(201);
     let sellers = [t.seller("A", "DE", "EUR", "manual").await, t.seller("B", "FR", "EUR", "daily").await];
     t.top_up("float", 500_000_00, "EUR").await;
     let mut histories = Vec::new();
@@ -317,7 +329,7 @@ async fn twenty_random_histories_end_with_everyone_having_what_is_theirs() {
             let answer = t.post("/v1/refunds", &format!("ret-{seed}-{round}"), body.clone()).await;
             assert_eq!(answer.status, 201, "seed {seed}, round {round}: {body}: {}", answer.text());
             let done = answer.json();
-            for field in ["amount", "currency", "fee", "lines", "payment"] {
+            for field in ["amount", "currency", "fee", "processor_fee", "tax", "lines", "payment"] {
                 assert_eq!(preview[field], done[field], "seed {seed}, round {round}: {field} of {body}");
             }
         }

@@ -9,7 +9,7 @@ use super::super::errors;
 use super::super::fields::{Amount, AmountOrZero, Country, Currency, Text};
 use super::super::problem::Problem;
 use super::super::problem_types;
-use crate::fees::{AmountRange, Conditions, FeeAmounts, FeeRule, FeeTerms, Price, SaleKind, Tier};
+use crate::fees::{AmountRange, Conditions, FeeAmounts, FeeBearer, FeeRule, FeeTerms, Price, SaleKind, Tier};
 use crate::id::SellerId;
 
 /// Fixed part and bounds in one currency; minor units.
@@ -130,6 +130,18 @@ struct PriceBody {
     tiers: Option<BTreeMap<String, Vec<TierBody>>>,
 }
 
+/// Who bears a line's part of the processor's fee. The fee of a charge is divided over all lines by their net amounts.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = FeeBearer)]
+enum BearerBody {
+    /// You: it is your expense.
+    #[default]
+    Platform,
+    /// The line's seller: it is taken from the seller's share when the buyer is charged.
+    Seller,
+}
+
 /// A rule of a fee policy. The first rule that is for a line prices it; a line that no rule is for has no commission.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,6 +152,9 @@ pub(super) struct RuleBody {
     #[serde(default)]
     when: WhenBody,
     price: PriceBody,
+    /// Who bears the line's part of the processor's fee, beside the commission; `platform` when absent.
+    #[serde(default)]
+    processor_fee: BearerBody,
 }
 
 /// The fields of a body that may hold terms: the short form (`percent_bps`, `amounts`), or `rules`.
@@ -225,6 +240,10 @@ impl RuleBody {
                 percent_bps: self.price.percent_bps.0,
                 amounts: read_amounts(&["rules", place, "price"], self.price.amounts)?,
                 tiers: by_currency(&["rules", place, "price", "tiers"], self.price.tiers, tiers)?,
+            },
+            processor_fee: match self.processor_fee {
+                BearerBody::Platform => FeeBearer::Platform,
+                BearerBody::Seller => FeeBearer::Seller,
             },
         })
     }
@@ -335,6 +354,11 @@ mod tests {
             ),
             (when(json!({"colour": "red"})), "#/rules/1/when/colour", "unknown_field"),
             (price(json!({})), "#/rules/1/price/percent_bps", "missing"),
+            (
+                rule(json!({"price": {"percent_bps": 1}, "processor_fee": "buyer"})),
+                "#/rules/1/processor_fee",
+                "invalid_value",
+            ),
             (
                 price(json!({"percent_bps": 1, "amounts": {"EUR": {"minimum": 2, "maximum": 1}}})),
                 "#/rules/1/price/amounts/EUR/minimum",

@@ -90,6 +90,8 @@ struct LineBody {
     refunded_tax: i64,
     /// Returned of `commission`.
     returned_commission: i64,
+    /// Of the processor's fee, what was passed to the seller: at the charge, by the fee policy's rule, or with refunds.
+    processor_fee: i64,
 }
 
 impl From<Line> for LineBody {
@@ -114,6 +116,7 @@ impl From<Line> for LineBody {
             refunded_amount: line.refunded_amount,
             refunded_tax: line.refunded_tax,
             returned_commission: line.returned_commission,
+            processor_fee: line.passed_fee,
         }
     }
 }

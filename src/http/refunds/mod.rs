@@ -1,5 +1,6 @@
 //! `/v1/refunds`.
 
+mod policy;
 mod resolution;
 
 use axum::Json;
@@ -25,9 +26,10 @@ use crate::http::problem_types;
 use crate::http::query::{NoParameters, Query, known_words};
 use crate::http::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
 use crate::id::{ApprovalId, PaymentId, RefundId};
-use crate::payments::SellerShare;
+use crate::payments::RefundShare;
 use crate::platforms::Mode;
-use crate::refunds::{self, Allocated, Asked, FeePolicy, NewRefund, Refund, RefundStatus};
+use crate::refunds::{self, Allocated, Asked, NewRefund, Refund, RefundStatus};
+use policy::{CommissionBody, ProcessorFeeBody, RefundTaxBody};
 use resolution::ResolutionBody;
 
 /// Most lines of one refund: those of a payment.
@@ -40,6 +42,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(preview))
         .routes(routes!(fetch))
         .merge(resolution::routes())
+        .merge(policy::routes())
 }
 
 /// A line to give back.
@@ -52,18 +55,6 @@ struct NewLineBody {
     line: i32,
     /// Net of tax; its tax is added in proportion.
     amount: Amount,
-}
-
-/// Whether the platform gives its commission back with the goods.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = RefundFee)]
-enum FeeBody {
-    /// In proportion to the net goods.
-    #[default]
-    Returned,
-    /// Not.
-    Kept,
 }
 
 /// What to give back, of which payment.
@@ -79,9 +70,12 @@ struct NewRefundBody {
     /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
     #[schema(min_items = 1, max_items = 100)]
     lines: Option<Vec<NewLineBody>>,
-    /// Whether the commission goes back too; `returned` when absent.
-    #[serde(default)]
-    fee: FeeBody,
+    /// Whether the commission goes back too; as your refund policy says when absent.
+    fee: Option<CommissionBody>,
+    /// Who bears the processor's fee of what is refunded; as your refund policy says when absent.
+    processor_fee: Option<ProcessorFeeBody>,
+    /// Whether the tax goes back too; as your refund policy says when absent.
+    tax: Option<RefundTaxBody>,
     /// Why, in your own words.
     reason: Option<Text<1, 500>>,
     /// Your own id of the refund, unique among your refunds.
@@ -111,13 +105,6 @@ fn asked(amount: Option<Amount>, lines: Option<&[NewLineBody]>) -> Result<Asked,
     }
 }
 
-fn fee_policy(fee: FeeBody) -> FeePolicy {
-    match fee {
-        FeeBody::Returned => FeePolicy::Returned,
-        FeeBody::Kept => FeePolicy::Kept,
-    }
-}
-
 /// What a line of the payment gives back; minor units.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = RefundLine)]
@@ -133,11 +120,20 @@ struct LineBody {
     /// What the platform returns of its commission.
     #[schema(example = 250)]
     commission: i64,
+    /// What the seller bears of the processor's fee with it.
+    #[schema(example = 0)]
+    processor_fee: i64,
 }
 
-impl From<SellerShare> for LineBody {
-    fn from(share: SellerShare) -> Self {
-        Self { line: share.line, amount: share.amount, tax_amount: share.tax, commission: share.commission }
+impl From<RefundShare> for LineBody {
+    fn from(RefundShare { share, processor_fee }: RefundShare) -> Self {
+        Self {
+            line: share.line,
+            amount: share.amount,
+            tax_amount: share.tax,
+            commission: share.commission,
+            processor_fee,
+        }
     }
 }
 
@@ -169,6 +165,15 @@ struct RefundBody {
     /// `returned` or `kept`: whether the commission goes back too.
     #[schema(value_type = String, example = "returned")]
     fee: &'static str,
+    /// `platform` or `sellers`: who bears the processor's fee of what is refunded.
+    #[schema(value_type = String, example = "platform")]
+    processor_fee: &'static str,
+    /// `returned`, or `kept`: the refund is of the net price only, and the tax stays owed.
+    #[schema(value_type = String, example = "returned")]
+    tax: &'static str,
+    /// The version of your refund policy that held when it was asked.
+    #[schema(example = 0)]
+    policy_version: i32,
     reason: Option<String>,
     /// Every share of it.
     lines: Vec<LineBody>,
@@ -187,7 +192,7 @@ struct RefundBody {
 /// A refund with its shares and what a second person decides about it.
 struct Shown {
     refund: Refund,
-    lines: Vec<SellerShare>,
+    lines: Vec<RefundShare>,
     approval: Option<ApprovalId>,
 }
 
@@ -203,7 +208,10 @@ impl RefundBody {
             status: refund.status.as_str(),
             amount: refund.amount.minor,
             currency: refund.amount.currency,
-            fee: refund.fee.as_str(),
+            fee: refund.policy.commission.as_str(),
+            processor_fee: refund.policy.processor_fee.as_str(),
+            tax: refund.policy.tax.as_str(),
+            policy_version: refund.policy.version,
             reason: refund.reason,
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: refund.provider, id: refund.provider_refund },
@@ -240,7 +248,7 @@ async fn create(
     let new = NewRefund {
         payment: body.payment,
         asked: asked(body.amount, body.lines.as_deref())?,
-        fee: fee_policy(body.fee),
+        said: policy::said(body.fee, body.processor_fee, body.tax),
         reason: body.reason.map(Text::into_string),
         reference: body.reference.map(Text::into_string),
         metadata: body.metadata.into_json(),
@@ -375,9 +383,12 @@ struct NewPreviewBody {
     /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
     #[schema(min_items = 1, max_items = 100)]
     lines: Option<Vec<NewLineBody>>,
-    /// Whether the commission goes back too; `returned` when absent.
-    #[serde(default)]
-    fee: FeeBody,
+    /// Whether the commission goes back too; as your refund policy says when absent.
+    fee: Option<CommissionBody>,
+    /// Who bears the processor's fee of what is refunded; as your refund policy says when absent.
+    processor_fee: Option<ProcessorFeeBody>,
+    /// Whether the tax goes back too; as your refund policy says when absent.
+    tax: Option<RefundTaxBody>,
 }
 
 /// What a refund would take from whom.
@@ -399,6 +410,15 @@ struct PreviewBody {
     /// `returned` or `kept`.
     #[schema(value_type = String, example = "returned")]
     fee: &'static str,
+    /// `platform` or `sellers`.
+    #[schema(value_type = String, example = "platform")]
+    processor_fee: &'static str,
+    /// `returned` or `kept`.
+    #[schema(value_type = String, example = "returned")]
+    tax: &'static str,
+    /// The version of your refund policy.
+    #[schema(example = 0)]
+    policy_version: i32,
     /// Every share of it.
     lines: Vec<LineBody>,
 }
@@ -415,16 +435,20 @@ async fn preview(
     Body(body): Body<NewPreviewBody>,
 ) -> Result<Json<PreviewBody>, Problem> {
     caller.require("payments:read")?;
-    let (asked, fee) = (asked(body.amount, body.lines.as_deref())?, fee_policy(body.fee));
-    let (payment, Allocated { gross, shares }) =
-        refunds::preview(&state.app, caller.book, body.payment, asked, fee).await?;
+    let asked = asked(body.amount, body.lines.as_deref())?;
+    let said = policy::said(body.fee, body.processor_fee, body.tax);
+    let (payment, policy, Allocated { gross, shares }) =
+        refunds::preview(&state.app, caller.book, body.payment, asked, said).await?;
     Ok(Json(PreviewBody {
         object: "refund_preview",
         mode: caller.mode.as_str(),
         payment: payment.id,
         amount: gross,
         currency: payment.amount.currency,
-        fee: fee.as_str(),
+        fee: policy.commission.as_str(),
+        processor_fee: policy.processor_fee.as_str(),
+        tax: policy.tax.as_str(),
+        policy_version: policy.version,
         lines: shares.into_iter().map(LineBody::from).collect(),
     }))
 }

@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use partita_db::{DbError, Tx};
 
 use crate::id::PaymentId;
-use crate::payments::{LineChange, Payment, PaymentStatus, SellerShare};
+use crate::payments::{LineChange, Payment, PaymentStatus, RefundShare, SellerShare};
 
 /// Shares of lines, as the arrays that a statement takes.
 pub(super) struct Columns {
@@ -36,25 +36,28 @@ impl Columns {
 pub async fn record_refund(
     tx: &mut Tx,
     id: PaymentId,
-    shares: &[SellerShare],
+    shares: &[RefundShare],
     sign: i64,
     now: Timestamp,
 ) -> Result<(), DbError> {
     let book = tx.book_id();
-    let columns = Columns::of(shares, sign);
+    let given: Vec<SellerShare> = shares.iter().map(|share| share.share).collect();
+    let columns = Columns::of(&given, sign);
+    let fees: Vec<i64> = shares.iter().map(|share| sign * share.processor_fee).collect();
     let gross: i64 = columns.amounts.iter().chain(&columns.taxes).sum();
     sqlx::query!(
         "update payment_lines l
          set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
-             returned_commission = returned_commission + d.commission
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+             returned_commission = returned_commission + d.commission, passed_fee = passed_fee + d.fee
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) as d (line, amount, tax, commission, fee)
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
         &columns.lines,
         &columns.amounts,
         &columns.taxes,
-        &columns.commissions
+        &columns.commissions,
+        &fees
     )
     .execute(tx.conn())
     .await?;
@@ -78,13 +81,36 @@ pub async fn record_refund(
 pub async fn give_up_refund(
     tx: &mut Tx,
     payment: &Payment,
-    shares: &[SellerShare],
+    shares: &[RefundShare],
     now: Timestamp,
 ) -> Result<(), DbError> {
     record_refund(tx, payment.id, shares, -1, now).await?;
     if payment.status == PaymentStatus::Failed {
-        record_failure(tx, payment.id, shares).await?;
+        let given: Vec<SellerShare> = shares.iter().map(|share| share.share).collect();
+        record_failure(tx, payment.id, &given).await?;
     }
+    Ok(())
+}
+
+/// Writes down what of the processor's fee each line's seller bears from the charge on: (line, minor units).
+pub(in crate::payments) async fn set_passed_fees(
+    tx: &mut Tx,
+    id: PaymentId,
+    fees: &[(i32, i64)],
+) -> Result<(), DbError> {
+    let book = tx.book_id();
+    let (lines, amounts): (Vec<i32>, Vec<i64>) = fees.iter().copied().unzip();
+    sqlx::query!(
+        "update payment_lines l set passed_fee = d.amount
+         from unnest($3::int[], $4::bigint[]) as d (line, amount)
+         where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
+        book.get(),
+        id.uuid(),
+        &lines,
+        &amounts
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
