@@ -1,10 +1,10 @@
--- Who bears what of refunds, declared; and the processor's fee passed to sellers, at the charge by a rule of the fee policy, or
--- with what is refunded.
+-- Who bears what of refunds, declared; the processor's fee passed to sellers, at the charge by a rule of the fee policy, or with
+-- what is refunded; and the tax on commissions.
 --
--- A release of before refunds by what each request says, and passes no fee: declare a policy, and give rules of fee policies a
--- bearer, once every process knows them.
+-- A release of before refunds by what each request says, passes no fee and knows no tax on commissions: declare a policy, and give
+-- rules of fee policies a bearer or a tax, once every process knows them.
 --
--- Locks: ACCESS EXCLUSIVE on refunds, refund_lines and payment_lines, until the commit. Nothing here reads a row of them (columns
+-- Locks: ACCESS EXCLUSIVE on refunds, refund_lines, dispute_lines, payment_captures and payment_lines, until the commit. Nothing here reads a row of them (columns
 -- with constant defaults, constraints not valid yet), so that is milliseconds. 0042 looks at the rows.
 
 set local lock_timeout = '2s';
@@ -50,6 +50,27 @@ alter table payment_lines
 comment on column payment_lines.bears_processor_fee is 'Whether its seller bears the line''s part of the processor''s fee from the charge on.';
 comment on column payment_lines.passed_fee is 'Of the processor''s fee, what was passed to the line''s seller: at the charge, or with refunds.';
 
+alter table payment_lines
+    add column commission_vat bigint not null default 0,
+    add column returned_vat bigint not null default 0,
+    add column disputed_vat bigint not null default 0,
+    add column failed_vat bigint not null default 0,
+    add column uncaptured_vat bigint not null default 0,
+    add constraint payment_lines_vat_within_commission check (commission_vat between 0 and commission) not valid,
+    add constraint payment_lines_gone_vat_within check (
+        returned_vat >= 0 and disputed_vat >= 0 and failed_vat >= 0 and uncaptured_vat >= 0
+        and returned_vat + disputed_vat + failed_vat + uncaptured_vat <= commission_vat) not valid;
+comment on column payment_lines.commission_vat is 'Of commission, the tax on it, which the platform owes.';
+alter table refund_lines
+    add column commission_vat bigint not null default 0,
+    add constraint refund_lines_vat_within_commission check (commission_vat between 0 and commission) not valid;
+alter table dispute_lines
+    add column commission_vat bigint not null default 0,
+    add constraint dispute_lines_vat_within_commission check (commission_vat between 0 and commission) not valid;
+alter table payment_captures
+    add column commission_vat bigint not null default 0,
+    add constraint payment_captures_vat_within_commission check (commission_vat between 0 and commission) not valid;
+
 alter table refund_policies enable row level security;
 alter table refund_policies force row level security;
 create policy refund_policies_of_book on refund_policies
@@ -61,4 +82,4 @@ create trigger refund_policies_no_change before update or delete on refund_polic
 create trigger refund_policies_no_truncate before truncate on refund_policies
     for each statement execute function refuse_change();
 
-grant update (passed_fee) on payment_lines to partita_app;
+grant update (passed_fee, returned_vat, disputed_vat, failed_vat, uncaptured_vat) on payment_lines to partita_app;

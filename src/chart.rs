@@ -79,6 +79,8 @@ kinds!(PlatformAccount {
     BadDebt = 34, "exp.bad_debt", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
+    /// Tax on the commission, which the platform owes.
+    CommissionVat = 41, "vat.commission", Credit, AccountClass::Striped;
 });
 
 kinds!(SellerAccount {

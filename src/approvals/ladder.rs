@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
 
-use super::{Approval, ApprovalError, Proposal, insert};
+use super::{Approval, ApprovalError, Proposal, insert, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::debts::{self, Policy};
@@ -16,7 +16,7 @@ pub enum Declared {
     /// It holds.
     Holds(Policy),
     /// A second person has to agree.
-    Waits(Approval),
+    Waits(Box<Approval>),
 }
 
 /// Declares a ladder, or proposes it to a second person where it recovers less than the one that holds.
@@ -36,10 +36,12 @@ pub async fn declare_ladder(
         .run_tx("declare recovery policy", Scope::Book(book), move |tx| {
             let (app, ladder, reason) = (Arc::clone(&app_in), Arc::clone(&ladder), reason.clone());
             Box::pin(async move {
-                let holds = debts::lock_policy(tx).await?;
-                if ladder.loosens(&holds) {
-                    let proposal = Proposal::RecoveryPolicy { ladder: (*ladder).clone() };
-                    return Ok(Declared::Waits(insert(tx, &app.keys, actor, proposal, reason, now).await?));
+                let proposal = Proposal::RecoveryPolicy { ladder: (*ladder).clone() };
+                // Approvals are locked before what they are about.
+                store::find_pending_for_update(tx, proposal.place()).await?;
+                if ladder.loosens(&debts::lock_policy(tx).await?) {
+                    let waits = insert(tx, &app.keys, actor, proposal, reason, now).await?;
+                    return Ok(Declared::Waits(Box::new(waits)));
                 }
                 let declared = debts::declare(tx, &ladder, &actor.to_string(), None, actor, &reason, now).await?;
                 Ok(Declared::Holds(declared))

@@ -8,7 +8,7 @@ use super::policy::{Bearer, Hold, Policy};
 use crate::chart::{Chart, PlatformAccount, SellerAccount};
 use crate::id::SellerId;
 use crate::journal::Entry;
-use crate::payments::{Funds, Line, LineChange, SellerShare, owner_account};
+use crate::payments::{Funds, Line, LineChange, SellerShare, owner_account, tax_on_commission};
 
 /// What one line has in a dispute; minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +41,9 @@ pub fn spread(lines: &[Line], amount: i64) -> Vec<SellerShare> {
         .iter()
         .zip(parts.chunks_exact(2))
         .filter(|(_, part)| part[0] + part[1] > 0)
-        .map(|(line, part)| SellerShare {
-            line: line.number,
-            amount: part[0],
-            tax: part[1],
-            commission: line.commission_of(part[0]),
+        .map(|(line, part)| {
+            let commission = line.commission_of(part[0]);
+            SellerShare { line: line.number, amount: part[0], tax: part[1], commission, vat: line.vat_of(commission) }
         })
         .collect()
 }
@@ -137,7 +135,10 @@ fn lost_by_sellers(
         let own = if line.seller.is_some() { share.of_seller(line) } else { share.share.amount };
         entries.push(Entry::signed(owner, disputed, own));
         if line.seller.is_some() {
-            entries.push(Entry { debit: commission, credit: disputed, amount: share.share.commission });
+            let SellerShare { commission: all, vat, .. } = share.share;
+            entries.push(Entry { debit: commission, credit: disputed, amount: all - vat });
+            let account = chart.platform(PlatformAccount::CommissionVat);
+            entries.extend(tax_on_commission(account, disputed, vat));
         }
         let relief = if policy.tax_relief { chart.platform(PlatformAccount::TaxPayable) } else { loss };
         let tax = share.share.tax - line.sellers_tax(share.share.tax);
@@ -198,6 +199,7 @@ pub fn changes(lines: &[Line], shares: &[DisputeShare], policy: Policy, turn: Tu
                 amount: sign * share.share.amount,
                 tax: sign * share.share.tax,
                 commission: sign * share.share.commission,
+                vat: sign * share.share.vat,
                 withheld,
             }
         })

@@ -199,14 +199,15 @@ pub(super) async fn insert_lines(tx: &mut Tx, id: DisputeId, shares: &[DisputeSh
     let column = |value: fn(&DisputeShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
     let numbers: Vec<i32> = shares.iter().map(|share| share.share.line).collect();
     sqlx::query!(
-        "insert into dispute_lines (book_id, dispute_id, line, amount, tax_amount, commission, fee)
-         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])",
+        "insert into dispute_lines (book_id, dispute_id, line, amount, tax_amount, commission, commission_vat, fee)
+         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])",
         book.get(),
         id.uuid(),
         &numbers,
         &column(|share| share.share.amount),
         &column(|share| share.share.tax),
         &column(|share| share.share.commission),
+        &column(|share| share.share.vat),
         &column(|share| share.fee)
     )
     .execute(tx.conn())
@@ -221,18 +222,24 @@ pub(super) async fn insert_lines(tx: &mut Tx, id: DisputeId, shares: &[DisputeSh
 pub async fn find_lines(tx: &mut Tx, id: DisputeId) -> Result<Vec<DisputeShare>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select line, amount, tax_amount, commission, fee from dispute_lines
+        "select line, amount, tax_amount, commission, commission_vat, fee from dispute_lines
          where book_id = $1 and dispute_id = $2 order by line",
         book.get(),
         id.uuid()
     )
     .fetch_all(tx.conn())
     .await?;
-    let share = |(line, amount, tax, commission, fee)| DisputeShare {
-        share: SellerShare { line, amount, tax, commission },
-        fee,
-    };
-    Ok(rows.into_iter().map(|row| share((row.line, row.amount, row.tax_amount, row.commission, row.fee))).collect())
+    let shares = rows.into_iter().map(|row| DisputeShare {
+        share: SellerShare {
+            line: row.line,
+            amount: row.amount,
+            tax: row.tax_amount,
+            commission: row.commission,
+            vat: row.commission_vat,
+        },
+        fee: row.fee,
+    });
+    Ok(shares.collect())
 }
 
 /// A dispute by its id.

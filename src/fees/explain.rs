@@ -21,6 +21,12 @@ pub fn sentence(reference: &str, version: i32, terms: &FeeTerms, sale: &Sale<'_>
     )
 }
 
+/// What is said of the tax on a commission: `With 21 % VAT of 1.26 on it, 7.26.`
+pub fn vat_sentence(vat_bps: i32, vat: i64, commission: i64, currency: Currency) -> String {
+    let (rate, vat, all) = (percent(vat_bps), plain(vat, currency), plain(commission, currency));
+    format!("With {rate} % VAT of {vat} on it, {all}.")
+}
+
 fn steps(sale: &Sale<'_>, calculation: &Calculation) -> String {
     let minor = |amount| plain(amount, sale.currency);
     let mut parts = vec![format!("{} %", percent(calculation.percent_bps))];

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, Unit};
 use partita_db::{BookId, DbError, Scope, Tx};
 
-pub use explain::sentence;
+pub use explain::{sentence, vat_sentence};
 pub use fault::{TermsFault, TermsProblem};
 pub use policy::{Calculation, FeeAmounts, Price, Priced, Tier, Volume, price};
 pub use rules::{

@@ -138,6 +138,14 @@ pub struct FeeRule {
     /// Who bears the line's part of the processor's fee, beside the commission.
     #[serde(default, skip_serializing_if = "FeeBearer::is_platform")]
     pub processor_fee: FeeBearer,
+    /// Tax that the platform adds to the commission and owes, in basis points of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vat_bps: i32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(points: &i32) -> bool {
+    *points == 0
 }
 
 /// What a version of a policy says: rules in their order. A line that none of them is for has no commission.
@@ -153,14 +161,20 @@ impl FeeTerms {
     pub fn flat(percent_bps: i32, amounts: BTreeMap<Currency, FeeAmounts>) -> Self {
         let price = Price { percent_bps, amounts, tiers: BTreeMap::new() };
         Self {
-            rules: vec![FeeRule { name: None, when: Conditions::default(), price, processor_fee: FeeBearer::Platform }],
+            rules: vec![FeeRule {
+                name: None,
+                when: Conditions::default(),
+                price,
+                processor_fee: FeeBearer::Platform,
+                vat_bps: 0,
+            }],
         }
     }
 
     /// What the short form would say, if these terms can be said in it.
     pub fn as_flat(&self) -> Option<(i32, &BTreeMap<Currency, FeeAmounts>)> {
         match self.rules.as_slice() {
-            [FeeRule { name: None, when, price, processor_fee: FeeBearer::Platform }]
+            [FeeRule { name: None, when, price, processor_fee: FeeBearer::Platform, vat_bps: 0 }]
                 if when.is_empty() && price.tiers.is_empty() =>
             {
                 Some((price.percent_bps, &price.amounts))
@@ -172,6 +186,11 @@ impl FeeTerms {
     /// Whether a rule, by its place from 0, has sellers bear the processor's fee.
     pub fn passes_processor_fee(&self, rule: usize) -> bool {
         self.rules.get(rule).is_some_and(|rule| rule.processor_fee == FeeBearer::Seller)
+    }
+
+    /// What a rule, by its place from 0, adds to the commission as tax on it; basis points.
+    pub fn vat_bps(&self, rule: usize) -> i32 {
+        self.rules.get(rule).map_or(0, |rule| rule.vat_bps)
     }
 
     /// The price for every line that no earlier rule is for, if there is one.
@@ -272,6 +291,7 @@ mod tests {
             when,
             price: Price { percent_bps, ..Price::default() },
             processor_fee: FeeBearer::Platform,
+            vat_bps: 0,
         }
     }
 
@@ -376,7 +396,7 @@ mod tests {
         let crossed = FeeAmounts { fixed: 0, minimum: Some(2), maximum: Some(1) };
         let price = Price { amounts: BTreeMap::from([(eur, crossed)]), ..Price::default() };
         assert_eq!(
-            fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform }]),
+            fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform, vat_bps: 0 }]),
             ("0/price/amounts/EUR/minimum".to_owned(), TermsProblem::MinimumAboveMaximum)
         );
         for tiers in [vec![0], vec![5, 5], vec![5, 4]] {
@@ -384,7 +404,7 @@ mod tests {
             let tiers = tiers.into_iter().map(|from| Tier { from, percent_bps: 1 }).collect();
             let price = Price { tiers: BTreeMap::from([(eur, tiers)]), ..Price::default() };
             assert_eq!(
-                fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform }]),
+                fault(vec![FeeRule { name: None, when: all(), price, processor_fee: FeeBearer::Platform, vat_bps: 0 }]),
                 (place, TermsProblem::TiersDoNotAscend)
             );
         }
@@ -399,6 +419,8 @@ mod tests {
         assert_eq!((named.as_flat(), named.check()), (None, Ok(())));
         let passing = FeeTerms { rules: vec![FeeRule { processor_fee: FeeBearer::Seller, ..short.rules[0].clone() }] };
         assert_eq!((passing.as_flat(), passing.passes_processor_fee(0)), (None, true));
+        let taxed = FeeTerms { rules: vec![FeeRule { vat_bps: 2_100, ..short.rules[0].clone() }] };
+        assert_eq!((taxed.as_flat(), taxed.vat_bps(0)), (None, 2_100));
         let stored = serde_json::to_value(&passing).expect("serialises");
         assert_eq!(stored[0]["processor_fee"], "seller");
         assert_eq!(serde_json::from_value::<FeeTerms>(stored).expect("read back"), passing);

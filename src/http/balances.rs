@@ -73,6 +73,8 @@ struct RowBody {
     /// Tax owed to the state.
     #[schema(example = 2000)]
     tax_payable: i64,
+    /// Tax on commissions, owed to the state.
+    commission_vat: i64,
 }
 
 /// The platform's money, by currency.
@@ -154,5 +156,6 @@ fn row(chart: Chart, found: &[Balance]) -> RowBody {
         goodwill: amount(PlatformAccount::Goodwill),
         bad_debts: amount(PlatformAccount::BadDebt),
         tax_payable: amount(PlatformAccount::TaxPayable),
+        commission_vat: amount(PlatformAccount::CommissionVat),
     }
 }

@@ -457,7 +457,7 @@ async fn declare(
     Ok(match declared {
         Declared::Holds(policy) => Json(PolicyBody::show(caller.mode, &policy)).into_response(),
         Declared::Waits(approval) => {
-            let shown = ApprovalBody::show(caller.mode, approval, state.app.clock.now());
+            let shown = ApprovalBody::show(caller.mode, *approval, state.app.clock.now());
             (StatusCode::ACCEPTED, Json(shown)).into_response()
         }
     })

@@ -25,11 +25,9 @@ pub(super) fn spread(lines: &[Line], asked: &CaptureAsked) -> Result<(i64, Vec<S
         CaptureAsked::Amount(amount) => by_amount(lines, *amount)?,
         CaptureAsked::Lines(named) => by_line(lines, named)?,
     };
-    let share = |(line, (amount, tax)): (&Line, (i64, i64))| SellerShare {
-        line: line.number,
-        amount,
-        tax,
-        commission: proportion(line.commission, amount, line.amount),
+    let share = |(line, (amount, tax)): (&Line, (i64, i64))| {
+        let commission = proportion(line.commission, amount, line.amount);
+        SellerShare { line: line.number, amount, tax, commission, vat: line.vat_of(commission) }
     };
     let shares: Vec<SellerShare> = lines.iter().zip(parts).map(share).collect();
     Ok((shares.iter().map(|share| share.amount + share.tax).sum(), shares))
@@ -73,6 +71,7 @@ pub(super) fn rests(lines: &[Line], captured: &[SellerShare]) -> Vec<SellerShare
             amount: line.amount - share.amount,
             tax: line.tax_amount - share.tax,
             commission: line.commission - share.commission,
+            vat: line.commission_vat - share.vat,
         })
         .collect()
 }
@@ -85,7 +84,7 @@ mod tests {
     use crate::payments::worked_cart::{line, worked_cart};
 
     fn share(line: i32, amount: i64, tax: i64, commission: i64) -> SellerShare {
-        SellerShare { line, amount, tax, commission }
+        SellerShare { line, amount, tax, commission, vat: 0 }
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub fn charged(chart: Chart, lines: &[Line], moved: i64, fee: i64, state: Settle
         if let Some((_, number)) = line.seller {
             let seller = chart.seller(number, SellerAccount::Pending);
             let commission = chart.platform(PlatformAccount::Commission);
-            entries.push(Entry { debit: seller, credit: commission, amount: line.commission });
+            entries.push(Entry { debit: seller, credit: commission, amount: line.commission - line.commission_vat });
+            let vat = chart.platform(PlatformAccount::CommissionVat);
+            entries.extend(tax_on_commission(seller, vat, line.commission_vat));
         }
     }
     let captured: i64 = lines.iter().map(|line| line.amount + line.tax_amount).sum();
@@ -36,6 +38,11 @@ pub fn charged(chart: Chart, lines: &[Line], moved: i64, fee: i64, state: Settle
     entries.push(Entry::signed(provider, clearing, moved - captured));
     entries.push(Entry::signed(chart.platform(PlatformAccount::Processing), provider, fee));
     entries
+}
+
+/// The tax on a commission goes where the commission goes, and most have none.
+pub(crate) fn tax_on_commission(debit: AccountKey, credit: AccountKey, amount: i64) -> Option<Entry> {
+    (amount > 0).then_some(Entry { debit, credit, amount })
 }
 
 /// The provider gave back what was authorised and not captured, with whatever that did to its fee.
@@ -76,6 +83,8 @@ pub struct SellerShare {
     pub tax: i64,
     /// Commission that the platform returns.
     pub commission: i64,
+    /// Of it, the tax.
+    pub vat: i64,
 }
 
 /// What one line has in a refund; minor units.
@@ -131,7 +140,9 @@ fn taken_from(chart: Chart, lines: &[Line], given: &[SellerShare], funds: Funds,
     for share in given {
         let Some(line) = part_of(share).filter(|line| line.kind != LineKind::Platform) else { continue };
         let commission = chart.platform(PlatformAccount::Commission);
-        entries.push(Entry { debit: commission, credit: owner_account(chart, line, funds), amount: share.commission });
+        let (owner, vat) = (owner_account(chart, line, funds), chart.platform(PlatformAccount::CommissionVat));
+        entries.push(Entry { debit: commission, credit: owner, amount: share.commission - share.vat });
+        entries.extend(tax_on_commission(vat, owner, share.vat));
     }
     entries
 }
@@ -293,7 +304,7 @@ mod tests {
     #[test]
     fn a_refund_of_25_and_its_tax_with_the_commission_returned() {
         let c = chart();
-        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 };
+        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50, vat: 0 };
         let given = [RefundShare { share, processor_fee: 0 }];
         let (clearing, a) = (c.platform(PlatformAccount::ClearingRefund), c.seller(A, SellerAccount::Available));
         assert_eq!(
@@ -318,8 +329,8 @@ mod tests {
         let mut cart = worked_cart();
         (cart[0].refunded_amount, cart[0].refunded_tax, cart[0].returned_commission) = (25_00, 5_00, 2_50);
         let shares = [
-            SellerShare { line: 0, amount: 35_00, tax: 7_00, commission: 3_50 },
-            SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00 },
+            SellerShare { line: 0, amount: 35_00, tax: 7_00, commission: 3_50, vat: 0 },
+            SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00, vat: 0 },
         ];
         let (p, tax) = (c.platform(PlatformAccount::ProviderPending), c.platform(PlatformAccount::TaxPayable));
         let (a, b) = (c.seller(A, SellerAccount::Pending), c.seller(B, SellerAccount::Pending));
@@ -342,7 +353,7 @@ mod tests {
     #[test]
     fn a_refund_of_30_that_came_back_is_reinstated_or_paid_from_the_bank() {
         let c = chart();
-        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50 };
+        let share = SellerShare { line: 0, amount: 25_00, tax: 5_00, commission: 2_50, vat: 0 };
         let given = [RefundShare { share, processor_fee: 0 }];
         let clearing = c.platform(PlatformAccount::ClearingRefund);
         let (p, a) = (c.platform(PlatformAccount::ProviderAvailable), c.seller(A, SellerAccount::Available));
@@ -363,6 +374,30 @@ mod tests {
     }
 
     #[test]
+    fn vat_of_21_percent_on_a_commission_of_6_goes_with_it() {
+        let c = chart();
+        let mut cart = vec![line(0, Some(A), 60_00, 0, 7_26)];
+        cart[0].commission_vat = 1_26;
+        let (a, revenue) = (c.seller(A, SellerAccount::Pending), c.platform(PlatformAccount::Commission));
+        let vat = c.platform(PlatformAccount::CommissionVat);
+        let charge = charged(c, &cart, 60_00, 0, SettlementState::Pending);
+        assert_eq!(charge[2..4], [entry(a, revenue, 6_00), entry(a, vat, 1_26)]);
+        assert_eq!(seller_shares(&cart)[&A].1, 52_74);
+        // 25 of the 60: 3.03 of the 7.26, of which 0.53 are tax.
+        let (commission, tax) = (cart[0].commission_of(25_00), cart[0].vat_of(3_03));
+        assert_eq!((commission, tax), (3_03, 53));
+        let share = SellerShare { line: 0, amount: 25_00, tax: 0, commission, vat: tax };
+        let given = [RefundShare { share, processor_fee: 0 }];
+        let refunded = refund_shares(c, &cart, &given, Funds::Pending);
+        assert_eq!(refunded[2..], [entry(revenue, a, 2_50), entry(vat, a, 53)]);
+        let back = refund_reinstated(c, &cart, &given, Funds::Pending, false);
+        assert_eq!(back[2..], [entry(a, revenue, 2_50), entry(a, vat, 53)]);
+        (cart[0].refunded_amount, cart[0].returned_commission, cart[0].returned_vat) = (25_00, 3_03, 53);
+        assert_eq!((cart[0].commission_of(35_00), cart[0].vat_of(4_23)), (4_23, 73), "the rest, to the cent");
+        assert_eq!(cart[0].vat_of(0), 0, "what is kept keeps its tax");
+    }
+
+    #[test]
     fn a_processors_fee_of_3_20_passed_at_the_charge_and_with_a_full_refund() {
         let c = chart();
         let cart = worked_cart();
@@ -371,7 +406,7 @@ mod tests {
         let cost = c.platform(PlatformAccount::Processing);
         let passed = [entry(a, cost, 1_92), entry(b, cost, 1_28)];
         assert_eq!(fees_passed(c, &cart, &[(0, 1_92), (1, 1_28)], Funds::Pending), passed);
-        let share = |line, amount, tax, commission| SellerShare { line, amount, tax, commission };
+        let share = |line, amount, tax, commission| SellerShare { line, amount, tax, commission, vat: 0 };
         let given = [
             RefundShare { share: share(0, 60_00, 12_00, 6_00), processor_fee: 1_92 },
             RefundShare { share: share(1, 40_00, 8_00, 4_00), processor_fee: 1_28 },

@@ -29,6 +29,9 @@ pub fn who_gets_what(line: &Line, seller: Option<&str>, currency: Currency) -> S
         ),
         None => format!("The platform gets {}{and_tax}.", money(line.amount)),
     });
+    if line.commission_vat > 0 {
+        sentences.push(format!("Of the commission, {} is VAT on it, owed to the state.", money(line.commission_vat)));
+    }
     if line.uncaptured != Remaining::default() {
         let rest = line.uncaptured.amount + line.uncaptured.tax;
         sentences.push(format!("{} that the buyer had authorised was not captured.", money(rest)));
@@ -76,13 +79,16 @@ mod tests {
             tax_jurisdiction: None,
             category: None,
             commission: 6_30,
+            commission_vat: 0,
             fee_policy: None,
             refunded_amount: 0,
             refunded_tax: 0,
             returned_commission: 0,
+            returned_vat: 0,
             disputed_amount: 0,
             disputed_tax: 0,
             disputed_commission: 0,
+            disputed_vat: 0,
             withheld_share: 0,
             passed_fee: 0,
             failed: Remaining::default(),
@@ -123,6 +129,9 @@ mod tests {
         let bearing = Line { passed_fee: 1_92, ..line(TaxLiability::Platform, 0) };
         let told = who_gets_what(&bearing, Some("A"), eur());
         assert!(told.ends_with("The seller bears 1.92 EUR of the processor's fee."), "{told}");
+        let with_vat = Line { commission_vat: 1_09, ..line(TaxLiability::Platform, 0) };
+        let told = who_gets_what(&with_vat, Some("A"), eur());
+        assert!(told.ends_with("Of the commission, 1.09 EUR is VAT on it, owed to the state."), "{told}");
     }
 
     #[test]

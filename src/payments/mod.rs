@@ -33,11 +33,11 @@ use partita_provider::{CaptureMethod, Command, CreatePayment, Currency, Money, R
 
 pub use apply::{apply, apply_refusal, release};
 pub use capture::CaptureAsked;
-pub(crate) use entries::owner_account;
 pub use entries::{
     RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
     refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
 };
+pub(crate) use entries::{owner_account, tax_on_commission};
 pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
 pub use hold::{cancel, capture};
@@ -255,6 +255,8 @@ pub struct Line {
     pub category: Option<String>,
     /// What the platform keeps of the amount.
     pub commission: i64,
+    /// Of `commission`, the tax on it, which the platform owes.
+    pub commission_vat: i64,
     /// What priced it.
     pub fee_policy: Option<LineFee>,
     /// Given back of `amount`.
@@ -263,12 +265,16 @@ pub struct Line {
     pub refunded_tax: i64,
     /// Returned of `commission`.
     pub returned_commission: i64,
+    /// Of it, the tax.
+    pub returned_vat: i64,
     /// Of `amount`, what disputes have taken that are open or lost.
     pub disputed_amount: i64,
     /// Of `tax_amount`, the same.
     pub disputed_tax: i64,
     /// Of `commission`, the same.
     pub disputed_commission: i64,
+    /// Of that, the tax.
+    pub disputed_vat: i64,
     /// What disputes keep from the seller: held, or gone at its cost.
     pub withheld_share: i64,
     /// Of the processor's fee, what was passed to the seller: at the charge, or with refunds.
@@ -290,6 +296,8 @@ pub struct LineChange {
     pub tax: i64,
     /// Of [`Line::disputed_commission`].
     pub commission: i64,
+    /// Of [`Line::disputed_vat`].
+    pub vat: i64,
     /// Of [`Line::withheld_share`].
     pub withheld: i64,
 }
@@ -377,7 +385,8 @@ pub async fn create(
                     actor,
                 };
                 // A seller's accounts stand since it was made, and the platform's beside them.
-                if lines.iter().all(|line| line.seller.is_none()) {
+                // The account of the tax on commissions is younger than some of them.
+                if lines.iter().all(|line| line.seller.is_none()) || lines.iter().any(|line| line.commission_vat > 0) {
                     chart(book, input.amount.currency).open_platform(tx).await?;
                 }
                 let payment = store::insert(tx, id, key, &input, &lines, provider.name(), actor, now).await?;

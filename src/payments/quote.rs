@@ -110,7 +110,8 @@ pub async fn quote(
                 let volumes = volume::read(tx, &with_tiers, currency, now).await?;
                 let lines = sales.iter().map(|sale| {
                     let volume = sale.seller.and_then(|seller| volumes.get(&seller)).copied().unwrap_or(0);
-                    price_sale(&policy, sale, volume)
+                    let (charge, fee) = price_sale(&policy, sale, volume);
+                    (charge.commission, fee)
                 });
                 Ok(Quote { version: policy.version, lines: lines.collect() })
             })

@@ -93,9 +93,9 @@ fn price_line(
         let volume = sale.seller.and_then(|seller| volumes.get(&seller)).copied().unwrap_or(0);
         price_sale(policy, &sale, volume)
     });
-    let (commission, fee_policy) = match priced {
-        Some((commission, fee)) => (commission, Some(fee)),
-        None => (0, None),
+    let (charge, fee_policy) = match priced {
+        Some((charge, fee)) => (charge, Some(fee)),
+        None => (Charge::default(), None),
     };
     Ok(Line {
         number: i32::try_from(index).expect("a cart has few lines"),
@@ -106,14 +106,17 @@ fn price_line(
         tax_liability: line.tax_liability,
         tax_jurisdiction: line.tax_jurisdiction.clone(),
         category: line.category.clone(),
-        commission,
+        commission: charge.commission,
+        commission_vat: charge.vat,
         fee_policy,
         refunded_amount: 0,
         refunded_tax: 0,
         returned_commission: 0,
+        returned_vat: 0,
         disputed_amount: 0,
         disputed_tax: 0,
         disputed_commission: 0,
+        disputed_vat: 0,
         withheld_share: 0,
         passed_fee: 0,
         failed: Remaining::default(),
@@ -121,18 +124,43 @@ fn price_line(
     })
 }
 
-/// What a policy keeps of a sale, in minor units, and how that came about.
-pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (i64, LineFee) {
+/// What a policy keeps of a sale; minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Charge {
+    /// With the tax on it.
+    pub(super) commission: i64,
+    /// The tax.
+    pub(super) vat: i64,
+}
+
+/// Adds the tax to a commission of a line; together they are never more than the line.
+fn with_vat(commission: i64, vat_bps: i32, amount: i64) -> Charge {
+    let points = i64::from(vat_bps);
+    let vat = proportion(commission, points, 10_000);
+    if commission + vat <= amount {
+        return Charge { commission: commission + vat, vat };
+    }
+    Charge { commission: amount, vat: proportion(amount, points, 10_000 + points) }
+}
+
+/// What a policy keeps of a sale, and how that came about.
+pub(super) fn price_sale(policy: &FeePolicy, sale: &Sale<'_>, volume: i64) -> (Charge, LineFee) {
     let priced = fees::price(&policy.terms, sale, volume);
+    let vat_bps = priced.map_or(0, |priced| policy.terms.vat_bps(priced.rule));
+    let charge = with_vat(priced.map_or(0, |priced| priced.calculation.commission), vat_bps, sale.amount);
+    let mut sentence = fees::sentence(&policy.reference, policy.version, &policy.terms, sale, priced.as_ref());
+    if vat_bps > 0 {
+        sentence = format!("{sentence} {}", fees::vat_sentence(vat_bps, charge.vat, charge.commission, sale.currency));
+    }
     let fee = LineFee {
         policy: policy.id,
         version: policy.version,
         rule: priced.map(|priced| priced.rule_number()),
         volume: priced.and_then(|priced| priced.calculation.volume).map(|volume| volume.sold),
-        sentence: Some(fees::sentence(&policy.reference, policy.version, &policy.terms, sale, priced.as_ref())),
+        sentence: Some(sentence),
         passes_processor_fee: priced.is_some_and(|priced| policy.terms.passes_processor_fee(priced.rule)),
     };
-    (priced.map_or(0, |priced| priced.calculation.commission), fee)
+    (charge, fee)
 }
 
 /// What is left of a line; minor units.
@@ -144,6 +172,8 @@ pub struct Remaining {
     pub tax: i64,
     /// Of the commission.
     pub commission: i64,
+    /// Of the tax on it.
+    pub vat: i64,
 }
 
 impl Line {
@@ -153,6 +183,7 @@ impl Line {
             amount: self.amount - self.refunded_amount - self.failed.amount,
             tax: self.tax_amount - self.refunded_tax - self.failed.tax,
             commission: self.commission - self.returned_commission - self.failed.commission,
+            vat: self.commission_vat - self.returned_vat - self.failed.vat,
         }
     }
 
@@ -162,6 +193,7 @@ impl Line {
             amount: self.amount - self.gone_amount(),
             tax: self.tax_amount - self.gone_tax(),
             commission: self.commission - self.returned_commission - self.disputed_commission - self.failed.commission,
+            vat: self.commission_vat - self.returned_vat - self.disputed_vat - self.failed.vat,
         }
     }
 
@@ -183,6 +215,18 @@ impl Line {
         let before = proportion(self.commission, self.gone_amount(), self.amount);
         let after = proportion(self.commission, self.gone_amount() + amount, self.amount);
         (after - before).clamp(0, self.refundable().commission)
+    }
+
+    /// Of the tax on its commission, what goes with the next `commission` of it: the rounded proportion of all that went, less
+    /// what went before.
+    pub(crate) fn vat_of(&self, commission: i64) -> i64 {
+        if self.commission == 0 {
+            return 0;
+        }
+        let left = self.refundable();
+        let gone = self.commission - left.commission + commission;
+        let target = proportion(self.commission_vat, gone, self.commission);
+        (target - (self.commission_vat - left.vat)).clamp(0, left.vat.min(commission))
     }
 
     /// Of its `part` of the processor's fee, what goes with the next `amount` of its net amount and was not passed to its seller
@@ -230,8 +274,8 @@ pub fn fees_at_charge(lines: &[Line], fee: i64) -> Vec<(i32, i64)> {
 
 /// All of a line that is left.
 pub(super) fn everything_left(line: &Line) -> SellerShare {
-    let Remaining { amount, tax, commission } = line.refundable();
-    SellerShare { line: line.number, amount, tax, commission }
+    let Remaining { amount, tax, commission, vat } = line.refundable();
+    SellerShare { line: line.number, amount, tax, commission, vat }
 }
 
 /// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.

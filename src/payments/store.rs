@@ -153,11 +153,11 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line], now: Timestamp
     let bearing: Vec<bool> = fees.iter().map(|fee| fee.is_some_and(|fee| fee.passes_processor_fee)).collect();
     sqlx::query!(
         "insert into payment_lines (book_id, payment_id, line, type, seller_id, amount, tax_amount, tax_liability,
-                                    tax_jurisdiction, category, commission, fee_policy_id, fee_policy_version, fee_rule,
+                                    tax_jurisdiction, category, commission, commission_vat, fee_policy_id, fee_policy_version, fee_rule,
                                     fee_volume, fee_explanation, bears_processor_fee, priced_at)
-         select $1, $2, *, $18::timestamptz
+         select $1, $2, *, $19::timestamptz
          from unnest($3::int[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[],
-                     $11::bigint[], $12::uuid[], $13::int[], $14::int[], $15::bigint[], $16::text[], $17::bool[])",
+                     $11::bigint[], $12::bigint[], $13::uuid[], $14::int[], $15::int[], $16::bigint[], $17::text[], $18::bool[])",
         book.get(),
         id.uuid(),
         &numbers,
@@ -169,6 +169,7 @@ async fn insert_lines(tx: &mut Tx, id: PaymentId, lines: &[Line], now: Timestamp
         &jurisdictions as &[Option<String>],
         &categories as &[Option<String>],
         &column(|line| line.commission),
+        &column(|line| line.commission_vat),
         &policies as &[Option<Uuid>],
         &versions as &[Option<i32>],
         &rules as &[Option<i32>],
@@ -275,7 +276,9 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
     let rows = sqlx::query!(
         r#"select l.line, l.type, l.seller_id, s.number as "number?", l.amount - l.uncaptured_amount as "amount!",
                   l.tax_amount - l.uncaptured_tax as "tax_amount!", l.tax_liability, l.tax_jurisdiction, l.category,
-                  l.commission - l.uncaptured_commission as "commission!", l.uncaptured_amount, l.uncaptured_tax,
+                  l.commission - l.uncaptured_commission as "commission!",
+                  l.commission_vat - l.uncaptured_vat as "commission_vat!", l.uncaptured_vat, l.failed_vat, l.returned_vat,
+                  l.disputed_vat, l.uncaptured_amount, l.uncaptured_tax,
                   l.uncaptured_commission, l.failed_amount, l.failed_tax, l.failed_commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
                   l.refunded_amount, l.refunded_tax, l.returned_commission,
                   l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share, l.passed_fee,
@@ -300,6 +303,7 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             tax_jurisdiction: row.tax_jurisdiction,
             category: row.category,
             commission: row.commission,
+            commission_vat: row.commission_vat,
             fee_policy: row.fee_policy_id.zip(row.fee_policy_version).map(|(id, version)| LineFee {
                 policy: id.into(),
                 version,
@@ -311,16 +315,24 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
             refunded_amount: row.refunded_amount,
             refunded_tax: row.refunded_tax,
             returned_commission: row.returned_commission,
+            returned_vat: row.returned_vat,
             disputed_amount: row.disputed_amount,
             disputed_tax: row.disputed_tax,
             disputed_commission: row.disputed_commission,
+            disputed_vat: row.disputed_vat,
             withheld_share: row.withheld_share,
             passed_fee: row.passed_fee,
-            failed: Remaining { amount: row.failed_amount, tax: row.failed_tax, commission: row.failed_commission },
+            failed: Remaining {
+                amount: row.failed_amount,
+                tax: row.failed_tax,
+                commission: row.failed_commission,
+                vat: row.failed_vat,
+            },
             uncaptured: Remaining {
                 amount: row.uncaptured_amount,
                 tax: row.uncaptured_tax,
                 commission: row.uncaptured_commission,
+                vat: row.uncaptured_vat,
             },
         })
         .collect())

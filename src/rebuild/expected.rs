@@ -129,6 +129,7 @@ impl PaymentFacts {
                 refunded_amount: 0,
                 refunded_tax: 0,
                 returned_commission: 0,
+                returned_vat: 0,
                 withheld_share: 0,
                 passed_fee: 0,
                 failed: Remaining::default(),
@@ -149,6 +150,7 @@ impl PaymentFacts {
                 line.refunded_amount += share.amount;
                 line.refunded_tax += share.tax;
                 line.returned_commission += share.commission;
+                line.returned_vat += share.vat;
             }
         }
         for (dispute, shares) in &self.disputes {
@@ -294,8 +296,8 @@ fn add_late_failure(booked: &mut Transactions, chart: Chart, facts: &PaymentFact
     let shares: Vec<SellerShare> = lines
         .iter()
         .map(|line| {
-            let Remaining { amount, tax, commission } = line.remaining();
-            SellerShare { line: line.number, amount, tax, commission }
+            let Remaining { amount, tax, commission, vat } = line.remaining();
+            SellerShare { line: line.number, amount, tax, commission, vat }
         })
         .collect();
     for taken in facts.movements.iter().filter(|movement| movement.object_type == "payment_failure") {

@@ -87,11 +87,9 @@ fn spread(lines: &[Line], asked: &Asked, policy: Policy) -> Result<Vec<SellerSha
         .zip(given)
         .map(|(line, (amount, tax))| (line, amount, kept(tax)))
         .filter(|(_, amount, tax)| *amount > 0 || *tax > 0)
-        .map(|(line, amount, tax)| SellerShare {
-            line: line.number,
-            amount,
-            tax,
-            commission: returned_commission(line, amount, policy.commission),
+        .map(|(line, amount, tax)| {
+            let commission = returned_commission(line, amount, policy.commission);
+            SellerShare { line: line.number, amount, tax, commission, vat: line.vat_of(commission) }
         })
         .collect();
     if shares.is_empty() { Err(RefundError::NothingLeft) } else { Ok(shares) }
@@ -161,7 +159,7 @@ mod tests {
     const KEPT: Policy = Policy { commission: Commission::Kept, ..RETURNED };
 
     fn share(line: i32, amount: i64, tax: i64, commission: i64) -> RefundShare {
-        RefundShare { share: SellerShare { line, amount, tax, commission }, processor_fee: 0 }
+        RefundShare { share: SellerShare { line, amount, tax, commission, vat: 0 }, processor_fee: 0 }
     }
 
     fn record(lines: &mut [Line], allocated: &Allocated) {
@@ -171,6 +169,7 @@ mod tests {
             line.refunded_amount += share.amount;
             line.refunded_tax += share.tax;
             line.returned_commission += share.commission;
+            line.returned_vat += share.vat;
         }
     }
 
@@ -290,7 +289,9 @@ mod tests {
             lines
                 .map(|(index, (amount, tax, bps))| {
                     let number = i32::try_from(index).expect("few");
-                    line(number, Some(SellerNumber(number + 1)), amount, tax, amount * bps / 10_000)
+                    let mut line = line(number, Some(SellerNumber(number + 1)), amount, tax, amount * bps / 10_000);
+                    line.commission_vat = line.commission * 21 / 121;
+                    line
                 })
                 .collect()
         })
@@ -335,6 +336,7 @@ mod tests {
                 if let Asked::Amount(amount) = asked { prop_assert_eq!(allocated.gross, amount); }
                 for RefundShare { share, processor_fee } in &allocated.shares {
                     prop_assert!(share.amount >= 0 && share.tax >= 0 && share.commission >= 0 && *processor_fee >= 0);
+                    prop_assert!((0..=share.commission).contains(&share.vat));
                     prop_assert!(policy.tax == Tax::Returned || share.tax == 0);
                     prop_assert!(policy.commission == Commission::Returned || share.commission == 0);
                     prop_assert!(policy.processor_fee == ProcessorFee::Sellers || *processor_fee == 0);
@@ -342,7 +344,7 @@ mod tests {
                 record(&mut lines, &allocated);
                 for (line, part) in lines.iter().zip(&parts) {
                     let rest = line.remaining();
-                    prop_assert!(rest.amount >= 0 && rest.tax >= 0 && rest.commission >= 0);
+                    prop_assert!(rest.amount >= 0 && rest.tax >= 0 && rest.commission >= 0 && rest.vat >= 0);
                     prop_assert!(line.passed_fee <= *part);
                 }
             }
@@ -369,7 +371,7 @@ mod tests {
                 record(&mut lines, &rest);
             }
             for (line, part) in lines.iter().zip(fee_parts(&lines, fee)) {
-                prop_assert_eq!((line.remaining().commission, line.passed_fee), (0, part));
+                prop_assert_eq!((line.remaining().commission, line.remaining().vat, line.passed_fee), (0, 0, part));
             }
         }
 

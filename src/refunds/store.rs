@@ -154,14 +154,15 @@ pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[RefundShar
     let column = |value: fn(&RefundShare) -> i64| shares.iter().map(value).collect::<Vec<i64>>();
     let numbers: Vec<i32> = shares.iter().map(|given| given.share.line).collect();
     sqlx::query!(
-        "insert into refund_lines (book_id, refund_id, line, amount, tax_amount, commission, processor_fee)
-         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])",
+        "insert into refund_lines (book_id, refund_id, line, amount, tax_amount, commission, commission_vat, processor_fee)
+         select $1, $2, * from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])",
         book.get(),
         id.uuid(),
         &numbers,
         &column(|given| given.share.amount),
         &column(|given| given.share.tax),
         &column(|given| given.share.commission),
+        &column(|given| given.share.vat),
         &column(|given| given.processor_fee)
     )
     .execute(tx.conn())
@@ -176,7 +177,7 @@ pub(super) async fn insert_lines(tx: &mut Tx, id: RefundId, shares: &[RefundShar
 pub async fn find_lines(tx: &mut Tx, id: RefundId) -> Result<Shares, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select line, amount, tax_amount, commission, processor_fee from refund_lines
+        "select line, amount, tax_amount, commission, commission_vat, processor_fee from refund_lines
          where book_id = $1 and refund_id = $2 order by line",
         book.get(),
         id.uuid()
@@ -184,7 +185,13 @@ pub async fn find_lines(tx: &mut Tx, id: RefundId) -> Result<Shares, DbError> {
     .fetch_all(tx.conn())
     .await?;
     let given = rows.into_iter().map(|row| RefundShare {
-        share: SellerShare { line: row.line, amount: row.amount, tax: row.tax_amount, commission: row.commission },
+        share: SellerShare {
+            line: row.line,
+            amount: row.amount,
+            tax: row.tax_amount,
+            commission: row.commission,
+            vat: row.commission_vat,
+        },
         processor_fee: row.processor_fee,
     });
     Ok(given.collect())

@@ -60,7 +60,7 @@ const CHECKS: &[Check] = &[
               from payment_lines l join payments p on p.book_id = l.book_id and p.id = l.payment_id
               where l.book_id = $1 [[l.payment_id]] and (
                   (p.status <> 'failed' or p.funds = 'none')
-                      and (l.failed_amount, l.failed_tax, l.failed_commission) <> (0, 0, 0)
+                      and (l.failed_amount, l.failed_tax, l.failed_commission, l.failed_vat) <> (0, 0, 0, 0)
                   or p.status = 'failed' and p.funds <> 'none'
                       and l.amount + l.tax_amount <> l.uncaptured_amount + l.uncaptured_tax + l.refunded_amount + l.refunded_tax
                                                      + l.failed_amount + l.failed_tax)",
@@ -72,13 +72,13 @@ const CHECKS: &[Check] = &[
         sentence: "What a line says was given back, and of the processor's fee passed with it, is the sum of its refunds that did not fail.",
         sql: "with given as (
                   select r.payment_id, rl.line, sum(rl.amount) as amount, sum(rl.tax_amount) as tax, sum(rl.commission) as commission,
-                         sum(rl.processor_fee) as fee
+                         sum(rl.processor_fee) as fee, sum(rl.commission_vat) as vat
                   from refunds r join refund_lines rl on rl.book_id = r.book_id and rl.refund_id = r.id
                   where r.book_id = $1 and r.status <> 'failed' [[r.payment_id]] group by 1, 2)
               select format('payment %s line %s', l.payment_id, l.line)
               from payment_lines l left join given g on g.payment_id = l.payment_id and g.line = l.line
-              where l.book_id = $1 [[l.payment_id]] and (l.refunded_amount, l.refunded_tax, l.returned_commission)
-                    is distinct from (coalesce(g.amount, 0), coalesce(g.tax, 0), coalesce(g.commission, 0))
+              where l.book_id = $1 [[l.payment_id]] and (l.refunded_amount, l.refunded_tax, l.returned_commission, l.returned_vat)
+                    is distinct from (coalesce(g.amount, 0), coalesce(g.tax, 0), coalesce(g.commission, 0), coalesce(g.vat, 0))
               union all
               select format('payment %s line %s: fee', l.payment_id, l.line)
               from payment_lines l left join given g on g.payment_id = l.payment_id and g.line = l.line
@@ -231,13 +231,14 @@ const CHECKS: &[Check] = &[
         kind: Kind::Agreement,
         sentence: "What a line says is disputed is the sum of its disputes that are open or lost.",
         sql: "with taken as (
-                  select d.payment_id, dl.line, sum(dl.amount) as amount, sum(dl.tax_amount) as tax, sum(dl.commission) as commission
+                  select d.payment_id, dl.line, sum(dl.amount) as amount, sum(dl.tax_amount) as tax, sum(dl.commission) as commission,
+                         sum(dl.commission_vat) as vat
                   from disputes d join dispute_lines dl on dl.book_id = d.book_id and dl.dispute_id = d.id
                   where d.book_id = $1 and d.status not in ('won', 'closed') [[d.payment_id]] group by 1, 2)
               select format('payment %s line %s', l.payment_id, l.line)
               from payment_lines l left join taken t on t.payment_id = l.payment_id and t.line = l.line
-              where l.book_id = $1 [[l.payment_id]] and (l.disputed_amount, l.disputed_tax, l.disputed_commission)
-                    is distinct from (coalesce(t.amount, 0), coalesce(t.tax, 0), coalesce(t.commission, 0))",
+              where l.book_id = $1 [[l.payment_id]] and (l.disputed_amount, l.disputed_tax, l.disputed_commission, l.disputed_vat)
+                    is distinct from (coalesce(t.amount, 0), coalesce(t.tax, 0), coalesce(t.commission, 0), coalesce(t.vat, 0))",
     },
     Check {
         code: "I11",

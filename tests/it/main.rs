@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod bulkheads;
 mod captures;
+mod commission_vat;
 mod debts;
 mod dispute_endings;
 mod disputes;

@@ -136,11 +136,11 @@ async fn a_refund_says_otherwise_than_the_policy_where_it_must() {
     let line = |refund: &Value, index: usize| refund["lines"][index].clone();
     assert_eq!(
         line(&goodwill, 0),
-        json!({"line": 0, "amount": 6_00, "tax_amount": 0, "commission": 0, "processor_fee": 19})
+        json!({"line": 0, "amount": 6_00, "tax_amount": 0, "commission": 0, "commission_vat": 0, "processor_fee": 19})
     );
     assert_eq!(
         line(&goodwill, 1),
-        json!({"line": 1, "amount": 4_00, "tax_amount": 0, "commission": 0, "processor_fee": 13})
+        json!({"line": 1, "amount": 4_00, "tax_amount": 0, "commission": 0, "commission_vat": 0, "processor_fee": 13})
     );
     assert_eq!(t.balances().await["tax.payable EUR"], 20_00);
     // Half of A's goods are back, and with this refund half of the tax and what the goods carry of the commission.
@@ -148,7 +148,7 @@ async fn a_refund_says_otherwise_than_the_policy_where_it_must() {
     let returned = refund(&t, "ret-2", of(own)).await;
     assert_eq!(
         line(&returned, 0),
-        json!({"line": 0, "amount": 24_00, "tax_amount": 6_00, "commission": 2_40, "processor_fee": 0})
+        json!({"line": 0, "amount": 24_00, "tax_amount": 6_00, "commission": 2_40, "commission_vat": 0, "processor_fee": 0})
     );
     assert_eq!(
         (&returned["fee"], &returned["processor_fee"], &returned["tax"], &returned["policy_version"]),

@@ -31,6 +31,7 @@ fn changed(mut lines: Vec<Line>, changes: &[LineChange]) -> Vec<Line> {
         line.disputed_amount += change.amount;
         line.disputed_tax += change.tax;
         line.disputed_commission += change.commission;
+        line.disputed_vat += change.vat;
         line.withheld_share += change.withheld;
     }
     lines
@@ -205,8 +206,8 @@ fn a_part_is_spread_over_what_refunds_have_left() {
     assert_eq!(
         all,
         [
-            SellerShare { line: 0, amount: 30_00, tax: 6_00, commission: 3_00 },
-            SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00 },
+            SellerShare { line: 0, amount: 30_00, tax: 6_00, commission: 3_00, vat: 0 },
+            SellerShare { line: 1, amount: 40_00, tax: 8_00, commission: 4_00, vat: 0 },
         ]
     );
     let part = spread(&cart, 24_00);

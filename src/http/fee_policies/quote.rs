@@ -116,7 +116,7 @@ struct LineBody {
     /// Net amount of the line.
     #[schema(example = 6000)]
     amount: i64,
-    /// What the platform keeps of it; minor units.
+    /// What the platform keeps of it, with the tax on that; minor units.
     #[schema(example = 630)]
     commission: i64,
     /// The number of the rule that is for it, from 1; null when none is.
@@ -145,7 +145,7 @@ struct QuoteBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
-    /// What the platform keeps of them; minor units.
+    /// What the platform keeps of them, with the tax on that; minor units.
     #[schema(example = 600)]
     commission: i64,
     /// Each line with its rule.

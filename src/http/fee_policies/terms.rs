@@ -155,6 +155,8 @@ pub(super) struct RuleBody {
     /// Who bears the line's part of the processor's fee, beside the commission; `platform` when absent.
     #[serde(default)]
     processor_fee: BearerBody,
+    /// Tax on the commission, which you add to it and owe to the state: basis points of the commission; 0 when absent.
+    vat_bps: Option<BasisPoints>,
 }
 
 /// The fields of a body that may hold terms: the short form (`percent_bps`, `amounts`), or `rules`.
@@ -245,6 +247,7 @@ impl RuleBody {
                 BearerBody::Platform => FeeBearer::Platform,
                 BearerBody::Seller => FeeBearer::Seller,
             },
+            vat_bps: self.vat_bps.map_or(0, |points| points.0),
         })
     }
 }
@@ -359,6 +362,7 @@ mod tests {
                 "#/rules/1/processor_fee",
                 "invalid_value",
             ),
+            (rule(json!({"price": {"percent_bps": 1}, "vat_bps": 10_001})), "#/rules/1/vat_bps", "invalid_value"),
             (
                 price(json!({"percent_bps": 1, "amounts": {"EUR": {"minimum": 2, "maximum": 1}}})),
                 "#/rules/1/price/amounts/EUR/minimum",

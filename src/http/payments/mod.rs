@@ -74,6 +74,8 @@ struct LineBody {
     /// What the platform keeps of the amount; of what was captured, once that is less.
     #[schema(example = 600)]
     commission: i64,
+    /// Of `commission`, the tax on it, which you owe.
+    commission_vat: i64,
     /// Of `amount`, what was authorised and not captured. Nobody has it.
     uncaptured_amount: i64,
     /// Of `tax.amount`, the same.
@@ -108,6 +110,7 @@ impl From<Line> for LineBody {
             },
             category: line.category,
             commission: line.commission,
+            commission_vat: line.commission_vat,
             uncaptured_amount: line.uncaptured.amount,
             uncaptured_tax: line.uncaptured.tax,
             fee_policy: line.fee_policy.as_ref().map(|fee| fee.policy),

@@ -5,7 +5,6 @@ mod resolution;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use partita_db::DbError;
 use serde::{Deserialize, Serialize};
@@ -120,6 +119,9 @@ struct LineBody {
     /// What the platform returns of its commission.
     #[schema(example = 250)]
     commission: i64,
+    /// Of `commission`, the tax on it.
+    #[schema(example = 0)]
+    commission_vat: i64,
     /// What the seller bears of the processor's fee with it.
     #[schema(example = 0)]
     processor_fee: i64,
@@ -132,6 +134,7 @@ impl From<RefundShare> for LineBody {
             amount: share.amount,
             tax_amount: share.tax,
             commission: share.commission,
+            commission_vat: share.vat,
             processor_fee,
         }
     }

@@ -56,15 +56,16 @@ pub(in crate::payments) async fn insert_capture(
     let book = tx.book_id();
     let columns = Columns::of(shares, 1);
     sqlx::query!(
-        "insert into payment_captures (book_id, operation_id, payment_id, line, amount, tax_amount, commission)
-         select $1, $2, $3, * from unnest($4::int[], $5::bigint[], $6::bigint[], $7::bigint[])",
+        "insert into payment_captures (book_id, operation_id, payment_id, line, amount, tax_amount, commission, commission_vat)
+         select $1, $2, $3, * from unnest($4::int[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])",
         book.get(),
         operation.uuid(),
         payment.uuid(),
         &columns.lines,
         &columns.amounts,
         &columns.taxes,
-        &columns.commissions
+        &columns.commissions,
+        &columns.vats
     )
     .execute(tx.conn())
     .await?;
@@ -75,7 +76,7 @@ pub(in crate::payments) async fn insert_capture(
 pub(in crate::payments) async fn captured_shares(tx: &mut Tx, payment: PaymentId) -> Result<Vec<SellerShare>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select line, amount, tax_amount, commission from payment_captures
+        "select line, amount, tax_amount, commission, commission_vat from payment_captures
          where book_id = $1 and operation_id = (
              select c.operation_id from payment_captures c
              join operations o on o.book_id = c.book_id and o.id = c.operation_id and o.state <> 'failed'
@@ -87,8 +88,14 @@ pub(in crate::payments) async fn captured_shares(tx: &mut Tx, payment: PaymentId
     )
     .fetch_all(tx.conn())
     .await?;
-    let share = |(line, amount, tax, commission)| SellerShare { line, amount, tax, commission };
-    Ok(rows.into_iter().map(|row| share((row.line, row.amount, row.tax_amount, row.commission))).collect())
+    let share = rows.into_iter().map(|row| SellerShare {
+        line: row.line,
+        amount: row.amount,
+        tax: row.tax_amount,
+        commission: row.commission,
+        vat: row.commission_vat,
+    });
+    Ok(share.collect())
 }
 
 /// Writes down what of each line was authorised and not captured. The table's constraints refuse more than there is.
@@ -101,15 +108,16 @@ pub(in crate::payments) async fn set_uncaptured(
     let columns = Columns::of(rests, 1);
     sqlx::query!(
         "update payment_lines l
-         set uncaptured_amount = d.amount, uncaptured_tax = d.tax, uncaptured_commission = d.commission
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+         set uncaptured_amount = d.amount, uncaptured_tax = d.tax, uncaptured_commission = d.commission, uncaptured_vat = d.vat
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) as d (line, amount, tax, commission, vat)
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
         &columns.lines,
         &columns.amounts,
         &columns.taxes,
-        &columns.commissions
+        &columns.commissions,
+        &columns.vats
     )
     .execute(tx.conn())
     .await?;

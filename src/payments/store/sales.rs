@@ -66,7 +66,7 @@ pub(in crate::payments) struct PastLine {
     pub amount: i64,
     /// The platform's own category.
     pub category: Option<String>,
-    /// What was charged.
+    /// What was charged, without the tax on it.
     pub commission: i64,
     /// The policy that priced it.
     pub policy: Option<FeePolicyId>,
@@ -101,7 +101,7 @@ pub(in crate::payments) async fn past_payments(
     let ids: Vec<Uuid> = payments.iter().map(|payment| payment.id).collect();
     let lines = sqlx::query!(
         r#"select l.payment_id, l.type, l.seller_id as "seller_id!", s.country, l.amount - l.uncaptured_amount as "amount!", l.category,
-                  l.commission - l.uncaptured_commission as "commission!", l.fee_policy_id
+                  l.commission - l.uncaptured_commission - l.commission_vat + l.uncaptured_vat as "commission!", l.fee_policy_id
            from payment_lines l join sellers s on s.book_id = l.book_id and s.id = l.seller_id
            where l.book_id = $1 and l.payment_id = any($2) and l.amount > l.uncaptured_amount order by l.payment_id, l.line"#,
         book.get(),

@@ -13,6 +13,7 @@ pub(super) struct Columns {
     pub(super) amounts: Vec<i64>,
     pub(super) taxes: Vec<i64>,
     pub(super) commissions: Vec<i64>,
+    pub(super) vats: Vec<i64>,
 }
 
 impl Columns {
@@ -24,6 +25,7 @@ impl Columns {
             amounts: column(|share| share.amount),
             taxes: column(|share| share.tax),
             commissions: column(|share| share.commission),
+            vats: column(|share| share.vat),
         }
     }
 }
@@ -48,8 +50,10 @@ pub async fn record_refund(
     sqlx::query!(
         "update payment_lines l
          set refunded_amount = refunded_amount + d.amount, refunded_tax = refunded_tax + d.tax,
-             returned_commission = returned_commission + d.commission, passed_fee = passed_fee + d.fee
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) as d (line, amount, tax, commission, fee)
+             returned_commission = returned_commission + d.commission, returned_vat = returned_vat + d.vat,
+             passed_fee = passed_fee + d.fee
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+              as d (line, amount, tax, commission, vat, fee)
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
@@ -57,6 +61,7 @@ pub async fn record_refund(
         &columns.amounts,
         &columns.taxes,
         &columns.commissions,
+        &columns.vats,
         &fees
     )
     .execute(tx.conn())
@@ -125,9 +130,10 @@ pub async fn record_dispute(tx: &mut Tx, id: PaymentId, changes: &[LineChange]) 
     sqlx::query!(
         "update payment_lines l
          set disputed_amount = disputed_amount + d.amount, disputed_tax = disputed_tax + d.tax,
-             disputed_commission = disputed_commission + d.commission, withheld_share = withheld_share + d.withheld
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-              as d (line, amount, tax, commission, withheld)
+             disputed_commission = disputed_commission + d.commission, withheld_share = withheld_share + d.withheld,
+             disputed_vat = disputed_vat + d.vat
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+              as d (line, amount, tax, commission, withheld, vat)
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
@@ -135,7 +141,8 @@ pub async fn record_dispute(tx: &mut Tx, id: PaymentId, changes: &[LineChange]) 
         &column(|change| change.amount),
         &column(|change| change.tax),
         &column(|change| change.commission),
-        &column(|change| change.withheld)
+        &column(|change| change.withheld),
+        &column(|change| change.vat)
     )
     .execute(tx.conn())
     .await?;
@@ -156,15 +163,16 @@ pub(in crate::payments) async fn record_failure(
     sqlx::query!(
         "update payment_lines l
          set failed_amount = failed_amount + d.amount, failed_tax = failed_tax + d.tax,
-             failed_commission = failed_commission + d.commission
-         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as d (line, amount, tax, commission)
+             failed_commission = failed_commission + d.commission, failed_vat = failed_vat + d.vat
+         from unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) as d (line, amount, tax, commission, vat)
          where l.book_id = $1 and l.payment_id = $2 and l.line = d.line",
         book.get(),
         id.uuid(),
         &columns.lines,
         &columns.amounts,
         &columns.taxes,
-        &columns.commissions
+        &columns.commissions,
+        &columns.vats
     )
     .execute(tx.conn())
     .await?;
