@@ -232,6 +232,12 @@ pub enum Kind {
     PayoutPaid = 31,
     /// Mirror: it came back.
     PayoutFailed = 32,
+    /// A payout of the platform's own left its balance at the provider.
+    PlatformPayoutSent = 33,
+    /// It reached the platform's bank.
+    PlatformPayoutPaid = 34,
+    /// It came back to the balance.
+    PlatformPayoutFailed = 35,
     /// A top-up was asked.
     TopUpAsked = 40,
     /// It arrived at the provider.

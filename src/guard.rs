@@ -14,8 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use partita_provider::{
-    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page,
-    PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
+    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Money, Outcome,
+    Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use tokio::sync::Semaphore;
 
@@ -140,6 +140,10 @@ impl Provider for Guarded {
 
     fn prepare(&self, command: &Command) -> Result<PreparedRequest, PrepareError> {
         self.inner.prepare(command)
+    }
+
+    fn payable(&self, amount: Money) -> i64 {
+        self.inner.payable(amount)
     }
 
     async fn submit(&self, request: &PreparedRequest, idempotency_key: &str) -> Submission {

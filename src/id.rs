@@ -145,6 +145,8 @@ ids! {
     DisputeId = "dsp";
     /// A payout to a bank account.
     PayoutId = "pyt";
+    /// A payout of the platform's own.
+    PlatformPayoutId = "ppt";
     /// Money added from the platform's bank account.
     TopUpId = "top";
     /// Money that people gave a seller, or took from it.

@@ -28,6 +28,10 @@ pub enum Command {
     CreateRefund(CreateRefund),
     /// Add money of the platform's bank account to its balance at the provider.
     CreateTopUp(CreateTopUp),
+    /// Change who pays a connected account out.
+    UpdateAccount(UpdateAccount),
+    /// Send money of a balance to its bank account.
+    CreatePayout(CreatePayout),
     /// Send evidence against a dispute to the buyer's bank.
     SubmitEvidence(SubmitEvidence),
     /// Give a dispute up: it is lost.
@@ -47,6 +51,8 @@ impl Command {
             Self::CreateReversal(_) => "create_reversal",
             Self::CreateRefund(_) => "create_refund",
             Self::CreateTopUp(_) => "create_top_up",
+            Self::UpdateAccount(_) => "update_account",
+            Self::CreatePayout(_) => "create_payout",
             Self::SubmitEvidence(_) => "submit_evidence",
             Self::AcceptDispute(_) => "accept_dispute",
         }
@@ -61,10 +67,13 @@ impl Command {
             Self::CreateReversal(c) => Some(&c.metadata),
             Self::CreateRefund(c) => Some(&c.metadata),
             Self::CreateTopUp(c) => Some(&c.metadata),
+            Self::CreatePayout(c) => Some(&c.metadata),
             Self::SubmitEvidence(c) => Some(&c.metadata),
-            Self::CreateAccountLink(_) | Self::CancelPayment(_) | Self::CapturePayment(_) | Self::AcceptDispute(_) => {
-                None
-            }
+            Self::CreateAccountLink(_)
+            | Self::UpdateAccount(_)
+            | Self::CancelPayment(_)
+            | Self::CapturePayment(_)
+            | Self::AcceptDispute(_) => None,
         }
     }
 }
@@ -199,6 +208,26 @@ pub struct CreateTopUp {
     pub amount: Money,
     /// What the provider shows in its dashboard.
     pub description: Option<String>,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::UpdateAccount`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateAccount {
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// Who pays it out from now on.
+    pub payout_interval: PayoutInterval,
+}
+
+/// See [`Command::CreatePayout`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatePayout {
+    /// The connected account whose balance it is; none for the platform's own.
+    pub account: Option<String>,
+    /// What is sent.
+    pub amount: Money,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
 }

@@ -18,8 +18,8 @@ pub use allocation::{AllocationError, allocate, clamped_cumulative};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval,
-    SubmitEvidence,
+    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind,
+    PayoutInterval, SubmitEvidence, UpdateAccount,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use object::{

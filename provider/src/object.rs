@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::PayoutInterval;
 use crate::money::{Currency, Money};
 use crate::port::Refusal;
 
@@ -57,7 +58,8 @@ impl ProviderObject {
             Self::Transfer(o) => Some(&o.metadata),
             Self::Reversal(o) => Some(&o.metadata),
             Self::TopUp(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Payout(_) | Self::Dispute(_) => None,
+            Self::Payout(o) => Some(&o.metadata),
+            Self::AccountLink(_) | Self::Dispute(_) => None,
         }
     }
 }
@@ -83,6 +85,10 @@ pub struct Account {
     pub disabled_reason: Option<String>,
     /// By when what is currently due must be met; seconds.
     pub deadline: Option<i64>,
+    /// Who pays it out: any schedule of the provider's own reads as daily. None when the provider does not say.
+    pub payout_interval: Option<PayoutInterval>,
+    /// The bank account or card that it is paid out to, by its id at the provider; none yet.
+    pub bank_account: Option<String>,
     /// What was kept with the object.
     pub metadata: BTreeMap<String, String>,
 }
@@ -348,12 +354,16 @@ pub struct Payout {
     pub arrival_on: i64,
     /// Whether the provider's own schedule made it.
     pub automatic: bool,
+    /// The bank account or card that it goes to, by its id at the provider.
+    pub destination: Option<String>,
     /// The movement that took it from the balance.
     pub balance_transaction: Option<BalanceTransaction>,
     /// The movement that gave it back after a failure.
     pub failure_transaction: Option<BalanceTransaction>,
     /// Why it failed.
     pub failure_code: Option<String>,
+    /// What was kept with the object.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Where a dispute stands.

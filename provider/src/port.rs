@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
+use crate::money::Money;
 use crate::object::{Balance, BalanceTransaction, ProviderObject};
 
 /// A request as it will be sent, byte for byte; stored before it is sent.
@@ -262,6 +263,10 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// [`PrepareError`] when the provider would not take it; nothing has been sent.
     fn prepare(&self, command: &Command) -> Result<PreparedRequest, PrepareError>;
+
+    /// The largest amount up to this one that a payout may have; may be nothing. Providers know smallest units and limits
+    /// of their own. Pure.
+    fn payable(&self, amount: Money) -> i64;
 
     /// Sends stored bytes under a stored key, once, without retries, within an explicit timeout.
     async fn submit(&self, request: &PreparedRequest, idempotency_key: &str) -> Submission;

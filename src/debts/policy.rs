@@ -102,7 +102,8 @@ impl Policy {
     /// back pays later, or less; or more may be given up, or sooner.
     pub fn loosens(&self, before: &Self) -> bool {
         let any = |up_to: Option<i64>| up_to.unwrap_or(i64::MAX);
-        let recovers_less = |now: &Rung, then: &Rung| now.after_days > then.after_days || any(now.up_to) < any(then.up_to);
+        let recovers_less =
+            |now: &Rung, then: &Rung| now.after_days > then.after_days || any(now.up_to) < any(then.up_to);
         let reserve_pays_less = match (&self.reserve, &before.reserve) {
             (Some(now), Some(then)) => recovers_less(now, then),
             (None, Some(_)) => true,

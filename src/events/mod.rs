@@ -95,6 +95,9 @@ async fn apply_by_kind(
             transfers::apply_reversal(tx, said, journal, now).await?.map(ReversalId::uuid)
         }
         ProviderObject::TopUp(said) => top_ups::apply(tx, said, journal, now).await?.map(TopUpId::uuid),
+        ProviderObject::Payout(said) if origin.account.is_empty() => {
+            payouts::platform::apply(tx, said, journal, now).await?.map(crate::id::PlatformPayoutId::uuid)
+        }
         ProviderObject::Payout(said) => payouts::apply(tx, origin.provider, origin.account, said, journal, now)
             .await?
             .map(crate::id::PayoutId::uuid),
@@ -107,15 +110,16 @@ async fn apply_by_kind(
     })
 }
 
-/// An account that can receive now gets what waited for it.
+/// An account that can receive now gets what waited for it; one that can be paid out to another bank account is.
 async fn apply_account(
     tx: &mut Tx,
     said: &partita_provider::Account,
     now: Timestamp,
 ) -> Result<Option<Uuid>, ApplyError> {
     let Some(id) = sellers::apply(tx, said, now).await? else { return Ok(None) };
-    let active = sellers::find(tx, id).await?.is_some_and(|seller| seller.standing.transfers_active);
-    if active {
+    let seller = sellers::find(tx, id).await?.ok_or(sellers::SellerError::NotFound)?;
+    payouts::see_bank_account(tx, &seller, now).await?;
+    if seller.standing.transfers_active {
         for key in transfers::without_transfer(tx, id).await? {
             transfers::schedule_rebalance(tx, key, now).await?;
         }
@@ -148,6 +152,9 @@ fn ends(operation: &Operation, object: &ProviderObject) -> bool {
         ProviderObject::Payment(payment) if operation.kind == "capture_payment" => {
             payment.status == partita_provider::PaymentStatus::Succeeded
         }
+        ProviderObject::Account(account) if operation.kind == "update_account" => {
+            account.payout_interval == Some(partita_provider::PayoutInterval::Manual)
+        }
         // Evidence leaves its operation's mark on the dispute; a dispute that was given up is lost.
         ProviderObject::Dispute(dispute) if operation.kind == "submit_evidence" => {
             dispute.metadata.get(METADATA_OPERATION) == Some(&operation.id.to_string())
@@ -177,8 +184,13 @@ pub async fn apply_refusal(
         "create_transfer" => transfers::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
         "create_reversal" => transfers::apply_reversal_refusal(tx, id.into(), operation, refusal, now).await?,
         "create_refund" => refunds::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
+        "create_payout" if operation.object_type == "platform_payout" => {
+            payouts::platform::apply_refusal(tx, id.into(), refusal, now).await?;
+        }
+        "create_payout" => payouts::apply_refusal(tx, id.into(), refusal, now).await?,
         "create_top_up" => top_ups::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
-        // A payment that cannot be captured or cancelled, a dispute that cannot be answered or given up, stays what it is.
+        // A payment that cannot be captured or cancelled, a dispute that cannot be answered or given up, an account that
+        // cannot be changed, stays what it is.
         _ => {}
     }
     Ok(())

@@ -18,12 +18,13 @@ const SENT_WITHIN_HOURS: i64 = 24;
 pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup> {
     let id = provider_object.to_owned();
     Some(match &operation.command {
-        Command::CreateAccount(_) => Lookup::Account(id),
+        Command::CreateAccount(_) | Command::UpdateAccount(_) => Lookup::Account(id),
         Command::CreatePayment(_) | Command::CancelPayment(_) | Command::CapturePayment(_) => Lookup::Payment(id),
         Command::CreateTransfer(_) => Lookup::Transfer(id),
         Command::CreateReversal(asked) => Lookup::Reversal { transfer: asked.transfer.clone(), reversal: id },
         Command::CreateRefund(_) => Lookup::Refund(id),
         Command::CreateTopUp(_) => Lookup::TopUp(id),
+        Command::CreatePayout(asked) => Lookup::Payout { account: asked.account.clone(), payout: id },
         Command::SubmitEvidence(_) | Command::AcceptDispute(_) => Lookup::Dispute(id),
         Command::CreateAccountLink(_) => return None,
     })
@@ -51,7 +52,7 @@ pub async fn adopt(
     origin: Origin<'_>,
     journal: &mut Journal,
 ) -> Result<(), ApplyError> {
-    let origin = Origin { provider: &operation.provider, ..origin };
+    let origin = Origin { provider: &operation.provider, account: operation.account(), ..origin };
     take_object(tx, operation, object, origin, journal).await
 }
 

@@ -328,7 +328,7 @@ async fn take_once(
                 (Arc::clone(&app_in), Arc::clone(&operation), Arc::clone(&news), Arc::clone(&answer), trouble.clone());
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
-                let origin = Origin { provider: &operation.provider, account: "", mode, now };
+                let origin = Origin { provider: &operation.provider, account: operation.account(), mode, now };
                 match trouble {
                     Some(conclusion) => conclude(tx, &operation, conclusion, now).await?,
                     None => rule(tx, &operation, &news, origin, &mut journal).await?,

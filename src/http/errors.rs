@@ -1,6 +1,7 @@
 //! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
 
 mod approvals;
+mod payouts;
 mod reserves;
 
 use partita_ledger::LedgerError;
@@ -17,7 +18,6 @@ use crate::fees::{FeeError, TermsFault, TermsProblem};
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
 use crate::payments::{PaymentError, QuoteError, SimulationError};
-use crate::payouts::PayoutError;
 use crate::reconciliation::ReconciliationError;
 use crate::refunds::RefundError;
 use crate::sellers::SellerError;
@@ -367,16 +367,6 @@ impl From<TopUpError> for Problem {
             TopUpError::Journal(error) => error.into(),
             TopUpError::Ledger(error) => error.into(),
             TopUpError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<PayoutError> for Problem {
-    fn from(error: PayoutError) -> Self {
-        match error {
-            PayoutError::NotFound => Self::not_found("payout"),
-            PayoutError::Contradiction(_) | PayoutError::Incomplete(_) => Self::internal(&error),
-            PayoutError::Db(error) => error.into(),
         }
     }
 }

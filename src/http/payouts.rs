@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
+use partita_db::DbError;
+use partita_provider::Money;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -10,22 +12,61 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::auth::Caller;
+use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
-use super::fields::{Currency, currency_schema};
+use super::fields::{Amount, Currency, Metadata, Reference, currency_schema};
+use super::idempotency::Idempotent;
 use super::json::PathId;
 use super::problem::Problem;
+use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
-use super::render::{Failure, ProviderRef, Refusals, Time, day};
+use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day, provider_problem};
 use crate::id::{PayoutId, SellerId};
-use crate::payouts::{self, Payout, PayoutStatus};
+use crate::payouts::{self, ByHand, Payout, PayoutStatus};
 use crate::platforms::Mode;
+use crate::sellers;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(fetch))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch)).routes(routes!(list_of_seller))
 }
 
-/// A seller's payout to its bank, as the provider makes it.
+/// Money of a seller's account at the provider, to be sent to its bank.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPayout, example = json!({"reference": "early-7", "seller": "slr_01k9x8h2v3e4t5n6m7q8r9s0ab"}))]
+struct NewPayoutBody {
+    /// Your own id of the payout, unique among your payouts.
+    reference: Reference,
+    /// Who is paid.
+    seller: SellerId,
+    /// What is sent; all that can be when absent.
+    amount: Option<Amount>,
+    /// Of the amount; the seller's own.
+    #[schema(schema_with = currency_schema)]
+    currency: Option<Currency>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl NewPayoutBody {
+    fn read(self) -> Result<ByHand, Problem> {
+        let amount = match (self.amount, self.currency) {
+            (Some(amount), Some(currency)) => Some(Money::new(amount.minor(), currency)),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(Problem::invalid_field(&["currency"], &problem_types::MISSING, "an amount has a currency"));
+            }
+            (None, Some(_)) => {
+                return Err(Problem::invalid_field(&["amount"], &problem_types::MISSING, "a currency is of an amount"));
+            }
+        };
+        let (reference, metadata) = (self.reference.into_string(), self.metadata.into_json());
+        Ok(ByHand { reference, seller: self.seller, amount, metadata })
+    }
+}
+
+/// A seller's payout to its bank.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Payout)]
 pub(super) struct PayoutBody {
@@ -37,7 +78,8 @@ pub(super) struct PayoutBody {
     #[schema(value_type = String, example = "test")]
     mode: &'static str,
     seller: SellerId,
-    /// `pending`, `in_transit`, `paid`, `failed`, `canceled`. `paid` is not final: a bank may return it.
+    /// `processing`: asked, no definite answer yet; `pending`: it left the seller's balance; `in_transit`; `paid`; `failed`: it
+    /// came back, or the provider refused it; `canceled`. `paid` is not final: a bank may return it.
     #[schema(value_type = String, example = "paid")]
     status: &'static str,
     /// Minor units.
@@ -45,13 +87,17 @@ pub(super) struct PayoutBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
-    /// Whether the provider's own schedule made it.
+    /// Whether a schedule made it: the seller's, or the provider's own.
     automatic: bool,
-    /// When the bank has it, by the provider's word; a day, UTC.
+    /// When the bank has it, by the provider's word; a day, UTC. Null until the provider has taken the payout.
     #[schema(format = Date, example = "2026-11-24")]
-    arrival_on: String,
+    arrival_on: Option<String>,
+    /// Your own id of it; null for those that a schedule made.
+    reference: Option<String>,
     provider: ProviderRef,
     failure: Option<Failure>,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    metadata: serde_json::Value,
     created_at: Time,
     updated_at: Time,
 }
@@ -68,11 +114,61 @@ impl PayoutBody {
             amount: payout.amount.minor,
             currency: payout.amount.currency,
             automatic: payout.automatic,
-            arrival_on: day(payout.arrival_on),
-            provider: ProviderRef { name: payout.provider, id: Some(payout.provider_payout) },
+            arrival_on: payout.arrival_on.map(day),
+            reference: payout.reference,
+            provider: ProviderRef { name: payout.provider, id: payout.provider_payout },
             failure: payout.failure.map(Failure::from),
+            metadata: payout.metadata,
             created_at: Time(payout.created_at),
             updated_at: Time(payout.updated_at),
+        }
+    }
+}
+
+/// Has the provider pay a seller out now, whatever its schedule. A seller that owes you is not paid out.
+#[utoipa::path(
+    post, path = "/v1/payouts", tag = "Payouts", operation_id = "create_payout",
+    request_body = NewPayoutBody,
+    params(("Idempotency-Key" = String, Header, description = "Your unique text for this action, 1 to 255 visible ASCII characters")),
+    responses(
+        (status = 201, description = "The provider has taken it", body = PayoutBody),
+        (status = 202, description = "The provider has not answered definitely yet", body = PayoutBody),
+        CommandRefusals,
+    ),
+)]
+async fn create(
+    State(state): State<HttpState>,
+    caller: Caller,
+    input: Idempotent<NewPayoutBody>,
+) -> Result<Response, Problem> {
+    caller.require("payouts:write")?;
+    let new = input.body.read()?;
+    let begun = payouts::create(&state.app, caller.book, caller.actor, input.claim.clone(), new).await?;
+    let id = match commands::drive(&state, &caller, begun, PayoutId::uuid).await? {
+        Progress::Answered(response) => return Ok(response),
+        Progress::Read(id) => id,
+    };
+    let found = state
+        .app
+        .db
+        .read("get payout", caller.scope(), move |tx| Box::pin(async move { payouts::find(tx, id).await }))
+        .await?;
+    let payout = found.ok_or_else(|| Problem::not_found("payout"))?;
+    commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, payout)).await
+}
+
+fn reply(mode: Mode, payout: Payout) -> Reply<PayoutBody> {
+    let refusal = payout.failure.clone().filter(|_| payout.provider_payout.is_none());
+    let (status, provider) = (payout.status, payout.provider.clone());
+    let body = PayoutBody::show(mode, payout);
+    match (status, refusal) {
+        (PayoutStatus::Processing, _) => Reply::Open(body),
+        (_, None) => Reply::created(body),
+        (_, Some(refusal)) => {
+            let problem = Problem::new(&problem_types::PROVIDER_REFUSED)
+                .detail(refusal.message.clone())
+                .provider(provider_problem(&provider, &refusal));
+            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
         }
     }
 }
@@ -142,5 +238,51 @@ async fn list(
             Box::pin(async move { payouts::list(tx, &filter, limit).await })
         })
         .await?;
+    Ok(page.list(rows, |payout| payout.id, |payout| PayoutBody::show(caller.mode, payout)).respond(&uri))
+}
+
+/// Pages of a list without filters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Pages {
+    /// How many a page has, 1 to 100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u8>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A seller's payouts, newest first.
+#[utoipa::path(
+    get, path = "/v1/sellers/{id}/payouts", tag = "Sellers", operation_id = "list_seller_payouts",
+    params(("id" = SellerId, Path, description = "The seller"), Pages),
+    responses((status = 200, description = "A page of payouts", body = List<PayoutBody>), Refusals),
+)]
+async fn list_of_seller(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<SellerId>,
+    OriginalUri(uri): OriginalUri,
+    Query(pages): Query<Pages>,
+) -> Result<Response, Problem> {
+    caller.require("payouts:read")?;
+    let page = cursor::page::<PayoutId, _>("/v1/sellers/payouts", &id, pages.limit, pages.cursor.as_deref())?;
+    let filter = payouts::ListFilter { seller: Some(id), before: page.after, ..payouts::ListFilter::default() };
+    let limit = page.fetch_limit();
+    let rows = state
+        .app
+        .db
+        .read("list a seller's payouts", caller.scope(), move |tx| {
+            let filter = filter.clone();
+            Box::pin(async move {
+                if sellers::find(tx, id).await?.is_none() {
+                    return Ok(None);
+                }
+                Ok::<_, DbError>(Some(payouts::list(tx, &filter, limit).await?))
+            })
+        })
+        .await?;
+    let rows = rows.ok_or_else(|| Problem::not_found("seller"))?;
     Ok(page.list(rows, |payout| payout.id, |payout| PayoutBody::show(caller.mode, payout)).respond(&uri))
 }

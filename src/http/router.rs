@@ -4,15 +4,16 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, adjustments, approvals, auth, balances, debts, deliveries, disputes, docs, edge, events, fee_policies,
-    health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments, payouts,
-    reconciliation, refunds, reserves, sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
+    HttpState, adjustments, approvals, auth, balances, bank_accounts, debts, deliveries, disputes, docs, edge, events,
+    fee_policies, health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments,
+    payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds, reserves, sellers,
+    stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
 fn api() -> OpenApiRouter<HttpState> {
     OpenApiRouter::with_openapi(openapi::frame())
-        .merge(sellers::routes()) //            /v1/sellers, ../{id}, ../{id}/balance, ../{id}/payouts
+        .merge(sellers::routes()) //            /v1/sellers, ../{id}, ../{id}/balance
         .merge(onboarding_links::routes()) //   /v1/sellers/{id}/onboarding_links
         .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
         .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain
@@ -21,7 +22,11 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(disputes::routes()) //           /v1/disputes, ../{id}, ../{id}/evidence, ../{id}/accept, /v1/dispute_policy
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
-        .merge(payouts::routes()) //            /v1/payouts, ../{id}
+        .merge(payouts::routes()) //            /v1/payouts, ../{id}, /v1/sellers/{id}/payouts
+        .merge(payout_explanation::routes()) // /v1/payouts/{id}/explain
+        .merge(bank_accounts::routes()) //      /v1/sellers/{id}/unblock_bank_account
+        .merge(payout_schedules::routes()) //   /v1/bank_holidays
+        .merge(platform_payouts::routes()) //   /v1/platform_payouts, ../{id}
         .merge(adjustments::routes()) //        /v1/adjustments, ../{id}, ../{id}/reverse, /v1/adjustment_limits
         .merge(debts::routes()) //              /v1/debts, ../{id}, ../settlements, ../write_off, /v1/recovery_policy
         .merge(reserves::routes()) //           /v1/reserves, ../{id}, ../steps, ../release, /v1/reserve_policy, /v1/sellers/{id}/reserve_policy

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use partita_db::{DbError, Tx};
+use partita_db::Tx;
 use partita_ledger::{LedgerError, balances};
 use partita_provider::PayoutInterval;
 use serde::{Deserialize, Serialize};
@@ -16,30 +16,27 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::auth::Caller;
+use super::bank_accounts::BankAccountBody;
 use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
 use super::fields::{Country, Currency, Email, Locale, Metadata, Reference, currency_schema};
 use super::held::{self, HeldBody};
 use super::idempotency::MaybeIdempotent;
-use super::json::PathId;
-use super::payouts::PayoutBody;
+use super::json::{Json as Body, PathId};
+use super::payout_schedules::{self, DayBody, NewScheduleBody, Plan, ScheduleBody};
 use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, ProviderRef, Refusals, Time, provider_problem};
 use crate::chart::{Chart, SellerAccount};
-use crate::id::{PayoutId, SellerId};
+use crate::id::SellerId;
 use crate::platforms::Mode;
 use crate::sellers::{self, NewSeller, Seller, SellerStatus};
 use crate::{operations, payouts};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(fetch))
-        .routes(routes!(balance))
-        .routes(routes!(list_payouts))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch, update)).routes(routes!(balance))
 }
 
 /// What a seller is at law.
@@ -145,9 +142,18 @@ pub(super) struct SellerBody {
     default_currency: Currency,
     business_type: Option<String>,
     locale: String,
-    /// `daily` or `manual`.
+    /// Who pays the seller out at the provider: `daily`, by the provider's own schedule, or `manual`, when it is asked, by
+    /// `payout_schedule` or by hand.
     #[schema(value_type = String, example = "daily")]
     payout_interval: &'static str,
+    /// When the seller is paid out; null: as `payout_interval` says.
+    payout_schedule: Option<ScheduleBody>,
+    /// The next payout day of the schedule, in its time zone.
+    #[schema(format = Date, example = "2026-11-30")]
+    next_payout_on: Option<String>,
+    /// What became of the newest payout day of a schedule.
+    last_payout_day: Option<DayBody>,
+    bank_account: BankAccountBody,
     requirements: Requirements,
     /// The provider's capabilities and their status: `active`, `pending`, `inactive`.
     #[schema(example = json!({"transfers": "active"}))]
@@ -162,8 +168,11 @@ pub(super) struct SellerBody {
 }
 
 impl SellerBody {
-    fn show(mode: Mode, provider: String, seller: Seller) -> Self {
-        let standing = seller.standing;
+    fn show(mode: Mode, provider: String, (seller, plan): (Seller, Plan)) -> Self {
+        let mut standing = seller.standing;
+        if plan.block.is_some() && !standing.currently_due.iter().any(|due| due == BANK_ACCOUNT) {
+            standing.currently_due.push(BANK_ACCOUNT.to_owned());
+        }
         Self {
             object: "seller",
             id: seller.id,
@@ -179,6 +188,10 @@ impl SellerBody {
                 PayoutInterval::Daily => "daily",
                 PayoutInterval::Manual => "manual",
             },
+            payout_schedule: plan.schedule,
+            next_payout_on: plan.next_on,
+            last_payout_day: plan.newest_day,
+            bank_account: BankAccountBody::show(standing.bank_account, plan.block),
             requirements: Requirements {
                 currently_due: standing.currently_due,
                 past_due: standing.past_due,
@@ -197,6 +210,8 @@ impl SellerBody {
 
 /// The one provider so far.
 const PROVIDER: &str = "stripe";
+/// The provider's word for a bank account that it wants.
+const BANK_ACCOUNT: &str = "external_account";
 
 /// Makes a seller and opens its account at the provider.
 ///
@@ -229,9 +244,13 @@ async fn create(
     commands::answer(&state, &caller, input.claim.as_ref(), reply).await
 }
 
-async fn reply(state: &HttpState, caller: &Caller, seller: Seller) -> Result<Reply<SellerBody>, Problem> {
+async fn reply(
+    state: &HttpState,
+    caller: &Caller,
+    (seller, plan): (Seller, Plan),
+) -> Result<Reply<SellerBody>, Problem> {
     let (id, status, opened) = (seller.id.uuid(), seller.status, seller.account.is_some());
-    let body = SellerBody::show(caller.mode, PROVIDER.to_owned(), seller);
+    let body = SellerBody::show(caller.mode, PROVIDER.to_owned(), (seller, plan));
     if opened {
         return Ok(Reply::created(body));
     }
@@ -252,13 +271,19 @@ async fn reply(state: &HttpState, caller: &Caller, seller: Seller) -> Result<Rep
     Ok(Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and lists always serialise"))))
 }
 
-async fn read(state: &HttpState, caller: &Caller, id: SellerId) -> Result<Seller, Problem> {
+async fn read(state: &HttpState, caller: &Caller, id: SellerId) -> Result<(Seller, Plan), Problem> {
+    let now = state.app.clock.now();
     let found = state
         .app
         .db
-        .read("get seller", caller.scope(), move |tx| Box::pin(async move { sellers::find(tx, id).await }))
+        .read("get seller", caller.scope(), move |tx| {
+            Box::pin(async move {
+                let found = sellers::find(tx, id).await?.into_iter().collect();
+                payout_schedules::plans(tx, found, now).await
+            })
+        })
         .await?;
-    found.ok_or_else(|| Problem::not_found("seller"))
+    found.into_iter().next().ok_or_else(|| Problem::not_found("seller"))
 }
 
 /// One seller.
@@ -274,7 +299,44 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<SellerBody>, Problem> {
     caller.require("sellers:read")?;
-    let seller = read(&state, &caller, id).await?;
+    shown(&state, &caller, id).await
+}
+
+/// What changes of a seller.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SellerChanges)]
+struct ChangesBody {
+    /// When the seller is paid out from now on, in place of what was declared before.
+    payout_schedule: NewScheduleBody,
+}
+
+/// Declares when a seller is paid out.
+///
+/// With it, the provider's own schedule ends: whatever is declared here, it is asked for each payout. The first payout day is
+/// the one whose cut-off comes first from now on.
+#[utoipa::path(
+    patch, path = "/v1/sellers/{id}", tag = "Sellers", operation_id = "update_seller",
+    params(("id" = SellerId, Path, description = "The seller")),
+    request_body = ChangesBody,
+    responses((status = 200, description = "The seller", body = SellerBody), CommandRefusals),
+)]
+async fn update(
+    State(state): State<HttpState>,
+    caller: Caller,
+    PathId(id): PathId<SellerId>,
+    Body(body): Body<ChangesBody>,
+) -> Result<Json<SellerBody>, Problem> {
+    caller.require("sellers:write")?;
+    let schedule = body.payout_schedule.read(&["payout_schedule"])?;
+    payouts::declare(&state.app, caller.book, caller.actor, id, schedule).await?;
+    state.app.wake.now();
+    shown(&state, &caller, id).await
+}
+
+/// The seller as it is now.
+pub(super) async fn shown(state: &HttpState, caller: &Caller, id: SellerId) -> Result<Json<SellerBody>, Problem> {
+    let seller = read(state, caller, id).await?;
     Ok(Json(SellerBody::show(caller.mode, PROVIDER.to_owned(), seller)))
 }
 
@@ -312,17 +374,20 @@ async fn list(
     known_words("status", &filters.status, |word| SellerStatus::parse(word).is_some())?;
     let bound = (&filters.status, &filters.reference);
     let page = cursor::page::<SellerId, _>("/v1/sellers", &bound, filters.limit, filters.cursor.as_deref())?;
-    let (after, limit) = (page.after, page.fetch_limit());
+    let (after, limit, now) = (page.after, page.fetch_limit(), state.app.clock.now());
     let rows = state
         .app
         .db
         .read("list sellers", caller.scope(), move |tx| {
             let (statuses, reference) = (filters.status.clone(), filters.reference.clone());
-            Box::pin(async move { sellers::list(tx, &statuses, reference.as_deref(), after, limit).await })
+            Box::pin(async move {
+                let found = sellers::list(tx, &statuses, reference.as_deref(), after, limit).await?;
+                payout_schedules::plans(tx, found, now).await
+            })
         })
         .await?;
     let show = |seller| SellerBody::show(caller.mode, PROVIDER.to_owned(), seller);
-    Ok(page.list(rows, |seller| seller.id, show).respond(&uri))
+    Ok(page.list(rows, |(seller, _)| seller.id, show).respond(&uri))
 }
 
 /// What a seller is owed and what it has at the provider, in one currency. Amounts in minor units.
@@ -434,50 +499,4 @@ async fn balance_of(
         as_of: Time(now),
         position,
     }))
-}
-
-/// Pages of a list without filters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Pages {
-    /// How many a page has, 1 to 100; 20 when absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u8>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// A seller's payouts, newest first.
-#[utoipa::path(
-    get, path = "/v1/sellers/{id}/payouts", tag = "Sellers", operation_id = "list_seller_payouts",
-    params(("id" = SellerId, Path, description = "The seller"), Pages),
-    responses((status = 200, description = "A page of payouts", body = List<PayoutBody>), Refusals),
-)]
-async fn list_payouts(
-    State(state): State<HttpState>,
-    caller: Caller,
-    PathId(id): PathId<SellerId>,
-    OriginalUri(uri): OriginalUri,
-    Query(pages): Query<Pages>,
-) -> Result<Response, Problem> {
-    caller.require("payouts:read")?;
-    let page = cursor::page::<PayoutId, _>("/v1/sellers/payouts", &id, pages.limit, pages.cursor.as_deref())?;
-    let filter = payouts::ListFilter { seller: Some(id), before: page.after, ..payouts::ListFilter::default() };
-    let limit = page.fetch_limit();
-    let rows = state
-        .app
-        .db
-        .read("list a seller's payouts", caller.scope(), move |tx| {
-            let filter = filter.clone();
-            Box::pin(async move {
-                if sellers::find(tx, id).await?.is_none() {
-                    return Ok(None);
-                }
-                Ok::<_, DbError>(Some(payouts::list(tx, &filter, limit).await?))
-            })
-        })
-        .await?;
-    let rows = rows.ok_or_else(|| Problem::not_found("seller"))?;
-    Ok(page.list(rows, |payout| payout.id, |payout| PayoutBody::show(caller.mode, payout)).respond(&uri))
 }

@@ -189,6 +189,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Whose account at the provider it acts for; empty for the platform's own.
+    pub fn account(&self) -> &str {
+        self.request.account.as_deref().unwrap_or_default()
+    }
+
     /// Whether the attempt is certainly still this process's, which asked for the row at `asked`. Measured here, by time
     /// that no clock's setting changes: a process that was stopped for long must not send what others have ended
     /// meanwhile, perhaps under a newer key.

@@ -114,8 +114,10 @@ fn amount(command: &Command) -> i64 {
         Command::CreateReversal(asked) => asked.amount.minor,
         Command::CreateRefund(asked) => asked.amount.minor,
         Command::CreateTopUp(asked) => asked.amount.minor,
+        Command::CreatePayout(asked) => asked.amount.minor,
         Command::CreateAccount(_)
         | Command::CreateAccountLink(_)
+        | Command::UpdateAccount(_)
         | Command::CancelPayment(_)
         | Command::SubmitEvidence(_)
         | Command::AcceptDispute(_) => 0,

@@ -143,7 +143,8 @@ async fn fail_late(
     fail(tx, &payment, Some(&said.id), &refusal, now).await?;
     let chart = chart(tx.book_id(), payment.amount.currency);
     chart.open_platform(tx).await?;
-    let (ground, lost) = (payment.reserve_ground(), split::losses(&lines, &shares));
+    let given: Vec<_> = shares.iter().map(|share| RefundShare { share: *share, processor_fee: 0 }).collect();
+    let (ground, lost) = (payment.reserve_ground(), split::losses(&lines, &given));
     reserves::draw(tx, &ground, payment.id.uuid(), &lost, journal, now).await?;
     journal.add(Record {
         kind: Kind::PaymentFailed,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use partita_provider::allocate;
 
-use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, SellerShare, TaxLiability};
+use super::{Line, LineFee, NewLine, NewPayment, PaymentError, Policies, RefundShare, SellerShare, TaxLiability};
 use crate::chart::SellerNumber;
 use crate::fees::{self, FeePolicy, Sale};
 use crate::id::SellerId;
@@ -285,12 +285,12 @@ pub(crate) fn proportion(whole: i64, part: i64, of: i64) -> i64 {
 }
 
 /// What sellers lose by what is given back of their lines, each seller once; minor units.
-pub fn losses(lines: &[Line], given: &[SellerShare]) -> Vec<(SellerId, i64)> {
+pub fn losses(lines: &[Line], given: &[RefundShare]) -> Vec<(SellerId, i64)> {
     let mut losses = BTreeMap::new();
-    for share in given {
+    for RefundShare { share, processor_fee } in given {
         let Some(line) = lines.iter().find(|line| line.number == share.line) else { continue };
         let Some((id, number)) = line.seller else { continue };
-        let own = share.amount + line.sellers_tax(share.tax) - share.commission;
+        let own = share.amount + line.sellers_tax(share.tax) - share.commission + processor_fee;
         losses.entry(number).or_insert((id, 0_i64)).1 += own;
     }
     losses.into_values().collect()

@@ -1,8 +1,9 @@
-//! What is booked when something happens to a seller's payout: the mirror only. Pure.
+//! What is booked when something happens to a payout: to a seller's in the mirror only, to the platform's own in its books.
+//! Pure.
 
 use partita_provider::SettlementState;
 
-use crate::chart::{Chart, SellerAccount, SellerNumber};
+use crate::chart::{Chart, PlatformAccount, SellerAccount, SellerNumber};
 use crate::journal::Entry;
 
 /// It left the account's balance.
@@ -30,6 +31,28 @@ pub fn came_back(
     vec![Entry { debit, credit: chart.seller(seller, from), amount }]
 }
 
+/// A payout of the platform's own left its balance.
+pub fn platform_sent(chart: Chart, amount: i64, state: SettlementState) -> Vec<Entry> {
+    let in_transit = chart.platform(PlatformAccount::ProviderInTransit);
+    vec![Entry { debit: in_transit, credit: chart.provider(state), amount }]
+}
+
+/// It reached the platform's bank.
+pub fn platform_paid(chart: Chart, amount: i64) -> Vec<Entry> {
+    let in_transit = chart.platform(PlatformAccount::ProviderInTransit);
+    vec![Entry { debit: chart.platform(PlatformAccount::Bank), credit: in_transit, amount }]
+}
+
+/// It came back to the balance, by the way that it went: after it was paid, the bank gives it up first.
+pub fn platform_came_back(chart: Chart, amount: i64, state: SettlementState, after_paid: bool) -> Vec<Entry> {
+    let in_transit = chart.platform(PlatformAccount::ProviderInTransit);
+    let mut entries = vec![Entry { debit: chart.provider(state), credit: in_transit, amount }];
+    if after_paid {
+        entries.push(Entry { debit: in_transit, credit: chart.platform(PlatformAccount::Bank), amount });
+    }
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use partita_db::BookId;
@@ -38,6 +61,23 @@ mod tests {
     use super::*;
 
     const A: SellerNumber = SellerNumber(1);
+
+    #[test]
+    fn a_platform_payout_of_500_sent_paid_and_returned() {
+        let c = Chart {
+            book: BookId::try_new(1).expect("in range"),
+            currency: Currency::parse("EUR").expect("a currency"),
+        };
+        let [available, transit, bank] =
+            [PlatformAccount::ProviderAvailable, PlatformAccount::ProviderInTransit, PlatformAccount::Bank]
+                .map(|kind| c.platform(kind));
+        let entry = |debit, credit| Entry { debit, credit, amount: 500_00 };
+        let state = SettlementState::Available;
+        assert_eq!(platform_sent(c, 500_00, state), [entry(transit, available)]);
+        assert_eq!(platform_paid(c, 500_00), [entry(bank, transit)]);
+        assert_eq!(platform_came_back(c, 500_00, state, false), [entry(available, transit)]);
+        assert_eq!(platform_came_back(c, 500_00, state, true), [entry(available, transit), entry(transit, bank)]);
+    }
 
     #[test]
     fn a_payout_of_54_sent_paid_and_returned() {

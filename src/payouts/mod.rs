@@ -1,34 +1,59 @@
-//! Sellers' payouts, mirrored from the provider: it pays its connected accounts out by their schedules, we book what
-//! it says. `paid` is not final: a bank may return a payout.
+//! Sellers' payouts: the provider sends money of a connected account to its bank, and we book what it says. It is asked
+//! for them by sellers' schedules ([`pay_by_schedule`]) and by hand ([`create`]); others are mirrored that its own schedule
+//! makes. `paid` is not final: a bank may return a payout.
+//!
+//! A payout that is asked books nothing until the provider has taken it: the mirror has what the provider says. What is
+//! asked and not answered counts as gone when the next one is decided.
 
+mod ask;
+mod blocks;
+mod calendar;
+mod decision;
 pub mod entries;
+mod explain;
+pub mod platform;
+mod schedule;
 mod store;
 
 use jiff::Timestamp;
 use partita_db::{DbError, Tx};
-use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, Money, Payout as Said, PayoutStatus as ProviderStatus, Refusal};
+use partita_ledger::{Floors, LedgerError};
+use partita_provider::{
+    BalanceTransaction, Currency, Money, Payout as Said, PayoutStatus as ProviderStatus, PrepareError, Refusal,
+};
 
-pub use store::{ListFilter, find, list};
+pub use ask::{ByHand, create};
+pub use blocks::{Block, see_bank_account, unblock};
+pub use calendar::{Holidays, PayoutDay, Rhythm, Schedule};
+pub use decision::Means;
+pub use explain::{Explanation, Line, NotPaid, Place, Sums, What, explain, is_explainable};
+pub use schedule::{DUE_KIND, Day, Declared, Outcome, SkipReason, declare, declare_holidays, pay_by_schedule};
+pub use store::{ListFilter, find, find_blocks, find_holidays, find_newest_days, find_schedules, list, list_holidays};
+
+use ask::NewPayout;
 
 use crate::actor::Actor;
+use crate::app::ProviderSetupError;
 use crate::chart::{Chart, Kind};
 use crate::id::{PayoutId, SellerId};
+use crate::idempotency::ClaimError;
 use crate::journal::{Entry, Journal, Record};
 use crate::outbox::{self, Change};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
-use crate::sellers::{self, Seller};
+use crate::sellers::{self, METADATA_OBJECT, Seller, SellerError};
 
 /// Where a payout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayoutStatus {
+    /// Asked; no definite answer yet.
+    Processing,
     /// It left the account's balance.
     Pending,
     /// Handed to the bank.
     InTransit,
     /// Credited, as far as the provider knows.
     Paid,
-    /// It came back.
+    /// It came back, or the provider refused it.
     Failed,
     /// Given up before it was sent; it came back.
     Canceled,
@@ -38,6 +63,7 @@ impl PayoutStatus {
     /// The stored and shown word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Processing => "processing",
             Self::Pending => "pending",
             Self::InTransit => "in_transit",
             Self::Paid => "paid",
@@ -48,7 +74,7 @@ impl PayoutStatus {
 
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Pending, Self::InTransit, Self::Paid, Self::Failed, Self::Canceled]
+        [Self::Processing, Self::Pending, Self::InTransit, Self::Paid, Self::Failed, Self::Canceled]
             .into_iter()
             .find(|status| status.as_str() == text)
     }
@@ -56,16 +82,18 @@ impl PayoutStatus {
     /// Only a higher rank replaces a lower one: a payout may fail after it was paid, never the other way.
     fn rank(self) -> u8 {
         match self {
-            Self::Pending => 0,
-            Self::InTransit => 1,
-            Self::Paid => 2,
-            Self::Failed | Self::Canceled => 3,
+            Self::Processing => 0,
+            Self::Pending => 1,
+            Self::InTransit => 2,
+            Self::Paid => 3,
+            Self::Failed | Self::Canceled => 4,
         }
     }
 
-    fn event(self) -> &'static str {
+    fn event(self, from: Option<Self>) -> &'static str {
         match self {
-            Self::Pending => "payout.created",
+            Self::Pending if from == Some(Self::Processing) => "payout.accepted",
+            Self::Processing | Self::Pending => "payout.created",
             Self::InTransit => "payout.in_transit",
             Self::Paid => "payout.paid",
             Self::Failed => "payout.failed",
@@ -91,14 +119,18 @@ pub struct Payout {
     pub amount: Money,
     /// Where it stands.
     pub status: PayoutStatus,
-    /// Whether the provider's own schedule made it.
+    /// Whether a schedule made it: the seller's, or the provider's own.
     pub automatic: bool,
-    /// When the bank has it.
-    pub arrival_on: Timestamp,
+    /// When the bank has it; none until the provider has taken it.
+    pub arrival_on: Option<Timestamp>,
     /// The provider's name.
     pub provider: String,
-    /// Its id at the provider.
-    pub provider_payout: String,
+    /// Its id at the provider; none until the provider has taken it.
+    pub provider_payout: Option<String>,
+    /// The platform's own id, of one by hand.
+    pub reference: Option<String>,
+    /// The platform's own data.
+    pub metadata: serde_json::Value,
     /// Why it failed.
     pub failure: Option<Refusal>,
     /// How often it changed.
@@ -109,12 +141,65 @@ pub struct Payout {
     pub updated_at: Timestamp,
 }
 
-/// Why a payout cannot be taken over.
+/// Why something cannot be done with a payout.
 #[derive(Debug, thiserror::Error)]
 pub enum PayoutError {
     /// No such payout in this book.
     #[error("no such payout")]
     NotFound,
+    /// Another payout has the reference.
+    #[error("a payout with this reference exists")]
+    ReferenceTaken,
+    /// The seller that a request names is not there.
+    #[error("the seller is not there")]
+    SellerUnknown,
+    /// The seller is paid out in another currency.
+    #[error("the seller is paid out in {currency}")]
+    OtherCurrency {
+        /// Which one.
+        currency: Currency,
+    },
+    /// The seller cannot be paid out now.
+    #[error("the seller cannot be paid out: {reason}")]
+    NotPayable {
+        /// Why, as a word.
+        reason: &'static str,
+    },
+    /// Nothing blocks the seller's bank account.
+    #[error("the seller's bank account is not blocked")]
+    NotBlocked,
+    /// More than is the platform's own.
+    #[error("{asked} is more than what is free")]
+    NotCovered {
+        /// What was asked.
+        asked: Money,
+        /// What the books say.
+        coverage: platform::Coverage,
+    },
+    /// More than can be paid out.
+    #[error("no more than {payable} can be paid out")]
+    TooMuch {
+        /// What can.
+        payable: Money,
+    },
+    /// A balance is out of every range.
+    #[error("a balance does not fit an amount")]
+    OutOfRange,
+    /// Something is wrong with the seller.
+    #[error(transparent)]
+    Seller(#[from] SellerError),
+    /// The idempotency key cannot be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The provider cannot take the command.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The provider is not set up.
+    #[error(transparent)]
+    Provider(#[from] ProviderSetupError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The provider's object contradicts what was booked: a person has to look.
     #[error("the provider's payout contradicts what was booked: {0}")]
     Contradiction(String),
@@ -141,23 +226,36 @@ pub async fn apply(
     let Some(seller) = sellers::find_by_account(tx, account).await? else {
         return Ok(None);
     };
+    // A payout that comes back may block the seller's bank account: sellers are locked before their payouts.
+    let seller = match said.status {
+        ProviderStatus::Failed => sellers::find_by_id_for_update(tx, seller.id).await?.unwrap_or(seller),
+        _ => seller,
+    };
     if said.amount.currency != seller.default_currency {
         return Err(PayoutError::Contradiction(format!("{} is in {}", said.id, said.amount.currency)));
     }
     let mirror = Mirror { account, seller: &seller, provider };
-    let payout = match store::find_for_update(tx, &said.id).await? {
-        Some(payout) => payout,
+    let named = said.metadata.get(METADATA_OBJECT).and_then(|text| PayoutId::parse(text).ok());
+    let payout = match store::find_for_update(tx, named, &said.id).await? {
+        Some(payout) => mirror.recognise(tx, payout, said, journal, now).await?,
         None => mirror.open(tx, said, journal, now).await?,
     };
-    if payout.amount != said.amount || payout.seller != seller.id {
-        return Err(PayoutError::Contradiction(format!("{} of {}", said.amount, said.id)));
-    }
     let told = status_of(&said.status);
     if told.rank() <= payout.status.rank() {
         return Ok(Some(payout.id));
     }
     mirror.advance(tx, &payout, told, said, journal, now).await?;
     Ok(Some(payout.id))
+}
+
+/// Why a payout came back, if it did.
+fn refusal_of(said: &Said, told: PayoutStatus) -> Option<Refusal> {
+    said.failure_code.as_ref().filter(|_| told.came_back()).map(|code| Refusal {
+        code: code.clone(),
+        decline_code: None,
+        message: format!("the payout came back: {code}"),
+        request_id: None,
+    })
 }
 
 fn status_of(said: &ProviderStatus) -> PayoutStatus {
@@ -168,6 +266,19 @@ fn status_of(said: &ProviderStatus) -> PayoutStatus {
         ProviderStatus::Failed => PayoutStatus::Failed,
         ProviderStatus::Canceled => PayoutStatus::Canceled,
     }
+}
+
+/// Takes the provider's refusal of a payout: nothing moved.
+///
+/// # Errors
+/// What the database says.
+pub async fn apply_refusal(tx: &mut Tx, id: PayoutId, refusal: &Refusal, now: Timestamp) -> Result<(), PayoutError> {
+    let payout = store::find_for_update(tx, Some(id), "").await?.ok_or(PayoutError::NotFound)?;
+    if payout.status != PayoutStatus::Processing {
+        return Ok(());
+    }
+    let changed = store::set_status(tx, &payout, PayoutStatus::Failed, Some(refusal), now).await?;
+    record(tx, &changed, Some(payout.status), Actor::System, now).await
 }
 
 /// Whose payout is mirrored.
@@ -189,11 +300,45 @@ impl Mirror<'_> {
         let movement = said.balance_transaction.as_ref().ok_or(PayoutError::Incomplete("no balance transaction"))?;
         let key = journal.keys().next(tx).await?;
         let payout = store::insert(tx, key, self.seller.id, self.provider, said, now).await?;
-        record(tx, &payout, None, now).await?;
-        let chart = self.chart(tx);
-        let entries = entries::sent(chart, self.seller.number, -movement.net, movement.state);
-        self.book(tx, &payout, movement, Kind::PayoutSent, entries, journal).await?;
+        record(tx, &payout, None, Actor::System, now).await?;
+        self.book_sent(tx, &payout, movement, journal).await?;
         Ok(payout)
+    }
+
+    /// News of a payout that is known. The first of one that was asked: the provider has taken it, and it left the balance.
+    async fn recognise(
+        &self,
+        tx: &mut Tx,
+        payout: Payout,
+        said: &Said,
+        journal: &mut Journal,
+        now: Timestamp,
+    ) -> Result<Payout, PayoutError> {
+        if payout.amount != said.amount || payout.seller != self.seller.id {
+            return Err(PayoutError::Contradiction(format!("{} of {}", said.amount, said.id)));
+        }
+        match &payout.provider_payout {
+            Some(known) if *known == said.id => return Ok(payout),
+            Some(_) => return Err(PayoutError::Contradiction(format!("{} is another payout of one command", said.id))),
+            None if payout.status == PayoutStatus::Processing => {}
+            None => return Err(PayoutError::Contradiction("it was refused before".to_owned())),
+        }
+        let movement = said.balance_transaction.as_ref().ok_or(PayoutError::Incomplete("no balance transaction"))?;
+        let taken = store::accept(tx, &payout, said, now).await?;
+        record(tx, &taken, Some(payout.status), Actor::System, now).await?;
+        self.book_sent(tx, &taken, movement, journal).await?;
+        Ok(taken)
+    }
+
+    async fn book_sent(
+        &self,
+        tx: &mut Tx,
+        payout: &Payout,
+        movement: &BalanceTransaction,
+        journal: &mut Journal,
+    ) -> Result<(), PayoutError> {
+        let entries = entries::sent(self.chart(tx), self.seller.number, -movement.net, movement.state);
+        self.book(tx, payout, movement, Kind::PayoutSent, entries, journal).await
     }
 
     async fn advance(
@@ -206,14 +351,9 @@ impl Mirror<'_> {
         now: Timestamp,
     ) -> Result<(), PayoutError> {
         let chart = self.chart(tx);
-        let failure = said.failure_code.as_ref().filter(|_| told.came_back()).map(|code| Refusal {
-            code: code.clone(),
-            decline_code: None,
-            message: format!("the payout came back: {code}"),
-            request_id: None,
-        });
+        let failure = refusal_of(said, told);
         let changed = store::set_status(tx, payout, told, failure.as_ref(), now).await?;
-        record(tx, &changed, Some(payout.status), now).await?;
+        record(tx, &changed, Some(payout.status), Actor::System, now).await?;
         if told == PayoutStatus::Paid {
             journal.add(Record {
                 kind: Kind::PayoutPaid,
@@ -231,6 +371,7 @@ impl Mirror<'_> {
             let after_paid = payout.status == PayoutStatus::Paid;
             let entries = entries::came_back(chart, self.seller.number, movement.net, movement.state, after_paid);
             self.book(tx, payout, movement, Kind::PayoutFailed, entries, journal).await?;
+            blocks::block(tx, self.seller, payout, said, now).await?;
         }
         Ok(())
     }
@@ -270,19 +411,25 @@ impl Mirror<'_> {
     }
 }
 
-async fn record(tx: &mut Tx, payout: &Payout, from: Option<PayoutStatus>, now: Timestamp) -> Result<(), PayoutError> {
+async fn record(
+    tx: &mut Tx,
+    payout: &Payout,
+    from: Option<PayoutStatus>,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<(), PayoutError> {
     let change = Change {
         object_type: "payout",
         object_id: payout.id.uuid(),
         sequence: payout.sequence,
         from: from.map(PayoutStatus::as_str),
         to: payout.status.as_str(),
-        event: payout.status.event(),
+        event: payout.status.event(from),
         payload: serde_json::json!({
             "object": "payout", "id": payout.id, "seller": payout.seller, "status": payout.status.as_str(),
             "amount": payout.amount.minor, "currency": payout.amount.currency,
         }),
-        actor: Actor::System,
+        actor,
         detail: payout.failure.as_ref().map(|failure| failure.message.clone()),
         at: now,
     };

@@ -1,4 +1,9 @@
-//! SQL of payouts.
+//! SQL of payouts; [`schedules`] has what schedules need, [`blocks`] what keeps payouts from bank accounts, [`lines`]
+//! what explains a payout.
+
+mod blocks;
+mod lines;
+mod schedules;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -6,7 +11,14 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Payout as Said, Refusal};
 use uuid::Uuid;
 
-use super::{Payout, PayoutError, PayoutStatus};
+pub use blocks::find_blocks;
+pub(super) use blocks::{insert_block, lift_block};
+pub(super) use lines::{lines_in, sums_in, window_of};
+pub(super) use schedules::{find_day_of, insert_day, insert_holidays, insert_schedule, is_decided, scheduled_in};
+pub use schedules::{find_holidays, find_newest_days, find_schedules, list_holidays};
+
+use super::{NewPayout, Payout, PayoutError, PayoutStatus};
+use crate::actor::Actor;
 use crate::clock;
 use crate::id::{PayoutId, SellerId};
 
@@ -29,9 +41,11 @@ struct Row {
     currency: String,
     status: String,
     automatic: bool,
-    arrival_on: jiff_sqlx::Timestamp,
+    arrival_on: Option<jiff_sqlx::Timestamp>,
     provider: String,
-    provider_payout: String,
+    provider_payout: Option<String>,
+    reference: Option<String>,
+    metadata: serde_json::Value,
     failure: Option<serde_json::Value>,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
@@ -48,7 +62,9 @@ impl From<Row> for Payout {
             amount: Money::new(row.amount, currency),
             status: PayoutStatus::parse(&row.status).expect("payouts_status_known allows no other word"),
             automatic: row.automatic,
-            arrival_on: row.arrival_on.to_jiff(),
+            arrival_on: row.arrival_on.map(jiff_sqlx::Timestamp::to_jiff),
+            reference: row.reference,
+            metadata: row.metadata,
             provider: row.provider,
             provider_payout: row.provider_payout,
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
@@ -64,11 +80,62 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, seller_id, amount, currency, status, automatic, arrival_on as "arrival_on: _", provider,
-                      provider_payout, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      provider_payout, reference, metadata, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from payouts "# + $tail
             $(, $argument)*
         )
     };
+}
+
+/// Stores a payout that is asked of the provider.
+pub(super) async fn insert_asked(
+    tx: &mut Tx,
+    key: i64,
+    new: &NewPayout<'_>,
+    provider: &str,
+    actor: Actor,
+    now: Timestamp,
+) -> Result<Payout, PayoutError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into payouts (book_id, id, key, seller_id, amount, currency, status, automatic, provider, reference, metadata,
+                              created_by, sequence, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $11, 1, $12, $12)",
+        book.get(),
+        new.id.uuid(),
+        key,
+        new.seller.id.uuid(),
+        new.amount,
+        new.seller.default_currency.code(),
+        new.automatic,
+        provider,
+        new.reference,
+        new.metadata,
+        actor.to_string(),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)
+    .map_err(|error| match error.constraint() {
+        Some("payouts_reference_unique") => PayoutError::ReferenceTaken,
+        _ => error.into(),
+    })?;
+    find(tx, new.id).await?.ok_or(PayoutError::NotFound)
+}
+
+/// What is asked for a seller and not answered, locked: it becomes neither more nor less until the end of the transaction.
+pub(super) async fn processing_of(tx: &mut Tx, seller: SellerId) -> Result<i64, DbError> {
+    let book = tx.book_id();
+    let amounts = sqlx::query_scalar!(
+        "select amount from payouts where book_id = $1 and seller_id = $2 and status = 'processing'
+         order by id for no key update",
+        book.get(),
+        seller.uuid()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(amounts.iter().sum())
 }
 
 pub(super) async fn insert(
@@ -113,11 +180,22 @@ pub async fn find(tx: &mut Tx, id: PayoutId) -> Result<Option<Payout>, DbError> 
     Ok(row.map(Payout::from))
 }
 
-pub(super) async fn find_for_update(tx: &mut Tx, provider_payout: &str) -> Result<Option<Payout>, DbError> {
+/// The payout of ours that the provider's object names, or else the one with its id, locked.
+pub(super) async fn find_for_update(
+    tx: &mut Tx,
+    named: Option<PayoutId>,
+    provider_payout: &str,
+) -> Result<Option<Payout>, DbError> {
     let book = tx.book_id();
-    let row = select!("where book_id = $1 and provider_payout = $2 for no key update", book.get(), provider_payout)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row = select!(
+        "where book_id = $1 and (id = $2 or provider_payout = $3) order by id = $2 desc nulls last limit 1
+         for no key update",
+        book.get(),
+        named.map(PayoutId::uuid),
+        provider_payout
+    )
+    .fetch_optional(tx.conn())
+    .await?;
     Ok(row.map(Payout::from))
 }
 
@@ -140,6 +218,27 @@ pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Pa
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(Payout::from).collect())
+}
+
+/// The provider has taken it.
+pub(super) async fn accept(tx: &mut Tx, payout: &Payout, said: &Said, now: Timestamp) -> Result<Payout, PayoutError> {
+    let book = tx.book_id();
+    let done = sqlx::query!(
+        "update payouts set status = 'pending', provider_payout = $3, arrival_on = $4, sequence = sequence + 1, updated_at = $5
+         where book_id = $1 and id = $2 and status = 'processing'",
+        book.get(),
+        payout.id.uuid(),
+        said.id,
+        clock::from_seconds(said.arrival_on).unwrap_or(now).to_sqlx() as _,
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    if done.rows_affected() != 1 {
+        return Err(PayoutError::Contradiction("it changed meanwhile".to_owned()));
+    }
+    find(tx, payout.id).await?.ok_or(PayoutError::NotFound)
 }
 
 pub(super) async fn set_status(

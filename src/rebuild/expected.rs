@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use partita_provider::SettlementState;
 use uuid::Uuid;
 
-use super::store::{Moment, MovementRow, PayoutRow};
+use super::store::{Moment, MovementRow, PayoutRow, PlatformPayoutRow};
 use super::{Postings, Transactions};
 use crate::adjustments::{self, Adjustment};
 use crate::chart::{Chart, Kind, SellerNumber};
@@ -425,6 +425,32 @@ pub(super) fn of_payout(
     }
     if was_paid {
         add(&mut booked, Kind::PayoutPaid, payout.key, payouts::entries::paid(chart, payout.seller, payout.amount));
+    }
+    booked
+}
+
+/// Everything that is booked under a payout of the platform's own.
+pub(super) fn of_platform_payout(
+    chart: Chart,
+    payout: &PlatformPayoutRow,
+    movements: &[MovementRow],
+    moments: &[Moment],
+) -> Transactions {
+    let mut booked = Transactions::new();
+    let was_paid = moment(moments, payout.id, "platform_payout.paid").is_some();
+    for movement in movements {
+        let (net, state) = (movement.net, movement.booked_as);
+        if net < 0 {
+            let entries = payouts::entries::platform_sent(chart, -net, state);
+            add(&mut booked, Kind::PlatformPayoutSent, movement.key, entries);
+        } else {
+            let entries = payouts::entries::platform_came_back(chart, net, state, was_paid);
+            add(&mut booked, Kind::PlatformPayoutFailed, movement.key, entries);
+        }
+    }
+    if was_paid {
+        let entries = payouts::entries::platform_paid(chart, payout.amount);
+        add(&mut booked, Kind::PlatformPayoutPaid, payout.key, entries);
     }
     booked
 }

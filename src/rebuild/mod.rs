@@ -122,6 +122,7 @@ pub async fn check(app: &Arc<App>, book: BookId) -> Result<Comparison, RebuildEr
                 compare_adjustments(tx, &mut comparison).await?;
                 compare_top_ups(tx, &mut comparison).await?;
                 compare_payouts(tx, &mut comparison).await?;
+                compare_platform_payouts(tx, &mut comparison).await?;
                 compare_movements(tx, &mut comparison).await?;
                 comparison.found = store::count_transactions(tx).await?;
                 if comparison.found != comparison.expected {
@@ -284,6 +285,24 @@ async fn compare_payouts(tx: &mut Tx, comparison: &mut Comparison) -> Result<(),
             let moments = store::moments_of(tx, &objects).await?;
             let chart = Chart { book: tx.book_id(), currency: payout.currency };
             let expected = expected::of_payout(chart, &payout, &movements, &moments);
+            let found = store::transactions_of(tx, &[payout.key]).await?;
+            comparison.compare(&expected, &found);
+        }
+    }
+}
+
+async fn compare_platform_payouts(tx: &mut Tx, comparison: &mut Comparison) -> Result<(), RebuildError> {
+    let mut after = 0;
+    loop {
+        let page = store::page_of_platform_payouts(tx, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.key;
+        for payout in page {
+            let objects = [payout.id];
+            let movements = store::movements_of(tx, &objects).await?;
+            let moments = store::moments_of(tx, &objects).await?;
+            let chart = Chart { book: tx.book_id(), currency: payout.currency };
+            let expected = expected::of_platform_payout(chart, &payout, &movements, &moments);
             let found = store::transactions_of(tx, &[payout.key]).await?;
             comparison.compare(&expected, &found);
         }

@@ -141,6 +141,37 @@ pub(super) async fn page_of_payouts(tx: &mut Tx, after: i64, limit: i64) -> Resu
     Ok(read.collect())
 }
 
+/// A payout of the platform's own.
+pub(super) struct PlatformPayoutRow {
+    pub(super) key: i64,
+    pub(super) id: Uuid,
+    pub(super) amount: i64,
+    pub(super) currency: Currency,
+}
+
+pub(super) async fn page_of_platform_payouts(
+    tx: &mut Tx,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<PlatformPayoutRow>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        "select key, id, amount, currency from platform_payouts where book_id = $1 and key > $2 order by key limit $3",
+        book.get(),
+        after,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let read = rows.into_iter().map(|row| PlatformPayoutRow {
+        key: row.key,
+        id: row.id,
+        amount: row.amount,
+        currency: currency(&row.currency),
+    });
+    Ok(read.collect())
+}
+
 struct RawMovement {
     key: i64,
     account: String,

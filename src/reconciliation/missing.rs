@@ -19,7 +19,8 @@ use crate::sellers::METADATA_OPERATION;
 /// What commands of ours have caused on the platform's own account since a time, or ever, and the books do not have: the
 /// movements that the ledger has not, and the commands that are not there though events tell of their objects, which may
 /// not have moved anything yet. What can be taken over is taken over, as in a run; these are what is left. What commands
-/// cause shows there, so that no other account is looked at.
+/// cause shows there, except for sellers' payouts: one that was forgotten is asked again at most of what is left on the
+/// seller's account, which is the seller's in any case, and is mirrored when its account is next compared.
 ///
 /// # Errors
 /// [`ReconciliationError`] when it could not be finished.

@@ -11,7 +11,7 @@ use crate::chart::Kind;
 use crate::id::RefundId;
 use crate::journal::{Journal, Record};
 use crate::operations::Operation;
-use crate::payments::{self, Line, Payment, PaymentStatus, SellerShare};
+use crate::payments::{self, Line, Payment, PaymentStatus, RefundShare};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::reserves;
 use crate::sellers::METADATA_OBJECT;
@@ -243,7 +243,7 @@ pub(super) async fn keep_again(
     refund: &Refund,
     payment: &Payment,
     lines: &[Line],
-    shares: &[SellerShare],
+    shares: &[RefundShare],
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), RefundError> {

@@ -18,7 +18,9 @@ use partita_provider::{Account, Command, CreateAccount, Currency, PayoutInterval
 pub use error::SellerError;
 pub use onboarding::{NewOnboardingLink, OnboardingLink, OnboardingPage, create_link, follow_link, open_link};
 pub use state::SellerStatus;
-pub use store::{find, find_by_account, find_by_ids, list, list_accounts};
+pub use store::{
+    find, find_by_account, find_by_id_for_update, find_by_ids, find_by_key_for_update, list, list_accounts,
+};
 
 use crate::actor::Actor;
 use crate::app::App;
@@ -94,6 +96,8 @@ pub struct Standing {
     pub disabled_reason: Option<String>,
     /// By when what is currently due must be met.
     pub deadline: Option<Timestamp>,
+    /// The bank account that it is paid out to, by its id at the provider.
+    pub bank_account: Option<String>,
 }
 
 /// What a platform says of a new seller.
@@ -202,13 +206,33 @@ pub async fn apply(tx: &mut Tx, account: &Account, now: Timestamp) -> Result<Opt
     }
     let standing = standing_of(account);
     let status = state::next(seller.status, &standing);
-    if seller.account.is_some() && seller.standing == standing && seller.status == status {
+    let interval = account.payout_interval.unwrap_or(seller.payout_interval);
+    let same = seller.standing == standing && seller.status == status && seller.payout_interval == interval;
+    if seller.account.is_some() && same {
         return Ok(Some(seller.id));
     }
-    let changed = store::update(tx, seller.id, &account.id, status, &standing, now).await?;
+    let changed = store::update(tx, seller.id, &account.id, status, &standing, interval, now).await?;
     let event = state::event(seller.status, &changed.standing, status);
     record(tx, &changed, Some(seller.status), event, Actor::System, now).await?;
     Ok(Some(seller.id))
+}
+
+/// Writes down a change of what others keep of a seller, which is locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn note(
+    tx: &mut Tx,
+    seller: &Seller,
+    event: &'static str,
+    actor: Actor,
+    detail: Option<String>,
+    now: Timestamp,
+) -> Result<Seller, SellerError> {
+    let changed = store::touch(tx, seller.id, now).await?;
+    let change = Change { detail, ..change_of(&changed, Some(seller.status), event, actor, now) };
+    outbox::record(tx, &change).await?;
+    Ok(changed)
 }
 
 /// Takes the provider's refusal to open a seller's account.
@@ -236,6 +260,7 @@ fn standing_of(account: &Account) -> Standing {
         past_due: account.past_due.clone(),
         disabled_reason: account.disabled_reason.clone(),
         deadline: account.deadline.and_then(crate::clock::from_seconds),
+        bank_account: account.bank_account.clone(),
     }
 }
 
@@ -247,7 +272,11 @@ async fn record(
     actor: Actor,
     now: Timestamp,
 ) -> Result<(), SellerError> {
-    let change = Change {
+    Ok(outbox::record(tx, &change_of(seller, from, event, actor, now)).await?)
+}
+
+fn change_of(seller: &Seller, from: Option<SellerStatus>, event: &'static str, actor: Actor, now: Timestamp) -> Change {
+    Change {
         object_type: "seller",
         object_id: seller.id.uuid(),
         sequence: seller.sequence,
@@ -261,6 +290,5 @@ async fn record(
         actor,
         detail: seller.standing.disabled_reason.clone(),
         at: now,
-    };
-    Ok(outbox::record(tx, &change).await?)
+    }
 }

@@ -36,6 +36,7 @@ struct Row {
     past_due: Vec<String>,
     disabled_reason: Option<String>,
     deadline: Option<jiff_sqlx::Timestamp>,
+    bank_account: Option<String>,
     metadata: serde_json::Value,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
@@ -72,6 +73,7 @@ impl From<Row> for Seller {
                 past_due: row.past_due,
                 disabled_reason: row.disabled_reason,
                 deadline: row.deadline.map(jiff_sqlx::Timestamp::to_jiff),
+                bank_account: row.bank_account,
             },
             metadata: row.metadata,
             sequence: row.sequence,
@@ -87,7 +89,7 @@ macro_rules! select {
             Row,
             r#"select id, key, number, reference, email, country, default_currency, business_type, locale, payout_interval,
                       status, account, charges_enabled, payouts_enabled, details_submitted, transfers_active, capabilities,
-                      currently_due, past_due, disabled_reason, deadline as "deadline: _", metadata, sequence,
+                      currently_due, past_due, disabled_reason, deadline as "deadline: _", bank_account, metadata, sequence,
                       created_at as "created_at: _", updated_at as "updated_at: _"
                from sellers "# + $tail
             $(, $argument)*
@@ -224,12 +226,42 @@ pub async fn list_accounts(tx: &mut Tx) -> Result<Vec<Seller>, DbError> {
     Ok(rows.into_iter().map(Seller::from).collect())
 }
 
-pub(super) async fn find_by_id_for_update(tx: &mut Tx, id: SellerId) -> Result<Option<Seller>, DbError> {
+/// A seller by its id, locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_id_for_update(tx: &mut Tx, id: SellerId) -> Result<Option<Seller>, DbError> {
     let book = tx.book_id();
     let row = select!("where book_id = $1 and id = $2 for no key update", book.get(), id.uuid())
         .fetch_optional(tx.conn())
         .await?;
     Ok(row.map(Seller::from))
+}
+
+/// A seller by its ledger subject, locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_key_for_update(tx: &mut Tx, key: i64) -> Result<Option<Seller>, DbError> {
+    let book = tx.book_id();
+    let row =
+        select!("where book_id = $1 and key = $2 for no key update", book.get(), key).fetch_optional(tx.conn()).await?;
+    Ok(row.map(Seller::from))
+}
+
+/// Counts a change of what others keep of a seller.
+pub(super) async fn touch(tx: &mut Tx, id: SellerId, now: Timestamp) -> Result<Seller, SellerError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "update sellers set sequence = sequence + 1, updated_at = $3 where book_id = $1 and id = $2",
+        book.get(),
+        id.uuid(),
+        now.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await
+    .map_err(DbError::from)?;
+    find(tx, id).await?.ok_or(SellerError::NotFound)
 }
 
 pub(super) async fn find_for_update(
@@ -255,6 +287,7 @@ pub(super) async fn update(
     account: &str,
     status: SellerStatus,
     standing: &Standing,
+    interval: PayoutInterval,
     now: Timestamp,
 ) -> Result<Seller, SellerError> {
     let book = tx.book_id();
@@ -262,7 +295,8 @@ pub(super) async fn update(
         "update sellers
          set account = $3, status = $4, charges_enabled = $5, payouts_enabled = $6, details_submitted = $7,
              transfers_active = $8, capabilities = $9, currently_due = $10, past_due = $11, disabled_reason = $12,
-             deadline = $13, sequence = sequence + 1, updated_at = $14
+             deadline = $13, payout_interval = $14, bank_account = $15, sequence = sequence + 1,
+             updated_at = $16
          where book_id = $1 and id = $2",
         book.get(),
         id.uuid(),
@@ -277,6 +311,8 @@ pub(super) async fn update(
         &standing.past_due,
         standing.disabled_reason,
         standing.deadline.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        interval_word(interval),
+        standing.bank_account,
         now.to_sqlx() as _
     )
     .execute(tx.conn())

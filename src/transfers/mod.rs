@@ -29,8 +29,8 @@ pub use error::TransferError;
 pub use reserving::advance_reserve;
 pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
-    ListFilter, find, find_reversal, list, list_by_adjustment, list_by_payment, list_reversals, list_reversals_of,
-    open_reversal_transfers, without_transfer,
+    ListFilter, find, find_reversal, going_back, list, list_by_adjustment, list_by_payment, list_reversals,
+    list_reversals_of, open_reversal_transfers, without_transfer,
 };
 
 use crate::actor::Actor;

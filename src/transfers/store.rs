@@ -9,7 +9,7 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Refusal};
 use uuid::Uuid;
 
-pub use reversals::{find_reversal, list_reversals, list_reversals_of, open_reversal_transfers};
+pub use reversals::{find_reversal, going_back, list_reversals, list_reversals_of, open_reversal_transfers};
 pub(super) use reversals::{
     find_reversal_by, find_reversal_for_update, insert_reversal, set_reversal_failed, set_reversal_succeeded,
 };

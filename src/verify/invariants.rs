@@ -172,6 +172,27 @@ const CHECKS: &[Check] = &[
     },
     Check {
         code: "I11",
+        invariant: "a payout day is one payout of its seller, within what could be paid",
+        kind: Kind::Agreement,
+        sentence: "Payouts by schedule are of the seller and within what could be paid out on their day.",
+        sql: "select format('seller %s on %s', d.seller_id, d.payout_on)
+              from payout_days d join payouts p on p.book_id = d.book_id and p.id = d.payout_id
+              where d.book_id = $1 [[d.payout_id]]
+                and ((p.seller_id, p.currency, p.automatic) <> (d.seller_id, d.currency, true) or p.amount > d.at_provider - d.too_late - d.going_out - d.going_back)",
+    },
+    Check {
+        code: "I5",
+        invariant: "a payout left its account when the provider has taken it, and not before",
+        kind: Kind::Agreement,
+        sentence: "Payouts that the provider has taken have their movement, others have none.",
+        sql: "select format('payout %s is %s', p.id, p.status)
+              from (select book_id, id, status, provider_payout from payouts
+                    union all select book_id, id, status, provider_payout from platform_payouts) p
+              where p.book_id = $1 [[p.id]] and (p.provider_payout is not null) <> exists (
+                  select from provider_movements m where m.book_id = p.book_id and m.object_id = p.id and m.net < 0)",
+    },
+    Check {
+        code: "I11",
         invariant: "a debt is paid by what was kept for it",
         kind: Kind::Agreement,
         sentence: "What a debt says was paid and came back is the sum of what sellers' money paid of it.",
@@ -311,6 +332,7 @@ const CHECKS: &[Check] = &[
                   union all select 'transfer', id, status, sequence from transfers where book_id = $1 [[id]]
                   union all select 'reversal', id, status, sequence from transfer_reversals where book_id = $1 [[id]]
                   union all select 'payout', id, status, sequence from payouts where book_id = $1 [[id]]
+                  union all select 'platform_payout', id, status, sequence from platform_payouts where book_id = $1 [[id]]
                   union all select 'top_up', id, status, sequence from top_ups where book_id = $1 [[id]]
                   union all select 'adjustment', id, status, sequence from adjustments where book_id = $1 [[id]]
                   union all select 'debt', id, status, sequence from debts where book_id = $1 [[id]]
@@ -342,7 +364,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 21, 23, 30, 32, 41, 50, 60, 62))",
+                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62))",
     },
     Check {
         code: "I7",

@@ -15,7 +15,7 @@ use super::page::{self, Forms, Head};
 use super::texts::{ENGLISH, Texts, texts_for};
 use super::visit::Visit;
 use crate::http::HttpState;
-use crate::sellers::{self, OnboardingPage, SellerError};
+use crate::sellers::{self, OnboardingPage, Seller, SellerError};
 
 /// `GET`: shows what the link is for. Uses nothing up.
 pub(super) async fn open(State(state): State<HttpState>, visit: Visit, Path(token): Path<String>) -> Response {
@@ -50,6 +50,11 @@ struct Page<'a> {
     footer: String,
 }
 
+/// Whether the provider has all of a seller but a bank account that works.
+fn wants_bank_account(seller: &Seller) -> bool {
+    seller.standing.details_submitted && seller.standing.currently_due.iter().any(|due| due == "external_account")
+}
+
 fn show(visit: &Visit, found: Result<OnboardingPage, SellerError>, now: Timestamp) -> Response {
     let found = match found {
         Ok(found) => found,
@@ -65,7 +70,11 @@ fn show(visit: &Visit, found: Result<OnboardingPage, SellerError>, now: Timestam
         title: (texts.title)(platform),
         platform,
         test_mode: found.test_mode,
-        purpose: (texts.purpose)(platform),
+        purpose: if wants_bank_account(&found.seller) {
+            (texts.bank_account)(platform)
+        } else {
+            (texts.purpose)(platform)
+        },
         reference: &found.seller.reference,
         email: &found.seller.email,
         steps: (texts.steps)(platform),

@@ -22,6 +22,8 @@ pub(super) struct Texts {
     pub title: fn(&str) -> String,
     /// Takes the marketplace's name.
     pub purpose: fn(&str) -> String,
+    /// Instead of the purpose, for a seller whose bank account is wanted anew. Takes the marketplace's name.
+    pub bank_account: fn(&str) -> String,
     pub seller: &'static str,
     pub email: &'static str,
     pub next_heading: &'static str,
@@ -65,6 +67,12 @@ pub(super) static ENGLISH: Texts = Texts {
     purpose: |platform| {
         format!(
             "{platform} needs to know who you are and where to send the money for what you sell. This takes a few minutes."
+        )
+    },
+    bank_account: |platform| {
+        format!(
+            "Your bank sent a payout back. {platform} can pay you again when you have given a bank account that works; your \
+             money is safe until then."
         )
     },
     seller: "Seller",

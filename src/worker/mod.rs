@@ -14,6 +14,7 @@ mod inbox;
 mod lane;
 mod lookout;
 mod operations;
+mod payouts;
 mod reconciliation;
 mod retention;
 mod stuck_money;
@@ -56,7 +57,7 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::provider_movements::DUE_KIND,
@@ -65,6 +66,7 @@ const KINDS: [&str; 12] = [
     crate::disputes::DEADLINE_DUE_KIND,
     crate::approvals::EXPIRY_DUE_KIND,
     crate::transfers::DAY_END_DUE_KIND,
+    crate::payouts::DUE_KIND,
     sweep::DUE_KIND,
     reconciliation::DUE_KIND,
     retention::DUE_KIND,
@@ -218,6 +220,7 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::transfers::DAY_END_DUE_KIND => debts::end_day(app, &claimed.due).await,
         crate::reserves::DUE_KIND => transfers::advance_reserve(app, &claimed.due).await,
         crate::stuck_money::DUE_KIND => stuck_money::look(app, &claimed.due).await,
+        crate::payouts::DUE_KIND => payouts::pay_by_schedule(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,
         reconciliation::DUE_KIND => Ok(reconciliation::take_turn(app, &claimed.due).await),
         retention::DUE_KIND => retention::tidy(app, &claimed.due).await,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use partita_provider::{
-    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page,
-    PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
+    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Money, Outcome,
+    Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -202,6 +202,10 @@ impl Provider for Stripe {
 
     fn prepare(&self, command: &Command) -> Result<PreparedRequest, PrepareError> {
         prepare::prepare(command)
+    }
+
+    fn payable(&self, amount: Money) -> i64 {
+        crate::amount::payable(amount)
     }
 
     async fn submit(&self, request: &PreparedRequest, idempotency_key: &str) -> Submission {

@@ -78,6 +78,18 @@ pub fn payout_amount(money: Money) -> Result<i64, PrepareError> {
     Ok(amount)
 }
 
+/// The largest amount up to this one that [`payout_amount`] takes; may be nothing.
+pub(crate) fn payable(money: Money) -> i64 {
+    let most = minor(largest(money.currency), money.currency).unwrap_or(0);
+    let unit = match (money.currency.code(), scale(money.currency)) {
+        ("HUF" | "TWD", _) | (_, Scale::Hundredth) => 100,
+        _ if money.currency.exponent() == 3 => 10,
+        _ => 1,
+    };
+    let amount = money.minor.min(most).max(0);
+    amount - amount % unit
+}
+
 /// Stripe's word for a currency.
 ///
 /// # Errors

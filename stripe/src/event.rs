@@ -75,11 +75,14 @@ fn listed(raw: &str, account: Option<&str>) -> Result<ListedEvent, FetchError> {
 /// What to read. Told by the object, not by the event's name: every event carries its object, and a name that Stripe
 /// adds tomorrow for a refund or a payout still leads to that refund or payout.
 ///
-/// A connected account's own charges, refunds and transfers are not ours to book; its payouts and the account are.
+/// A connected account's own charges, refunds and transfers are not ours to book; its payouts, the account and its bank
+/// accounts are.
 fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
     let id = id_at(object, "/id")?;
     match (object.get("object").and_then(Value::as_str)?, account) {
         ("account", _) => Some(Lookup::Account(id)),
+        // Which bank account is the one, only the account says.
+        ("bank_account" | "card", Some(account)) if is_id(account) => Some(Lookup::Account(account.to_owned())),
         ("payout", _) => Some(Lookup::Payout { account: account.map(str::to_owned), payout: id }),
         ("charge", None) => Some(concerns_of_charge(id, object)),
         ("payment_intent", None) => Some(Lookup::Payment(id)),
@@ -148,6 +151,11 @@ mod tests {
         assert_eq!(payout, Some(Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() }));
         let updated = concerned(account, &json!({"object": "account", "id": "acct_1"}));
         assert_eq!(updated, Some(Lookup::Account("acct_1".into())));
+        for object in ["bank_account", "card"] {
+            let external = concerned(account, &json!({"object": object, "id": "ba_1"}));
+            assert_eq!(external, Some(Lookup::Account("acct_1".into())), "{object}");
+            assert_eq!(concerned(None, &json!({"object": object, "id": "ba_1"})), None, "the platform's own");
+        }
         for object in ["charge", "payment_intent", "refund", "transfer", "topup", "dispute"] {
             assert_eq!(concerned(account, &json!({"object": object, "id": "x_1"})), None, "{object}");
         }

@@ -14,6 +14,7 @@ use stripe_client_core::StripeRequest as _;
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
 use stripe_core::payment_intent as intents;
+use stripe_core::payout as payouts;
 use stripe_core::refund as refunds;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
@@ -50,6 +51,7 @@ pub(crate) fn plan(search: &Search) -> Plan {
     let searchable = match &search.command {
         Command::CancelPayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
         Command::CapturePayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
+        Command::UpdateAccount(command) => return Plan::Written(Lookup::Account(command.account.clone())),
         Command::SubmitEvidence(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::AcceptDispute(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::CreateAccountLink(_) => return Plan::Nowhere("Stripe keeps no list of account links"),
@@ -58,6 +60,7 @@ pub(crate) fn plan(search: &Search) -> Plan {
         | Command::CreateTransfer(_)
         | Command::CreateReversal(_)
         | Command::CreateRefund(_)
+        | Command::CreatePayout(_)
         | Command::CreateTopUp(_) => false,
     };
     match search.marker_value().filter(|value| !value.is_empty()) {
@@ -85,12 +88,18 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
         Command::CreateAccount(_) => from!(accounts::ListAccount::new().created(window(search))),
         Command::CreatePayment(_) => from!(intents::ListPaymentIntent::new().created(window(search))),
         Command::CreateTopUp(_) => from!(topups::ListTopup::new().created(window(search))),
+        Command::CreatePayout(c) => {
+            let request = from!(payouts::ListPayout::new().created(window(search)));
+            let account = c.account.as_deref().map(checked).transpose()?;
+            return Ok(Some(Read::of(request, account)));
+        }
         Command::CreateTransfer(c) => from!(transfers::ListTransfer::new().transfer_group(c.transfer_group.clone())),
         Command::CreateReversal(c) => from!(reversals::ListIdTransferReversal::new(checked(&c.transfer)?)),
         Command::CreateRefund(c) => from!(refunds::ListRefund::new().payment_intent(c.payment.clone())),
         Command::CancelPayment(_)
         | Command::CapturePayment(_)
         | Command::CreateAccountLink(_)
+        | Command::UpdateAccount(_)
         | Command::SubmitEvidence(_)
         | Command::AcceptDispute(_) => return Ok(None),
     };
@@ -162,23 +171,28 @@ pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
         Command::CreateAccount(_) => Some(Lookup::Account(id)),
         Command::CreatePayment(_) => Some(Lookup::Payment(id)),
         Command::CreateTopUp(_) => Some(Lookup::TopUp(id)),
+        Command::CreatePayout(c) => Some(Lookup::Payout { account: c.account.clone(), payout: id }),
         Command::CreateTransfer(_) => Some(Lookup::Transfer(id)),
         Command::CreateReversal(c) => Some(Lookup::Reversal { transfer: c.transfer.clone(), reversal: id }),
         Command::CreateRefund(_) => Some(Lookup::Refund(id)),
         Command::CancelPayment(_)
         | Command::CapturePayment(_)
         | Command::CreateAccountLink(_)
+        | Command::UpdateAccount(_)
         | Command::SubmitEvidence(_)
         | Command::AcceptDispute(_) => None,
     }
 }
 
 /// Whether an object shows that the command about it struck: a payment that is cancelled or captured, a dispute that carries the
-/// marker of its evidence, one that is lost.
+/// marker of its evidence, one that is lost, an account that is paid out as asked.
 pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
     match (&search.command, object) {
         (Command::CancelPayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Canceled,
         (Command::CapturePayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Succeeded,
+        (Command::UpdateAccount(asked), ProviderObject::Account(account)) => {
+            account.payout_interval == Some(asked.payout_interval)
+        }
         (Command::SubmitEvidence(_), ProviderObject::Dispute(dispute)) => search
             .marker_value()
             .is_some_and(|value| dispute.metadata.get(&search.marker).is_some_and(|kept| kept == value)),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use partita_provider::{
     CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink, CreatePayment,
-    CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval, PrepareError,
-    PreparedRequest, SubmitEvidence,
+    CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval,
+    PrepareError, PreparedRequest, SubmitEvidence, UpdateAccount,
 };
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
@@ -13,9 +13,10 @@ use stripe_connect::account_link as links;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
 use stripe_core::dispute as disputes;
 use stripe_core::payment_intent as intents;
+use stripe_core::payout as payouts;
 use stripe_core::refund as refunds;
 
-use crate::amount::{to_stripe, to_stripe_currency};
+use crate::amount::{payout_amount, to_stripe, to_stripe_currency};
 use crate::objects::expand;
 use crate::resource::is_id;
 
@@ -31,6 +32,8 @@ pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError
         Command::CreateReversal(c) => create_reversal(c)?,
         Command::CreateRefund(c) => create_refund(c)?,
         Command::CreateTopUp(c) => create_top_up(c)?,
+        Command::UpdateAccount(c) => update_account(c)?,
+        Command::CreatePayout(c) => create_payout(c)?,
         Command::SubmitEvidence(c) => submit_evidence(c)?,
         Command::AcceptDispute(c) => disputes::CloseDispute::new(path_id("dispute", &c.dispute)?).build(),
     };
@@ -38,8 +41,16 @@ pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError
         method: method(request.method).to_owned(),
         path: format!("/v1{}", request.path),
         body: ordered(&request.body.unwrap_or_default()),
-        account: None,
+        account: acting(command),
     })
+}
+
+/// The connected account that a command acts for; the platform for itself when none.
+fn acting(command: &Command) -> Option<String> {
+    match command {
+        Command::CreatePayout(c) => c.account.clone(),
+        _ => None,
+    }
 }
 
 /// The method's name on the wire.
@@ -127,6 +138,31 @@ fn payout_settings(interval: PayoutInterval) -> accounts::CreateAccountSettings 
     let mut settings = accounts::CreateAccountSettings::new();
     settings.payouts = Some(payouts);
     settings
+}
+
+fn update_account(command: &UpdateAccount) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("account", &command.account)?;
+    let mut schedule = accounts::UpdateAccountSettingsPayoutsSchedule::new();
+    schedule.interval = Some(match command.payout_interval {
+        PayoutInterval::Daily => accounts::UpdateAccountSettingsPayoutsScheduleInterval::Daily,
+        PayoutInterval::Manual => accounts::UpdateAccountSettingsPayoutsScheduleInterval::Manual,
+    });
+    let mut payouts = accounts::UpdateAccountSettingsPayouts::new();
+    payouts.schedule = Some(schedule);
+    let mut settings = accounts::UpdateAccountSettings::new();
+    settings.payouts = Some(payouts);
+    Ok(accounts::UpdateAccount::new(id).settings(settings).build())
+}
+
+fn create_payout(command: &CreatePayout) -> Result<RequestBuilder, PrepareError> {
+    if let Some(account) = &command.account {
+        path_id("account", account)?;
+    }
+    let currency = to_stripe_currency(command.amount.currency)?;
+    Ok(payouts::CreatePayout::new(payout_amount(command.amount)?, currency)
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::PAYOUT))
+        .build())
 }
 
 fn create_account_link(command: &CreateAccountLink) -> RequestBuilder {

@@ -59,12 +59,13 @@ impl Resource {
     /// What a POST to this path answers with; none for paths that this version does not send to.
     pub(crate) fn made_by(path: &str) -> Option<Self> {
         match template(path).as_str() {
-            "/v1/accounts" => Some(Self::Account),
+            "/v1/accounts" | "/v1/accounts/{id}" => Some(Self::Account),
             "/v1/account_links" => Some(Self::AccountLink),
             "/v1/payment_intents" | "/v1/payment_intents/{id}/cancel" | "/v1/payment_intents/{id}/capture" => {
                 Some(Self::Payment)
             }
             "/v1/disputes/{id}" | "/v1/disputes/{id}/close" => Some(Self::Dispute),
+            "/v1/payouts" => Some(Self::Payout),
             "/v1/refunds" => Some(Self::Refund),
             "/v1/topups" => Some(Self::TopUp),
             "/v1/transfers" => Some(Self::Transfer),

@@ -76,7 +76,7 @@ const OURS: &str = "
     select concat_ws(' ', 'top_up', provider_top_up, amount, currency, status) from top_ups where provider_top_up is not null
     union all
     select concat_ws(' ', 'payout', o.provider_payout, o.amount, o.currency, o.status, 'of', s.account)
-    from payouts o join sellers s on s.book_id = o.book_id and s.id = o.seller_id
+    from payouts o join sellers s on s.book_id = o.book_id and s.id = o.seller_id where o.provider_payout is not null
     union all
     select concat_ws(' ', 'movement', movement_id, amount, 'fee', fee, currency, state, 'of',
                      case when account = '' then 'platform' else account end)

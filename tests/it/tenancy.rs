@@ -32,16 +32,20 @@ const ROUTING: &[&str] = &[
 /// Tables of a book that only grow.
 const APPEND_ONLY: &[&str] = &[
     "adjustment_limits",
+    "bank_holidays",
     "debt_settlements",
     "dispute_lines",
     "dispute_policies",
     "fee_policy_versions",
+    "funding",
     "ledger_accounts",
     "ledger_postings",
     "ledger_refusals",
     "ledger_transactions",
     "operation_history",
     "outbox",
+    "payout_days",
+    "payout_schedules",
     "provider_answers",
     "reconciliation_breaks",
     "recovery_policies",
@@ -84,6 +88,14 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     adjust(t, adjustment(&a, "late", "debit", 1_00, "penalty")).await.expect(201);
     debts::end_of_day(t).await;
     adjust(t, adjustment(&a, "sorry", "credit", 1_00, "goodwill")).await.expect(201);
+    let closed = json!({"country": "DE", "days": ["2026-12-25"]});
+    t.send("PUT", "/v1/bank_holidays", None, Some(closed)).await.expect(200);
+    let schedule = json!({"payout_schedule": {"interval": "daily", "time_zone": "UTC"}});
+    t.send("PATCH", &format!("/v1/sellers/{}", text(&a["id"])), None, Some(schedule)).await.expect(200);
+    t.advance(3 * DAY).await;
+    let own = json!({"reference": "own", "amount": 1_00, "currency": "EUR"});
+    t.post("/v1/platform_payouts", "own", own).await.expect(201);
+    t.settle().await;
     assert_eq!(t.reconcile().await.breaks, 0);
     let mut ids = BTreeMap::new();
     for resource in [
@@ -95,6 +107,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "transfers",
         "top_ups",
         "payouts",
+        "platform_payouts",
         "adjustments",
         "debts",
         "stuck_money",
@@ -136,6 +149,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/fee_policies/{id}/simulate") => {
             Some(json!({"from": "2026-03-01T00:00:00Z", "before": "2026-03-02T00:00:00Z"}))
         }
+        ("PATCH", "/v1/sellers/{id}") => Some(json!({"payout_schedule": {"interval": "daily", "time_zone": "UTC"}})),
         ("PATCH", "/v1/webhook_endpoints/{id}") => Some(json!({"status": "disabled"})),
         ("POST", "/v1/adjustments/{id}/reverse") => Some(json!({"reference": "undone", "note": "found"})),
         ("POST", "/v1/debts/{id}/write_off") => Some(json!({"reason": "the shop is gone"})),
@@ -156,6 +170,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ) => Some(json!({})),
         ("POST", "/v1/refunds/{id}/resolution") => Some(json!({"outcome": "reinstated", "reason": "as agreed"})),
         ("POST", "/v1/disputes/{id}/evidence") => Some(json!({"customer_name": "Ada"})),
+        ("POST", "/v1/sellers/{id}/unblock_bank_account") => Some(json!({"reason": "it works again"})),
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
     }

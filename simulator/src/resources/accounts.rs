@@ -479,6 +479,18 @@ pub(crate) async fn complete(cx: &mut Cx, id: &str, details: &Details) -> Answer
     save(cx, &account).await
 }
 
+/// A connected account whose bank account has failed is asked for another one.
+pub(crate) async fn want_bank_account(cx: &mut Cx, id: &str) -> Result<(), ApiError> {
+    let mut account = find_for_update(cx, id).await?;
+    for list in ["currently_due", "eventually_due"] {
+        let wanted = account["requirements"][list].as_array_mut().expect("made as a list");
+        if !wanted.contains(&json!("external_account")) {
+            wanted.push(json!("external_account"));
+        }
+    }
+    save(cx, &account).await.map(|_| ())
+}
+
 /// The bank account that an account's payouts in a currency go to.
 pub(crate) async fn bank_account(cx: &mut Cx, account: &str, currency: &str) -> Result<Option<Value>, ApiError> {
     let banks = store::children(&mut cx.conn, account, "bank_account").await?;

@@ -291,6 +291,9 @@ async fn mark_errored(cx: &mut Cx, bank: &str) -> Result<(), ApiError> {
     bank["status"] = json!("errored");
     store::update(&mut cx.conn, &bank).await?;
     cx.emit(&account, "account.external_account.updated", &bank);
+    if *account != *cx.platform && bank["default_for_currency"] == json!(true) {
+        accounts::want_bank_account(cx, &account).await?;
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 16] = [
+const OF_MOVEMENTS: [Kind; 18] = [
     Kind::PaymentCharged,
     Kind::CaptureRestReleased,
     Kind::PaymentFailed,
@@ -28,6 +28,8 @@ const OF_MOVEMENTS: [Kind; 16] = [
     Kind::RefundReturned,
     Kind::PayoutSent,
     Kind::PayoutFailed,
+    Kind::PlatformPayoutSent,
+    Kind::PlatformPayoutFailed,
     Kind::TopUpConfirmed,
     Kind::ReserveChanged,
     Kind::DisputeWithdrawn,

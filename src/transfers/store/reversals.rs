@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{money, refusal_value, stored_refusal};
 use crate::actor::Actor;
-use crate::id::{AdjustmentId, Of, PaymentId, ReversalId, TransferId};
+use crate::id::{AdjustmentId, Of, PaymentId, ReversalId, SellerId, TransferId};
 use crate::transfers::{Reversal, Transfer, TransferError, TransferStatus};
 
 struct ReversalRow {
@@ -220,4 +220,21 @@ pub async fn open_reversal_transfers(tx: &mut Tx) -> Result<Vec<String>, DbError
     .fetch_all(tx.conn())
     .await?;
     Ok(ids)
+}
+
+/// What is asked back of a seller and not answered; minor units of its currency.
+///
+/// # Errors
+/// What the database says.
+pub async fn going_back(tx: &mut Tx, seller: SellerId) -> Result<i64, DbError> {
+    let book = tx.book_id();
+    let amount = sqlx::query_scalar!(
+        r#"select coalesce(sum(reversing_amount), 0)::bigint as "amount!" from transfers
+           where book_id = $1 and seller_id = $2 and reversing_amount > 0"#,
+        book.get(),
+        seller.uuid()
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(amount)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use partita_provider::Account;
-use stripe_shared::AccountCapabilities;
+use partita_provider::{Account, PayoutInterval};
+use stripe_shared::{AccountCapabilities, ExternalAccount};
 
 use super::metadata;
 
@@ -21,8 +21,30 @@ pub(crate) fn account(theirs: &stripe_shared::Account) -> Account {
         past_due: list(requirements.and_then(|r| r.past_due.as_ref())),
         disabled_reason: requirements.and_then(|r| r.disabled_reason.as_ref()).map(|r| r.as_str().to_owned()),
         deadline: requirements.and_then(|r| r.current_deadline),
+        payout_interval: payout_interval(theirs),
+        bank_account: bank_account(theirs),
         metadata: theirs.metadata.as_ref().map(metadata).unwrap_or_default(),
     }
+}
+
+/// The default for the account's currency, or else any default.
+fn bank_account(theirs: &stripe_shared::Account) -> Option<String> {
+    let all = &theirs.external_accounts.as_ref()?.data;
+    let read = |external: &ExternalAccount| match external {
+        ExternalAccount::BankAccount(bank) => {
+            (bank.id.to_string(), bank.default_for_currency, Some(bank.currency.clone()))
+        }
+        ExternalAccount::Card(card) => (card.id.to_string(), card.default_for_currency, card.currency.clone()),
+    };
+    let defaults: Vec<_> = all.iter().map(read).filter(|(_, default, _)| *default == Some(true)).collect();
+    let fits = defaults.iter().find(|(_, _, currency)| *currency == theirs.default_currency);
+    fits.or(defaults.first()).map(|(id, _, _)| id.clone())
+}
+
+/// Weekly and monthly schedules, which somebody set at Stripe, are Stripe's to carry out as the daily one is.
+fn payout_interval(theirs: &stripe_shared::Account) -> Option<PayoutInterval> {
+    let payouts = theirs.settings.as_ref()?.payouts.as_ref()?;
+    Some(if payouts.schedule.interval == "manual" { PayoutInterval::Manual } else { PayoutInterval::Daily })
 }
 
 /// The capabilities that we ask for. The generated type has a field for each of Stripe's seventy and no way to walk

@@ -3,6 +3,7 @@
 use partita_provider::{FetchError, Payout, PayoutStatus};
 
 use super::balance_transaction::expanded;
+use super::metadata;
 use crate::amount::money;
 
 /// A payout.
@@ -16,9 +17,11 @@ pub(crate) fn payout(theirs: &stripe_shared::Payout) -> Result<Payout, FetchErro
         amount: money(theirs.amount, &theirs.currency)?,
         arrival_on: theirs.arrival_date,
         automatic: theirs.automatic,
+        destination: theirs.destination.as_ref().map(|destination| destination.id().to_string()),
         balance_transaction: expanded(theirs.balance_transaction.as_ref())?,
         failure_transaction: expanded(theirs.failure_balance_transaction.as_ref())?,
         failure_code: theirs.failure_code.clone(),
+        metadata: theirs.metadata.as_ref().map(metadata).unwrap_or_default(),
     })
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use partita_provider::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, PayoutInterval,
-    SubmitEvidence,
+    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind,
+    PayoutInterval, SubmitEvidence, UpdateAccount,
 };
 
 use crate::support::euros;
@@ -22,6 +22,18 @@ pub(crate) fn create_account() -> Command {
         business_type: Some("individual".into()),
         payout_interval: PayoutInterval::Manual,
         metadata: kept("op_account"),
+    })
+}
+
+pub(crate) fn update_account(account: &str, payout_interval: PayoutInterval) -> Command {
+    Command::UpdateAccount(UpdateAccount { account: account.into(), payout_interval })
+}
+
+pub(crate) fn create_payout(cents: i64, account: &str) -> Command {
+    Command::CreatePayout(CreatePayout {
+        account: Some(account.into()),
+        amount: euros(cents),
+        metadata: kept("op_payout"),
     })
 }
 

@@ -10,7 +10,8 @@ use partita_simulator::{Fault, FaultKind, Settings};
 use serde_json::{Value, json};
 
 use crate::commands::{
-    cancel, create_account, create_link, create_payment, create_refund, create_reversal, create_top_up, create_transfer,
+    cancel, create_account, create_link, create_payment, create_payout, create_refund, create_reversal, create_top_up,
+    create_transfer,
 };
 use crate::support::{Fake, Reply, adapter, error, example, payment};
 use crate::world::{DAY, World};
@@ -29,10 +30,12 @@ fn of_operation(command: &Command, operation: &str) -> Command {
         Command::CreateReversal(c) => mark(&mut c.metadata, operation),
         Command::CreateRefund(c) => mark(&mut c.metadata, operation),
         Command::CreateTopUp(c) => mark(&mut c.metadata, operation),
+        Command::CreatePayout(c) => mark(&mut c.metadata, operation),
         Command::SubmitEvidence(c) => mark(&mut c.metadata, operation),
         Command::CreateAccountLink(_)
         | Command::CancelPayment(_)
         | Command::CapturePayment(_)
+        | Command::UpdateAccount(_)
         | Command::AcceptDispute(_) => {}
     }
     command
@@ -55,7 +58,7 @@ impl World {
     async fn commands(&self) -> Vec<Command> {
         let seller = self.account().await.id;
         self.control.complete_onboarding(&seller).await.expect("onboarded");
-        let paid = self.payment(20_000, "pm_card_visa", "op_parent.1").await;
+        let paid = self.payment(20_000, "pm_card_bypassPending", "op_parent.1").await;
         let charge = paid.charge.expect("the answer holds it").id;
         let parent = create_transfer(5_000, &seller, Some(&charge));
         let ProviderObject::Transfer(transfer) = self.done(&parent, "op_parent.2").await else { panic!("a transfer") };
@@ -66,6 +69,7 @@ impl World {
             create_reversal(200, &transfer.id),
             create_refund(300, &paid.id),
             create_top_up(5_000),
+            create_payout(100, &seller),
         ]
     }
 }

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use partita_provider::{
-    AccountLink, FetchError, Lookup, Outcome, PageRequest, PaymentStatus, PayoutStatus, Provider as _, ProviderObject,
-    Refund, RefundStatus, Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
+    AccountLink, FetchError, LookedUp, Lookup, Outcome, PageRequest, PaymentStatus, PayoutInterval, PayoutStatus,
+    Provider as _, ProviderObject, Refund, RefundStatus, Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
 };
 use partita_simulator::{Fault, FaultKind, NewDispute, NewEndpoint};
 use serde_json::json;
 
 use crate::commands::{
-    cancel, create_account, create_link, create_payment, create_refund, create_reversal, create_top_up,
-    create_transfer, kept,
+    cancel, create_account, create_link, create_payment, create_payout, create_refund, create_reversal, create_top_up,
+    create_transfer, kept, update_account,
 };
+use crate::looking_up::search;
 use crate::support::{Fake, Reply, adapter, euros};
 use crate::world::{DAY, World};
 
@@ -40,6 +41,37 @@ async fn a_seller_is_opened_onboarded_and_read() {
     assert!(read.charges_enabled && read.payouts_enabled && read.details_submitted);
     assert_eq!(read.capabilities.get("transfers").map(String::as_str), Some("active"));
     assert_eq!((read.currently_due.len(), read.disabled_reason), (0, None));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_account_is_left_to_be_paid_out_by_hand_and_is() {
+    let world = World::start().await;
+    let seller = world.account().await.id;
+    world.control.complete_onboarding(&seller).await.expect("onboarded");
+    for interval in [PayoutInterval::Daily, PayoutInterval::Manual] {
+        let command = update_account(&seller, interval);
+        let ProviderObject::Account(account) = world.done(&command, &format!("op_{interval:?}.1")).await else {
+            panic!("an account")
+        };
+        assert_eq!((account.id.as_str(), account.payout_interval), (seller.as_str(), Some(interval)));
+        let found = world.stripe.look_up(&search(&command, world.control.now())).await.expect("looked up");
+        assert_eq!(found, LookedUp::Found(Box::new(ProviderObject::Account(account))));
+        let other = update_account(&seller, PayoutInterval::Daily);
+        let struck = world.stripe.look_up(&search(&other, world.control.now())).await.expect("looked up");
+        assert_eq!(struck == LookedUp::Absent, interval == PayoutInterval::Manual, "it is as it was asked, or not");
+    }
+    world.payment(10_000, "pm_card_bypassPending", "op_payment.1").await;
+    world.done(&create_transfer(5_400, &seller, None), "op_transfer.1").await;
+    let ProviderObject::Payout(payout) = world.done(&create_payout(5_400, &seller), "op_payout.1").await else {
+        panic!("a payout")
+    };
+    assert_eq!((payout.amount, payout.status, payout.automatic), (euros(5_400), PayoutStatus::Pending, false));
+    assert_eq!(payout.metadata, kept("op_payout"));
+    assert_eq!(payout.balance_transaction.map(|movement| movement.net), Some(-5_400));
+    let short = world.submit(&create_payout(1, &seller), "op_payout.2").await;
+    let Outcome::Refused { refusal, .. } = short.outcome else { panic!("{:?}", short.outcome) };
+    assert_eq!(refusal.code, "balance_insufficient");
     world.end().await;
 }
 
@@ -335,6 +367,8 @@ async fn a_parameter_that_stripe_does_not_have_is_refused_in_every_request() {
         create_reversal(100, &transfer.id),
         create_refund(100, &payment.id),
         create_top_up(100),
+        update_account(&seller, PayoutInterval::Manual),
+        create_payout(100, &seller),
     ];
     let mut extras: Vec<(usize, &str)> = Vec::new();
     for command in 0..commands.len() {

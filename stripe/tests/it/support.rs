@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use partita_provider::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind, Lookup, Money,
-    PayoutInterval, SubmitEvidence,
+    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind,
+    Lookup, Money, PayoutInterval, SubmitEvidence, UpdateAccount,
 };
 use partita_stripe::{Stripe, StripeOptions};
 use serde_json::{Value, json};
@@ -218,6 +218,12 @@ pub(crate) fn commands() -> Vec<Command> {
         Command::CreateTopUp(CreateTopUp {
             amount: euros(50_000),
             description: Some("Float".into()),
+            metadata: metadata(),
+        }),
+        Command::UpdateAccount(UpdateAccount { account: "acct_1".into(), payout_interval: PayoutInterval::Manual }),
+        Command::CreatePayout(CreatePayout {
+            account: Some("acct_1".into()),
+            amount: euros(5_400),
             metadata: metadata(),
         }),
         Command::SubmitEvidence(SubmitEvidence {

@@ -1,0 +1,66 @@
+//! What of the platform's balance at the provider is its own. Pure.
+//!
+//! Sellers, buyers and the state come first. What they are owed now (sellers' available, held and reserved money, refunds and
+//! transfers that are asked, taxes) must stay in what is usable now; what sellers are still waiting for is covered by what
+//! the provider has not made usable yet, and where that is not enough, for the processor keeps its fee of it, by what is.
+//! One seller's debt covers nothing of another's money: it counts as nothing.
+
+/// What the books say of one currency; minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Coverage {
+    /// Usable at the provider.
+    pub available: i64,
+    /// At the provider, not usable yet.
+    pub pending: i64,
+    /// Sellers' available, held and reserved money; of each what is above zero.
+    pub sellers_now: i64,
+    /// What sellers earned that is not usable yet.
+    pub sellers_pending: i64,
+    /// What the state is owed.
+    pub taxes: i64,
+    /// Refunds and transfers that are asked and not confirmed, and refunds that came back.
+    pub clearing: i64,
+    /// Payouts of the platform's own that are asked and not answered.
+    pub going_out: i64,
+}
+
+impl Coverage {
+    /// What may be paid out; below zero where others are not covered.
+    pub fn free(&self) -> i64 {
+        let uncovered_pending = (self.sellers_pending - self.pending).max(0);
+        self.available - self.sellers_now - self.taxes - self.clearing - self.going_out - uncovered_pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worked_cart_leaves_the_commission_less_the_fee() {
+        // Topped up with 100, charged 120 with a fee of 3.20; usable, nothing transferred: A 54, B 36, tax 20.
+        let cart = Coverage { available: 216_80, sellers_now: 90_00, taxes: 20_00, ..Coverage::default() };
+        assert_eq!(cart.free(), 106_80, "the top-up, and 10 less 3.20");
+        // Transferred: what was the sellers' has left the balance.
+        let sent = Coverage { available: 126_80, taxes: 20_00, ..Coverage::default() };
+        assert_eq!(sent.free(), 106_80);
+    }
+
+    #[test]
+    fn what_is_not_usable_yet_covers_those_who_wait_for_it_and_nobody_else() {
+        // Charged 120 with a fee of 3.20 and nothing else: 116.80 are pending, of which sellers wait for 90.
+        let charged = Coverage { pending: 116_80, sellers_pending: 90_00, taxes: 20_00, ..Coverage::default() };
+        assert_eq!(charged.free(), -20_00, "the tax is not usable yet");
+        let float = Coverage { available: 100_00, ..charged };
+        assert_eq!(float.free(), 80_00);
+        // All of it sold for sellers without commission: the fee is missing, and comes out of the platform's own.
+        let short = Coverage { available: 100_00, pending: 116_80, sellers_pending: 120_00, ..Coverage::default() };
+        assert_eq!(short.free(), 96_80);
+    }
+
+    #[test]
+    fn what_is_asked_is_gone() {
+        let asked = Coverage { available: 100_00, clearing: 30_00, going_out: 50_00, ..Coverage::default() };
+        assert_eq!(asked.free(), 20_00);
+    }
+}

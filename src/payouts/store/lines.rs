@@ -1,0 +1,112 @@
+//! SQL of explanations: the movements of sellers' accounts.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use partita_db::{DbError, Tx};
+
+use super::super::Payout;
+use super::super::explain::{Line, Place, Sums, What, Window};
+
+/// Where a payout stands among the movements of its account.
+pub(in crate::payouts) async fn window_of(tx: &mut Tx, payout: &Payout, account: &str) -> Result<Window, DbError> {
+    let book = tx.book_id();
+    let before = sqlx::query_scalar!(
+        r#"select recorded_at as "at: jiff_sqlx::Timestamp" from provider_movements
+           where book_id = $1 and object_id = $2 and net < 0"#,
+        book.get(),
+        payout.id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .map(jiff_sqlx::Timestamp::to_jiff);
+    let after = sqlx::query_scalar!(
+        r#"select max(recorded_at) as "at: jiff_sqlx::Timestamp" from provider_movements
+           where book_id = $1 and account = $2 and object_type = 'payout' and net < 0
+               and recorded_at < coalesce($3::timestamptz, 'infinity')"#,
+        book.get(),
+        account,
+        before.map(jiff_sqlx::ToSqlx::to_sqlx) as _
+    )
+    .fetch_one(tx.conn())
+    .await?
+    .map(jiff_sqlx::Timestamp::to_jiff);
+    Ok(Window { after, before })
+}
+
+/// What movements came to.
+pub(in crate::payouts) async fn sums_in(tx: &mut Tx, account: &str, window: Window) -> Result<Sums, DbError> {
+    let book = tx.book_id();
+    let sums = sqlx::query!(
+        r#"select coalesce(sum(net) filter (where not m.since), 0)::bigint as "opening!",
+                  coalesce(sum(net) filter (where m.since and object_type = 'transfer'), 0)::bigint as "transfers!",
+                  coalesce(sum(net) filter (where m.since and object_type = 'reversal'), 0)::bigint as "reversals!",
+                  coalesce(sum(net) filter (where m.since and object_type = 'payout'), 0)::bigint as "payouts_returned!",
+                  coalesce(sum(net) filter (where m.since and object_type not in ('transfer', 'reversal', 'payout')), 0)::bigint
+                      as "other!"
+           from (select net, object_type, recorded_at > coalesce($3::timestamptz, '-infinity') as since from provider_movements
+                 where book_id = $1 and account = $2 and recorded_at < coalesce($4::timestamptz, 'infinity')) m"#,
+        book.get(),
+        account,
+        window.after.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        window.before.map(jiff_sqlx::ToSqlx::to_sqlx) as _
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(Sums {
+        opening: sums.opening,
+        transfers: sums.transfers,
+        reversals: sums.reversals,
+        payouts_returned: sums.payouts_returned,
+        other: sums.other,
+    })
+}
+
+/// Movements, newest first.
+pub(in crate::payouts) async fn lines_in(
+    tx: &mut Tx,
+    account: &str,
+    window: Window,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Line>, DbError> {
+    let book = tx.book_id();
+    let place = after.and_then(|place| Some((Timestamp::from_microsecond(place.recorded_micros).ok()?, place.key)));
+    let rows = sqlx::query!(
+        r#"select m.key, m.net, m.object_type, m.created_on as "created_on: jiff_sqlx::Timestamp",
+                  m.recorded_at as "recorded_at: jiff_sqlx::Timestamp",
+                  coalesce(t.payment_id, v.payment_id) as "payment: uuid::Uuid",
+                  coalesce(t.adjustment_id, v.adjustment_id) as "adjustment: uuid::Uuid", p.reference as "reference?"
+           from provider_movements m
+           left join transfers t on t.book_id = $1 and t.id = m.object_id and m.object_type = 'transfer'
+           left join transfer_reversals v on v.book_id = $1 and v.id = m.object_id and m.object_type = 'reversal'
+           left join payments p on p.book_id = $1 and p.id = coalesce(t.payment_id, v.payment_id)
+           where m.book_id = $1 and m.account = $2
+               and m.recorded_at > coalesce($3::timestamptz, '-infinity') and m.recorded_at < coalesce($4::timestamptz, 'infinity')
+               and ($5::timestamptz is null or (m.recorded_at, m.key) < ($5, $6))
+           order by m.recorded_at desc, m.key desc limit $7"#,
+        book.get(),
+        account,
+        window.after.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        window.before.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
+        place.map(|(at, _)| at.to_sqlx()) as _,
+        place.map_or(0, |(_, key)| key),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let line = rows.into_iter().map(|row| Line {
+        place: Place { recorded_micros: row.recorded_at.to_jiff().as_microsecond(), key: row.key },
+        at: row.created_on.to_jiff(),
+        what: match row.object_type.as_str() {
+            "transfer" => What::Transfer,
+            "reversal" => What::Reversal,
+            "payout" => What::PayoutReturned,
+            _ => What::Other,
+        },
+        amount: row.net,
+        payment: row.payment.map(Into::into),
+        payment_reference: row.reference,
+        adjustment: row.adjustment.map(Into::into),
+    });
+    Ok(line.collect())
+}
