@@ -3,6 +3,7 @@
 //! service must do nothing a second time because it does not remember the first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use partita::actor::Actor;
@@ -68,6 +69,16 @@ const BREAKS: &str = "
            (coalesce(provider_amount, 0) - coalesce(ledger_amount, 0))::bigint as more
     from reconciliation_breaks where run_id = $1";
 
+/// Books that do not know the server that has taken over.
+const RESTING: &str = "
+    select count(*) from books b
+    where b.mode = 'test'
+        and not exists (select from book_timelines t
+                        where t.book_id = b.book_id and t.timeline = substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))";
+
+/// How long a book may rest: the longest that what the predecessor had sent is under way, and time to ask.
+const KNOWN_WITHIN: Duration = Duration::from_mins(2);
+
 /// What one platform moved twice at the provider, by what it was for.
 const MOVED_TWICE: [(&str, &str); 2] = [
     (
@@ -130,6 +141,14 @@ pub async fn is_told(rig: &Rig, places: &Places<'_>, found: &mut Findings) -> an
             "I5",
             format!("{rest} {currency} of account {account:?} are explained by no movement that is missing"),
         );
+    }
+    // Until it has asked the provider the book rests, which takes longer than quiet does.
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    while check::count(places.admin, RESTING).await? > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    if check::count(places.admin, RESTING).await? > 0 {
+        found.add("I7", "a book rests and is not asked about at the provider");
     }
     let halted = check::count(places.admin, "select count(*) from halted_books").await?;
     if halted == 0 && !missing.is_empty() {

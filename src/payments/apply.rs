@@ -7,7 +7,8 @@ use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
 
 use super::capture::{self, CaptureAsked};
 use super::{
-    Funds, Line, Payment, PaymentError, PaymentStatus, SellerShare, chart, entries, record, split, state, store,
+    Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries, record, split, state,
+    store,
 };
 use crate::actor::Actor;
 use crate::chart::Kind;

@@ -172,11 +172,7 @@ pub async fn create(
                 let allocated = allocation::allocate(&lines, &input.asked, policy, payment.processor_fee.unwrap_or(0))?;
                 let (id, operation_id) = (RefundId::new(), OperationId::new());
                 let amount = Money::new(allocated.gross, payment.amount.currency);
-                let command = Command::CreateRefund(CreateRefund {
-                    payment: provider_payment,
-                    amount,
-                    metadata: sellers::metadata(operation_id, &id.to_string()),
-                });
+                let command = command(operation_id, id, provider_payment, amount);
                 let key = app.keys.next(tx).await?;
                 let operation = NewOperation {
                     id: operation_id,
@@ -247,21 +243,29 @@ pub async fn preview(
     asked: Asked,
     said: Overrides,
 ) -> Result<(Payment, Policy, Allocated), RefundError> {
-    let asked = Arc::new(asked);
+    let (provider, asked) = (app.provider(book).await?, Arc::new(asked));
     app.db
         .read("preview refund", Scope::Book(book), move |tx| {
-            let asked = Arc::clone(&asked);
+            let (provider, asked) = (Arc::clone(&provider), Arc::clone(&asked));
             Box::pin(async move {
                 let payment = payments::find(tx, payment).await?.ok_or(RefundError::PaymentNotFound)?;
-                refundable(&payment)?;
+                let provider_payment = refundable(&payment)?;
                 let lines = payments::find_lines(tx, payment.id).await?;
                 let policy = store::find_policy(tx).await?.with(said);
                 let fee = payment.processor_fee.unwrap_or(0);
                 let allocated = allocation::allocate(&lines, &asked, policy, fee)?;
+                // What the provider cannot be asked is not shown as if it could: amounts that are too fine for it.
+                let amount = Money::new(allocated.gross, payment.amount.currency);
+                provider.prepare(&command(OperationId::new(), RefundId::new(), provider_payment, amount))?;
                 Ok((payment, policy, allocated))
             })
         })
         .await
+}
+
+fn command(operation: OperationId, id: RefundId, payment: String, amount: Money) -> Command {
+    let metadata = sellers::metadata(operation, &id.to_string());
+    Command::CreateRefund(CreateRefund { payment, amount, metadata })
 }
 
 fn refundable(payment: &Payment) -> Result<String, RefundError> {
