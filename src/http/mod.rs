@@ -51,6 +51,7 @@ pub mod refunds;
 pub mod render;
 pub mod reserves;
 pub mod router;
+pub mod seller_balance;
 pub mod sellers;
 pub mod server;
 pub mod story;

@@ -6,14 +6,15 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{
     HttpState, adjustments, approvals, auth, balances, bank_accounts, debts, deliveries, disputes, docs, edge, events,
     fee_policies, health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments,
-    payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds, reserves, sellers,
-    stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
+    payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds, reserves, seller_balance,
+    sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
 fn api() -> OpenApiRouter<HttpState> {
     OpenApiRouter::with_openapi(openapi::frame())
-        .merge(sellers::routes()) //            /v1/sellers, ../{id}, ../{id}/balance
+        .merge(sellers::routes()) //            /v1/sellers, ../{id}
+        .merge(seller_balance::routes()) //     /v1/sellers/{id}/balance
         .merge(onboarding_links::routes()) //   /v1/sellers/{id}/onboarding_links
         .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
         .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain

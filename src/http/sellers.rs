@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use jiff::Timestamp;
-use partita_db::Tx;
-use partita_ledger::{LedgerError, balances};
 use partita_provider::PayoutInterval;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +17,6 @@ use super::bank_accounts::BankAccountBody;
 use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
 use super::fields::{Country, Currency, Email, Locale, Metadata, Reference, currency_schema};
-use super::held::{self, HeldBody};
 use super::idempotency::MaybeIdempotent;
 use super::json::{Json as Body, PathId};
 use super::payout_schedules::{self, DayBody, NewScheduleBody, Plan, ScheduleBody};
@@ -28,7 +24,6 @@ use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, ProviderRef, Refusals, Time, provider_problem};
-use crate::chart::{Chart, SellerAccount};
 use crate::id::SellerId;
 use crate::platforms::Mode;
 use crate::sellers::{self, NewSeller, Seller, SellerStatus};
@@ -36,7 +31,7 @@ use crate::{operations, payouts};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch, update)).routes(routes!(balance))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(fetch, update))
 }
 
 /// What a seller is at law.
@@ -388,115 +383,4 @@ async fn list(
         .await?;
     let show = |seller| SellerBody::show(caller.mode, PROVIDER.to_owned(), seller);
     Ok(page.list(rows, |(seller, _)| seller.id, show).respond(&uri))
-}
-
-/// What a seller is owed and what it has at the provider, in one currency. Amounts in minor units.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-struct SellerBalanceRow {
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    /// Earned; the provider does not let it be moved yet.
-    #[schema(example = 5400)]
-    pending: i64,
-    /// Earned and free to be transferred. Below zero: the seller owes it, for instance after a refund.
-    available: i64,
-    /// Held while a dispute hangs over it.
-    held: i64,
-    /// Kept back against refunds and disputes.
-    reserve: i64,
-    /// What the seller owes beside that.
-    debt: i64,
-    /// At the provider, on the seller's account: not free yet.
-    provider_pending: i64,
-    /// At the provider, on the seller's account: free to be paid out.
-    provider_available: i64,
-    /// On its way to the seller's bank.
-    in_transit: i64,
-}
-
-/// A seller's balance.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct SellerBalance {
-    /// Always `seller_balance`.
-    #[schema(value_type = String, example = "seller_balance")]
-    object: &'static str,
-    /// `test` or `live`.
-    #[schema(value_type = String, example = "test")]
-    mode: &'static str,
-    seller: SellerId,
-    /// By currency.
-    balances: Vec<SellerBalanceRow>,
-    /// Why `held` and `reserve` are: each dispute, and what reserves give back on each day, the next first; 100 of each at most.
-    held_because: Vec<HeldBody>,
-    /// When it was read.
-    as_of: Time,
-    /// How far the ledger had come then: lane and number.
-    #[schema(example = "1:523,2:88")]
-    position: String,
-}
-
-/// What a seller is owed, and what it has at the provider.
-#[utoipa::path(
-    get, path = "/v1/sellers/{id}/balance", tag = "Sellers", operation_id = "get_seller_balance",
-    params(("id" = SellerId, Path, description = "The seller")),
-    responses((status = 200, description = "The balance, exact", body = SellerBalance), Refusals),
-)]
-async fn balance(
-    State(state): State<HttpState>,
-    caller: Caller,
-    PathId(id): PathId<SellerId>,
-    Query(NoParameters {}): Query<NoParameters>,
-) -> Result<Json<SellerBalance>, Problem> {
-    caller.require("sellers:read")?;
-    let (mode, now) = (caller.mode.as_str(), state.app.clock.now());
-    let found = state
-        .app
-        .db
-        .read("seller balance", caller.scope(), move |tx| Box::pin(async move { balance_of(tx, id, mode, now).await }))
-        .await?;
-    found.map(Json).ok_or_else(|| Problem::not_found("seller"))
-}
-
-async fn balance_of(
-    tx: &mut Tx,
-    id: SellerId,
-    mode: &'static str,
-    now: Timestamp,
-) -> Result<Option<SellerBalance>, LedgerError> {
-    let Some(seller) = sellers::find(tx, id).await? else { return Ok(None) };
-    let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
-    let kinds = [
-        SellerAccount::Pending,
-        SellerAccount::Available,
-        SellerAccount::Held,
-        SellerAccount::Reserve,
-        SellerAccount::Debt,
-        SellerAccount::ConnectedPending,
-        SellerAccount::ConnectedAvailable,
-        SellerAccount::ConnectedInTransit,
-    ];
-    let found = balances(tx, &kinds.map(|kind| chart.seller(seller.number, kind))).await?;
-    let amount = |at: usize| super::ledger::shown(found[at].signed());
-    let row = SellerBalanceRow {
-        currency: seller.default_currency,
-        pending: amount(0),
-        available: amount(1),
-        held: amount(2),
-        reserve: amount(3),
-        debt: amount(4),
-        provider_pending: amount(5),
-        provider_available: amount(6),
-        in_transit: amount(7),
-    };
-    let held_because = held::because(tx, id, seller.default_currency).await?;
-    let position = partita_ledger::current_position(tx).await?.to_string();
-    Ok(Some(SellerBalance {
-        object: "seller_balance",
-        mode,
-        seller: id,
-        balances: vec![row],
-        held_because,
-        as_of: Time(now),
-        position,
-    }))
 }

@@ -15,6 +15,7 @@
 mod changed;
 mod invariants;
 mod kept_back;
+mod rows;
 mod schedule;
 mod store;
 mod takeover;
