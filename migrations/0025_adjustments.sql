@@ -3,9 +3,8 @@
 -- A release of before decides only about operations: approvals of other kinds it cannot read, nor transfers without a payment.
 -- Make adjustments once every process knows them.
 --
--- Locks: ACCESS EXCLUSIVE on transfers, transfer_reversals and approvals, until the commit. Nothing here reads a row of transfers
--- and reversals (nullable columns, constraints not valid yet); the two indexes on approvals read all of theirs, of which there are
--- as many as people have decided about by hand. So that is milliseconds. 0026 looks at the rows.
+-- Locks: ACCESS EXCLUSIVE on transfers, transfer_reversals and approvals, until the commit. Nothing here reads a row of them
+-- (nullable columns, constraints not valid yet), so that is milliseconds. 0026 looks at the rows.
 
 set local lock_timeout = '2s';
 

@@ -347,6 +347,7 @@ async fn whatever_happens_in_whatever_order_everything_adds_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes as long as is asked"]
+#[expect(clippy::print_stdout, reason = "who asks for lives wants to read them")]
 async fn as_many_lives_as_asked() {
     let asked = std::env::var("PARTITA_STORIES").expect("PARTITA_STORIES=FROM..TO");
     let (from, to) = asked.split_once("..").expect("FROM..TO");

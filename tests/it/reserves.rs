@@ -4,6 +4,7 @@ use partita_simulator::NewDispute;
 use serde_json::{Value, json};
 
 use crate::disputes::assert_balances;
+use crate::second_person::let_one_decide;
 use crate::support::{cart, item};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -162,6 +163,7 @@ async fn a_refund_uses_what_was_kept_back_of_its_payment_before_anything_else() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_and_is_given_up_fills_the_reserve_again() {
     let t = TestApp::new().await;
+    let_one_decide(&t, 100_00).await;
     let (_, payment) = kept_5_40(&t).await;
     let given = refund(&t, &payment, "ret-1", 25_00).await;
     let reserve = only_reserve(&t).await;
@@ -197,6 +199,7 @@ async fn a_refund_that_the_provider_refuses_leaves_the_reserve_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_after_the_reserve_was_released_or_its_day_came_gives_nothing_back_to_it() {
     let t = TestApp::new().await;
+    let_one_decide(&t, 100_00).await;
     let (_, payment) = kept_5_40(&t).await;
     let given = refund(&t, &payment, "ret-1", 25_00).await;
     t.advance(91 * DAY).await;

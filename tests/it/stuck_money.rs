@@ -4,6 +4,7 @@ use partita::worker;
 use partita_simulator::FaultKind;
 use serde_json::{Value, json};
 
+use crate::second_person::let_one_decide;
 use crate::support::{cart, item};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -220,6 +221,7 @@ async fn a_command_without_an_answer_for_a_day_is_told_with_its_operation() {
 async fn a_refund_that_came_back_and_nobody_decides_about_is_told_after_a_week() {
     let t = TestApp::new().await;
     market(&t).await;
+    let_one_decide(&t, 100_00).await;
     let a = t.seller("A", "DE", "EUR", "daily").await;
     let payment = t.pay(cart("order-1", "EUR", &[item(&a, 20_00)])).await;
     let refund = t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 5_00})).await.expect(201);
