@@ -288,6 +288,11 @@ fn each_command_says_exactly_this() {
             "amount=300; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M; payment_intent=pi_1",
         ),
         ("/v1/topups", "amount=50000; currency=eur; description=Float; expand[0]=balance_transaction; $M"),
+        ("/v1/accounts/acct_1", "settings[payouts][schedule][interval]=manual"),
+        (
+            "/v1/payouts",
+            "amount=5400; currency=eur; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M",
+        ),
         ("/v1/disputes/du_1", "$E; $M; submit=true"),
         ("/v1/disputes/du_1/close", ""),
     ];
@@ -298,10 +303,14 @@ fn each_command_says_exactly_this() {
         })
         .collect();
     let commands = commands();
-    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 11, "every command");
+    assert_eq!(commands.iter().map(Command::name).collect::<BTreeSet<_>>().len(), 13, "every command");
+    assert_eq!(commands.len(), expected.len());
     for (command, (path, form)) in commands.iter().zip(expected) {
         let request = stripe.prepare(command).expect("a lawful command");
-        assert_eq!((request.method.as_str(), request.path.as_str(), &request.account), ("POST", path, &None));
+        // A payout is the seller's own: it is asked on its account.
+        let account = (path == "/v1/payouts").then_some("acct_1");
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", path));
+        assert_eq!(request.account.as_deref(), account, "{path}");
         let pairs = form_urlencoded::parse(request.body.as_bytes()).map(|(name, value)| format!("{name}={value}"));
         let said: BTreeSet<String> = pairs.collect();
         let wanted: BTreeSet<String> = form
