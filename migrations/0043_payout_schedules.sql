@@ -1,11 +1,10 @@
 -- Payouts that are asked by us: by schedules of sellers, and by hand.
 --
 -- A release of before cannot read a payout that the provider has not answered yet, nor does its worker look at schedules. Give
--- sellers schedules once every process knows them.
+-- sellers schedules, and ask for payouts by hand, once every process knows them.
 --
--- Locks, until the commit: ACCESS EXCLUSIVE on payouts while an index is built in which no row of before has a place, which
--- reads the table once; everything else is milliseconds. Nothing else waits. Payouts of before are not looked at by the new
--- constraints: they are mirrored from the provider and have all that these ask for.
+-- Locks, until the commit: ACCESS EXCLUSIVE on payouts, of which no row is read; its indexes are in 0044. Payouts of before are
+-- not looked at by the new constraints: they are mirrored from the provider and have all that these ask for.
 
 set local lock_timeout = '2s';
 
@@ -22,8 +21,6 @@ alter table payouts
         check (status in ('processing', 'pending', 'in_transit', 'paid', 'failed', 'canceled')) not valid,
     add constraint payouts_known_at_provider
         check (provider_payout is not null and arrival_on is not null or status in ('processing', 'failed')) not valid;
-create unique index payouts_reference_unique on payouts (book_id, reference) where reference is not null;
-create index payouts_processing on payouts (book_id, seller_id) where status = 'processing';
 comment on table payouts is
     'A seller''s payout to its bank: asked by us, or mirrored from the provider. paid is not final: a bank may return it.';
 comment on column payouts.status is

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
 use partita_provider::Money;
 
-use super::{Approval, ApprovalError, Proposal, insert, refuse_pending};
+use super::{Approval, ApprovalError, Proposal, insert, refuse_pending, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::id::RefundId;
@@ -47,6 +47,10 @@ pub async fn resolve_refund(
                 if refunds::may_decide_alone(tx, actor, asked.amount, now).await? {
                     refuse_pending(tx, id.uuid(), now).await?;
                     refunds::resolve(tx, id, &decided, actor, &mut journal, now).await?;
+                    // Its payment is locked now: who proposed meanwhile had to lock it, too, and is seen.
+                    if store::has_pending(tx, id.uuid()).await? {
+                        return Err(ApprovalError::AnotherPending);
+                    }
                 } else {
                     let proposal = Proposal::RefundResolution { refund: id, outcome: decided.outcome };
                     insert(tx, &app.keys, actor, proposal, decided.reason.clone(), now).await?;

@@ -97,6 +97,17 @@ pub(super) async fn find_pending_for_update(tx: &mut Tx, object: Uuid) -> Result
     Ok(row.map(Approval::from))
 }
 
+/// Whether a proposal about an object waits.
+pub(super) async fn has_pending(tx: &mut Tx, object: Uuid) -> Result<bool, DbError> {
+    let book = tx.book_id();
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from approvals where book_id = $1 and object_id = $2 and state = 'pending') as "found!""#,
+        book.get(),
+        object
+    );
+    Ok(found.fetch_one(tx.conn()).await?)
+}
+
 /// The newest proposal about each of some objects, whatever became of it.
 ///
 /// # Errors

@@ -8,7 +8,9 @@ mod store;
 use jiff::{SignedDuration, Timestamp};
 use partita_db::BookId;
 
-pub use store::{claim, finish, kinds_due, next, postpone, release, schedule, schedule_books, schedule_books_at};
+pub use store::{
+    claim, finish, kinds_due, next, postpone, release, schedule, schedule_all, schedule_books, schedule_books_at,
+};
 
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]

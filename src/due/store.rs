@@ -28,6 +28,28 @@ pub async fn schedule(tx: &mut Tx, kind: &str, id: i64, at: Timestamp) -> Result
     Ok(())
 }
 
+/// As [`schedule`], for many at once.
+///
+/// # Errors
+/// What the database says.
+pub async fn schedule_all(tx: &mut Tx, kind: &str, ids: &[i64], at: Timestamp) -> Result<(), DbError> {
+    let book = tx.book_id();
+    sqlx::query!(
+        "insert into due (kind, book_id, id, due_at)
+         select $1, $2, ids.id, $4 from unnest($3::bigint[]) as ids (id) order by ids.id
+         on conflict (kind, book_id, id) do update
+             set due_at = least(due.due_at, excluded.due_at), lease_until = null
+         where due.due_at > excluded.due_at or due.lease_until is not null",
+        kind,
+        book.get(),
+        ids,
+        at.to_sqlx() as _
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Makes sure that every book has a row of this kind, the first time within a day from now on: each book at a moment of its
 /// own.
 ///

@@ -98,6 +98,8 @@ event_types! {
     "stuck_money.found": "Money does not move on, for longer than its cause allows; told once, with what helps.";
     "stuck_money.cleared": "Money that did not move on has moved on.";
     "recovery_policy.declared": "How what sellers are short of is recovered was declared anew.";
+    "reserve_policy.declared": "What is kept back of a seller, or of all, was declared anew.";
+    "bank_holidays.declared": "On which days the banks of a country do not work was declared anew.";
     "dispute_policy.declared": "Who bears what of lost disputes was declared anew.";
     "refund_policy.declared": "Who bears what of refunds was declared anew.";
     "reconciliation.break_found": "Ledger and provider differ, and did not the last time they were compared; told once for as long as it stands.";

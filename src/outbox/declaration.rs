@@ -16,6 +16,10 @@ pub enum Declaration {
     RefundPolicy,
     /// Who bears what of lost disputes.
     DisputePolicy,
+    /// On which days the banks of a country do not work.
+    BankHolidays,
+    /// What is kept back of sellers.
+    ReservePolicy,
 }
 
 impl Declaration {
@@ -24,6 +28,8 @@ impl Declaration {
             Self::RecoveryPolicy => "recovery_policy",
             Self::RefundPolicy => "refund_policy",
             Self::DisputePolicy => "dispute_policy",
+            Self::BankHolidays => "bank_holidays",
+            Self::ReservePolicy => "reserve_policy",
         }
     }
 
@@ -32,6 +38,8 @@ impl Declaration {
             Self::RecoveryPolicy => "recovery_policy.declared",
             Self::RefundPolicy => "refund_policy.declared",
             Self::DisputePolicy => "dispute_policy.declared",
+            Self::BankHolidays => "bank_holidays.declared",
+            Self::ReservePolicy => "reserve_policy.declared",
         }
     }
 
@@ -41,6 +49,8 @@ impl Declaration {
             Self::RecoveryPolicy => 1,
             Self::RefundPolicy => 2,
             Self::DisputePolicy => 3,
+            Self::BankHolidays => 4,
+            Self::ReservePolicy => 5,
         })
     }
 }

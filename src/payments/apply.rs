@@ -200,7 +200,9 @@ async fn succeed(
     let fees = split::fees_at_charge(&lines, fee);
     if !fees.is_empty() {
         store::set_passed_fees(tx, payment.id, &fees).await?;
-        lines = store::find_lines(tx, payment.id).await?;
+        for (number, fee) in &fees {
+            lines.iter_mut().filter(|line| line.number == *number).for_each(|line| line.passed_fee = *fee);
+        }
     }
     let chart = chart(tx.book_id(), payment.amount.currency);
     let mut charge_entries = entries::charged(chart, &lines, movement.amount, movement.fee, movement.state);

@@ -63,7 +63,8 @@ pub(super) async fn block(
     now: Timestamp,
 ) -> Result<(), PayoutError> {
     let Some(code) = said.failure_code.as_ref().filter(|code| lies_with_account(code)) else { return Ok(()) };
-    let replaced = seller.standing.bank_account.is_some() && seller.standing.bank_account != said.destination;
+    // A payout that names no account says nothing of another one.
+    let replaced = matches!((&seller.standing.bank_account, &said.destination), (Some(now), Some(then)) if now != then);
     if replaced || find(tx, seller.id).await?.is_some() {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::{balance_at, balances};
 use partita_provider::{Command, Currency, Money, PayoutInterval, PrepareError, Provider, UpdateAccount};
+use serde_json::json;
 
 use super::ask::{self, NewPayout};
 use super::calendar::{Holidays, PayoutDay, Rhythm, Schedule};
@@ -23,6 +24,7 @@ use crate::chart::{Chart, SellerAccount};
 use crate::due;
 use crate::id::{OperationId, PayoutId, SellerId};
 use crate::operations::{self, FirstTry, NewOperation, Target};
+use crate::outbox::{self, Declaration};
 use crate::sellers::{self, Seller};
 use crate::{transfers, verify};
 
@@ -161,11 +163,13 @@ pub async fn declare_holidays(
             let declared = Arc::clone(&declared);
             Box::pin(async move {
                 let (country, holidays) = &*declared;
+                outbox::lock_declaration(tx, Declaration::BankHolidays).await?;
                 let version = store::insert_holidays(tx, country, holidays, actor, now).await?;
                 // What falls earlier now must not wait for its old time; the worker finds the right one.
-                for key in store::scheduled_in(tx, country).await? {
-                    due::schedule(tx, DUE_KIND, key, now).await?;
-                }
+                let payload = json!({"country": country, "version": version, "days": holidays.0});
+                outbox::record_declaration(tx, Declaration::BankHolidays, payload, actor, None, now).await?;
+                let keys = store::scheduled_in(tx, country).await?;
+                due::schedule_all(tx, DUE_KIND, &keys, now).await?;
                 Ok::<_, PayoutError>(version)
             })
         })

@@ -140,13 +140,15 @@ pub async fn restore(
     for (seller, amount) in back {
         let mut left = *amount;
         for part in drawn.iter().filter(|part| part.seller == *seller) {
-            let again = part.amount.min(left);
-            if again <= 0 {
+            if part.amount.min(left) <= 0 {
                 continue;
             }
             let reserve = store::find_for_update(tx, part.reserve).await?.ok_or(ReserveError::NotFound)?;
+            // Later sales may have filled a fixed one meanwhile: the rest is sent.
+            let most = if reserve.kind == ReserveKind::Fixed { reserve.room() } else { part.amount };
+            let again = part.amount.min(left).min(most);
             let is_due = reserve.release_at.is_some_and(|at| at <= now);
-            if reserve.status == ReserveStatus::Open && !is_due {
+            if again > 0 && reserve.status == ReserveStatus::Open && !is_due {
                 step(tx, ground, &reserve, (StepKind::Restore, again), Some(cause), journal, now).await?;
                 left -= again;
             }

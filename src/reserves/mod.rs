@@ -35,7 +35,7 @@ use crate::chart::SellerNumber;
 use crate::due;
 use crate::id::{PaymentId, ReserveId, SellerId};
 use crate::idempotency::{self, Begun};
-use crate::outbox::{self, Change};
+use crate::outbox::{self, Change, Declaration};
 
 /// The kind of `due` rows that name reserves to be filled or released.
 pub const DUE_KIND: &str = "reserve";
@@ -302,7 +302,10 @@ pub async fn declare(
                 if let Some(id) = seller {
                     store::find_seller(tx, id).await?.ok_or(ReserveError::SellerNotFound)?;
                 }
+                outbox::lock_declaration(tx, Declaration::ReservePolicy).await?;
                 store::insert_policy(tx, seller, (*rules).as_ref(), actor, now).await?;
+                let payload = told(seller, (*rules).as_ref());
+                outbox::record_declaration(tx, Declaration::ReservePolicy, payload, actor, None, now).await?;
                 store::schedule_fixed(tx, DUE_KIND, seller, now).await?;
                 Ok(match seller {
                     Some(id) => find_declared(tx, id).await?,
@@ -311,6 +314,17 @@ pub async fn declare(
             })
         })
         .await
+}
+
+/// A declaration, as its event has it. Without rules: the seller has none of its own any more.
+fn told(seller: Option<SellerId>, rules: Option<&Rules>) -> serde_json::Value {
+    let rolling = rules.and_then(|rules| rules.rolling);
+    let fixed = |amount: &Money| serde_json::json!({"amount": amount.minor, "currency": amount.currency});
+    serde_json::json!({
+        "object": "reserve_policy", "seller": seller, "inherits": rules.is_none(),
+        "rolling": rolling.map(|one| serde_json::json!({"percent_bps": one.percent_bps, "hold_days": one.hold_days})),
+        "fixed": rules.map(|rules| rules.fixed.iter().map(fixed).collect::<Vec<_>>()).unwrap_or_default(),
+    })
 }
 
 /// What holds: for a seller, or for all that have no declaration of their own.

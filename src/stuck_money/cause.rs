@@ -98,8 +98,8 @@ impl Cause {
                  missing."
             }
             Self::PayoutsParked => {
-                "The seller's payouts are made by hand only and nobody makes them: ask for one in the provider's dashboard, or \
-                 have payouts made daily."
+                "The seller's payouts are made by hand only and nobody makes them: ask for one (POST /v1/payouts), or give the \
+                 seller a payout_schedule (PATCH /v1/sellers/{id})."
             }
             Self::PayoutsComeBack => {
                 "The seller's bank returns its payouts: have it enter another bank account (an onboarding link), before the next \

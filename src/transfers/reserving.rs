@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, DbError, Scope, Tx};
+use partita_ledger::balances;
 use uuid::Uuid;
 
 use super::shortfalls::{grounds_after, look_again};
@@ -12,7 +13,7 @@ use super::store::{self, Owed};
 use super::{Ground, TransferError, schedule_rebalance};
 use crate::actor::Actor;
 use crate::app::App;
-use crate::chart::SellerNumber;
+use crate::chart::{SellerAccount, SellerNumber};
 use crate::debts;
 use crate::id::SellerId;
 use crate::journal::Journal;
@@ -148,22 +149,30 @@ pub(super) async fn pay_from_reserves(app: &Arc<App>, book: BookId) -> Result<()
     }
 }
 
-/// Gives back up to `amount` of a seller's reserves, those first that are given back next anyway.
+/// Gives back of a seller's reserves what its debts of `amount` want beyond what it has, those first that are given back next
+/// anyway. Nothing while it is short elsewhere, which would swallow it, or has enough: what was given back yesterday, perhaps.
 async fn pay_of(app: &Arc<App>, book: BookId, seller: SellerId, amount: i64) -> Result<(), TransferError> {
-    let held = app
+    let (held, has) = app
         .db
         .read("reserves of a seller who owes", Scope::Book(book), move |tx| {
-            Box::pin(async move { reserves::list_next(tx, seller, PARTS).await })
+            Box::pin(async move {
+                let held = reserves::list_next(tx, seller, PARTS).await?;
+                let Some(first) = held.first() else { return Ok((held, 0)) };
+                let chart = payments::chart(book, first.amount.currency);
+                let available = balances(tx, &[chart.seller(first.number, SellerAccount::Available)]).await?;
+                let has = available.first().map_or(0, |balance| balance.credits - balance.debits);
+                Ok::<_, TransferError>((held, i64::try_from(has).unwrap_or(i64::MIN)))
+            })
         })
         .await?;
-    let mut left = amount;
+    let mut left = if has < 0 { 0 } else { (amount - has).max(0) };
     for reserve in held {
         let part = reserve.held().min(left);
-        give_back(app, book, &reserve, reserve.held() - part).await?;
-        left -= part;
-        if left == 0 {
+        if part == 0 {
             break;
         }
+        give_back(app, book, &reserve, reserve.held() - part).await?;
+        left -= part;
     }
     Ok(())
 }

@@ -110,7 +110,12 @@ const CHECKS: &[Check] = &[
               from refund_resolutions d left join refunds r on r.book_id = d.book_id and r.id = d.refund_id
               where d.book_id = $1 [[d.refund_id]]
                 and (r.status, r.resolved_by, r.amount, r.currency) is distinct from
-                    (case d.outcome when 'reinstated' then 'failed' else 'settled' end, d.made_by, d.amount, d.currency)",
+                    (case d.outcome when 'reinstated' then 'failed' else 'settled' end, d.made_by, d.amount, d.currency)
+              union all
+              select format('refund %s: %s, by nobody', r.id, r.status)
+              from refunds r left join refund_resolutions d on d.book_id = r.book_id and d.refund_id = r.id
+              where r.book_id = $1 [[r.id]] and d.refund_id is null
+                and r.resolved_at >= (select min(first.created_at) from refund_resolutions first where first.book_id = r.book_id)",
     },
     Check {
         code: "I11",
@@ -336,6 +341,7 @@ const CHECKS: &[Check] = &[
                   union all select 'top_up', id, status, sequence from top_ups where book_id = $1 [[id]]
                   union all select 'adjustment', id, status, sequence from adjustments where book_id = $1 [[id]]
                   union all select 'debt', id, status, sequence from debts where book_id = $1 [[id]]
+                  union all select 'reserve', id, status, sequence from reserves where book_id = $1 [[id]]
                   union all select 'seller', id, status, sequence from sellers where book_id = $1 [[id]]) s
               left join state_history h on h.book_id = $1 and h.object_id = s.id and h.sequence = s.sequence
               where h.to_state is distinct from s.status",

@@ -34,8 +34,8 @@ async fn read(t: &TestApp, adjustment: &Value) -> Value {
 }
 
 /// What one key may adjust alone, as two people declared it.
-pub(crate) async fn allow_alone(t: &TestApp, amount: i64) {
-    let body = json!({"currency": "EUR", "alone_up_to": amount, "reason": "the support team's allowance"});
+pub(crate) async fn allow_alone(t: &TestApp, currency: &str, amount: i64) {
+    let body = json!({"currency": currency, "alone_up_to": amount, "reason": "the support team's allowance"});
     let approval = t.send("POST", "/v1/adjustment_limits", None, Some(body)).await.expect(201);
     assert_eq!((&approval["kind"], &approval["proposal"]["alone_up_to"]), (&json!("adjustment_limit"), &json!(amount)));
     decide(t, &second_key(t).await, &approval, "approve").await.expect(200);
@@ -54,7 +54,7 @@ async fn five_of_goodwill_reach_the_seller_from_the_platforms_balance_and_are_un
     let t = TestApp::new().await;
     let b = t.seller("B", "DE", "EUR", "manual").await;
     t.top_up("float", 100_00, "EUR").await;
-    allow_alone(&t, 5_00).await;
+    allow_alone(&t, "EUR", 5_00).await;
     let given = adjust(&t, adjustment(&b, "case-77", "credit", 5_00, "goodwill")).await.expect(201);
     assert_eq!((&given["status"], &given["approval"]), (&json!("booked"), &Value::Null));
     let paid = [
@@ -145,7 +145,7 @@ async fn many_small_ones_are_no_way_around_the_limit_of_the_day() {
     let t = TestApp::new().await;
     let b = t.seller("B", "DE", "EUR", "manual").await;
     t.top_up("float", 100_00, "EUR").await;
-    allow_alone(&t, 5_00).await;
+    allow_alone(&t, "EUR", 5_00).await;
     let one = |name: &str, direction: &str| adjustment(&b, name, direction, 3_00, "goodwill");
     let (first, second) = tokio::join!(adjust(&t, one("a", "credit")), adjust(&t, one("b", "debit")));
     let mut statuses = [first.status, second.status];
@@ -166,7 +166,7 @@ async fn a_penalty_is_kept_from_the_next_sale() {
     let t = TestApp::new().await;
     let a = t.seller("A", "DE", "EUR", "manual").await;
     t.control.set_fees("eur", 0, 0).await.expect("free");
-    allow_alone(&t, 10_00).await;
+    allow_alone(&t, "EUR", 10_00).await;
     adjust(&t, adjustment(&a, "late-parcels", "debit", 7_50, "penalty")).await.expect(201);
     assert_balances(&t, &[("sel.A.available", -7_50), ("rev.fees", 7_50)]).await;
     t.pay(cart("order-1", "EUR", &[item(&a, 54_00)])).await;
@@ -181,7 +181,7 @@ async fn a_penalty_is_kept_from_the_next_sale() {
 async fn a_credit_that_the_platform_cannot_pay_yet_waits_and_one_in_doubt_is_sent_once() {
     let t = TestApp::new().await;
     let b = t.seller("B", "DE", "EUR", "manual").await;
-    allow_alone(&t, 50_00).await;
+    allow_alone(&t, "EUR", 50_00).await;
     adjust(&t, adjustment(&b, "early", "credit", 5_00, "goodwill")).await.expect(201);
     assert_balances(&t, &[("exp.goodwill", 5_00), ("sel.B.available", 5_00)]).await;
     assert_eq!(t.list("/v1/transfers").await[0]["failure"]["code"], "balance_insufficient");
@@ -201,7 +201,7 @@ async fn a_credit_that_the_platform_cannot_pay_yet_waits_and_one_in_doubt_is_sen
 async fn a_seller_who_cannot_receive_yet_gets_it_when_it_can() {
     let t = TestApp::new().await;
     t.top_up("float", 100_00, "EUR").await;
-    allow_alone(&t, 50_00).await;
+    allow_alone(&t, "EUR", 50_00).await;
     let body = json!({"reference": "B", "email": "b@example.com", "country": "DE", "default_currency": "EUR", "payout_interval": "manual"});
     let b = t.post("/v1/sellers", "B", body).await.expect(201);
     adjust(&t, adjustment(&b, "welcome", "credit", 5_00, "goodwill")).await.expect(201);
@@ -257,7 +257,7 @@ async fn a_changed_adjustment_is_seen_and_the_database_keeps_two_people_apart() 
     let t = TestApp::new().await;
     let b = t.seller("B", "DE", "EUR", "manual").await;
     t.top_up("float", 100_00, "EUR").await;
-    allow_alone(&t, 5_00).await;
+    allow_alone(&t, "EUR", 5_00).await;
     adjust(&t, adjustment(&b, "case-1", "credit", 5_00, "goodwill")).await.expect(201);
     for (change, undo, invariant) in [
         ("amount = 4", "amount = 500", "transfers less reversals are within the adjustment"),

@@ -10,7 +10,7 @@ use crate::test_app::{DAY, TestApp, text};
 
 /// Sellers A and B of a platform that takes 10 % and 21 % of tax on that; the processor is free.
 async fn with_vat(t: &TestApp) -> [Value; 2] {
-    let_one_decide(t, 200_00).await;
+    let_one_decide(t, "EUR", 200_00).await;
     t.control.set_fees("eur", 0, 0).await.expect("free of charge");
     let rules = json!([{"price": {"percent_bps": 1_000}, "vat_bps": 2_100}]);
     let policy = json!({"reference": "standard", "name": "10 % and tax", "default": true, "rules": rules});

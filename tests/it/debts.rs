@@ -284,7 +284,7 @@ async fn debts_are_paid_oldest_first_by_sales_that_come_at_once() {
     let t = TestApp::new().await;
     t.control.set_fees("eur", 0, 0).await.expect("free");
     let a = t.seller("A", "DE", "EUR", "manual").await;
-    allow_alone(&t, 50_00).await;
+    allow_alone(&t, "EUR", 50_00).await;
     for (name, amount) in [("first", 5_00), ("second", 3_00)] {
         adjust(&t, adjustment(&a, name, "debit", amount, "penalty")).await.expect(201);
         end_of_day(&t).await;
@@ -312,7 +312,7 @@ async fn debts_are_paid_oldest_first_by_sales_that_come_at_once() {
 async fn a_debt_of_an_adjustment_ends_with_what_undoes_it() {
     let t = TestApp::new().await;
     let a = t.seller("A", "DE", "EUR", "manual").await;
-    allow_alone(&t, 50_00).await;
+    allow_alone(&t, "EUR", 50_00).await;
     let penalty = adjust(&t, adjustment(&a, "late", "debit", 7_50, "penalty")).await.expect(201);
     end_of_day(&t).await;
     assert_balances(&t, &[("sel.A.debt", 7_50), ("rev.fees", 7_50)]).await;

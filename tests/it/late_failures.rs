@@ -9,7 +9,7 @@ use crate::test_app::{DAY, TestApp, text};
 
 /// EUR 120.00 = A 60 and tax 12, B 40 and tax 8; commission 10 %; the processor keeps 3.20.
 pub(crate) async fn worked_cart(t: &TestApp, interval: &str) -> Value {
-    let_one_decide(t, 100_00).await;
+    let_one_decide(t, "EUR", 100_00).await;
     t.control.set_fees("eur", 250, 20).await.expect("2.5 % + 0.20");
     t.default_fee(1_000).await;
     let a = t.seller("A", "DE", "EUR", interval).await;

@@ -11,7 +11,9 @@ use partita::{rebuild, verify};
 use partita_simulator::{FaultKind, NewDispute};
 use serde_json::{Value, json};
 
+use crate::adjustments::allow_alone;
 use crate::agreement;
+use crate::second_person::let_one_decide;
 use crate::support::{Dice, cart, item, paid_with, taxed};
 use crate::test_app::{Answer, DAY, TestApp, text};
 
@@ -65,16 +67,23 @@ impl Life {
         let (country, currency, unit) = MARKETS[pick(&mut dice, MARKETS.len())];
         let count = SELLERS[pick(&mut dice, SELLERS.len())];
         let t = TestApp::new().await;
-        t.default_fee(dice.roll(0, 3_000)).await;
+        let declared = declare(&t, &mut dice, currency, unit).await;
         let mut sellers = Vec::new();
         for number in 0..count {
             let interval = if dice.roll(0, 1) == 0 { "manual" } else { "daily" };
-            sellers.push(t.seller(&format!("shop-{number}"), country, currency, interval).await);
+            let seller = t.seller(&format!("shop-{number}"), country, currency, interval).await;
+            if dice.roll(0, 3) == 0 {
+                let schedule = json!({"interval": "daily", "cut_off": "16:00", "time_zone": "Europe/Berlin"});
+                let path = format!("/v1/sellers/{}", text(&seller["id"]));
+                t.send("PATCH", &path, None, Some(json!({"payout_schedule": schedule}))).await.expect(200);
+            }
+            sellers.push(seller);
         }
         if dice.roll(0, 2) > 0 {
             t.top_up("float", dice.roll(1, 500_00) * unit, currency).await;
         }
-        let story = vec![format!("seed {seed}: {count} sellers in {country}, {currency}")];
+        let mut story = vec![format!("seed {seed}: {count} sellers in {country}, {currency}")];
+        story.extend(declared);
         let none = Vec::new;
         Self {
             t,
@@ -111,13 +120,16 @@ impl Life {
             self.story.push(format!("{kind:?} at {path}"));
             self.t.next_post_fails(kind, path);
         }
-        match self.dice.roll(0, 11) {
+        match self.dice.roll(0, 14) {
             0..=3 => self.pay().await,
             4..=5 => self.refund().await,
             6 => self.dispute().await,
             7 => self.decide().await,
             8 => self.fail_payout().await,
             9 => self.fail_refund().await,
+            10 => self.by_hand().await,
+            11 => self.platform_payout().await,
+            12 => self.fail_late().await,
             _ => {
                 let days = self.dice.roll(1, 6);
                 self.story.push(format!("{days} days pass"));
@@ -235,6 +247,18 @@ impl Life {
         self.story.push(format!("{payout} comes back: {}", failed.is_ok()));
     }
 
+    /// A buyer's bank takes a payment back. While it is disputed that is for a person, and no life goes on from there.
+    async fn fail_late(&mut self) {
+        let Some(which) = self.one_of(self.payments.len()) else { return };
+        let payment = self.t.payment(&self.payments[which]).await;
+        let disputes = self.t.list(&format!("/v1/disputes?payment={}", text(&payment["id"]))).await;
+        if payment["status"] == "succeeded" && disputes.is_empty() {
+            let intent = text(&payment["provider"]["id"]);
+            let failed = self.t.control.fail_payment(&intent, "insufficient_funds").await;
+            self.story.push(format!("the bank takes {intent} back: {}", failed.is_ok()));
+        }
+    }
+
     async fn fail_refund(&mut self) {
         let Some(which) = self.one_of(self.refunds.len()) else { return };
         let refund = self.t.get(&format!("/v1/refunds/{}", self.refunds[which])).await;
@@ -243,10 +267,37 @@ impl Life {
         self.story.push(format!("{id} does not reach the buyer: {}", failed.is_ok()));
         self.t.settle().await;
         let now = self.t.get(&format!("/v1/refunds/{}", self.refunds[which])).await;
-        if now["status"] == "returned" && self.dice.roll(0, 1) == 0 {
+        if now["status"] == "returned" && self.dice.roll(0, 2) > 0 {
+            let outcome = ["reinstated", "paid_from_bank"][self.one_of(2).expect("two")];
             let path = format!("/v1/refunds/{}/resolution", self.refunds[which]);
-            self.post(&path, json!({"outcome": "reinstated", "reason": "the buyer has the goods"})).await;
+            self.post(&path, json!({"outcome": outcome, "reason": "as agreed with the buyer"})).await;
         }
+    }
+
+    /// A person keeps something back of a seller, or gives or takes something.
+    async fn by_hand(&mut self) {
+        let seller = self.one_of(self.sellers.len()).expect("a marketplace has sellers");
+        let (seller, amount) = (self.sellers[seller]["id"].clone(), self.dice.roll(1, 40_00) * self.unit);
+        let body = json!({"seller": seller, "amount": amount, "currency": self.currency});
+        let (path, more) = match self.dice.roll(0, 2) {
+            0 => ("/v1/reserves", json!({"reason": "orders are late", "release_on": "2026-03-20"})),
+            1 => ("/v1/adjustments", json!({"direction": "credit", "reason": "goodwill"})),
+            _ => ("/v1/adjustments", json!({"direction": "debit", "reason": "correction"})),
+        };
+        let mut body = body;
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        if path == "/v1/adjustments" {
+            body["reference"] = json!(format!("by-hand-{}", self.requests));
+        }
+        self.post(path, body).await;
+    }
+
+    /// The platform takes its own money out, as much as it has or more than that.
+    async fn platform_payout(&mut self) {
+        let amount = self.dice.roll(1, 300_00) * self.unit;
+        let reference = format!("own-{}", self.requests);
+        self.post("/v1/platform_payouts", json!({"reference": reference, "amount": amount, "currency": self.currency}))
+            .await;
     }
 
     /// What was unclear becomes clear, as time passes.
@@ -315,6 +366,44 @@ impl Life {
     }
 }
 
+/// What a platform has declared: who bears what, and what is kept back. In words.
+async fn declare(t: &TestApp, dice: &mut Dice, currency: &str, unit: i64) -> Vec<String> {
+    let either =
+        |dice: &mut Dice, words: [&'static str; 2]| words[usize::try_from(dice.roll(0, 1)).expect("one of two")];
+    let (bps, vat) = (dice.roll(0, 3_000), dice.roll(0, 1) * 2_100);
+    let rule = json!({
+        "price": {"percent_bps": bps}, "vat_bps": vat, "processor_fee": either(dice, ["seller", "platform"]),
+    });
+    let fees = json!({"reference": "standard", "name": "Standard", "default": true, "rules": [rule]});
+    t.post("/v1/fee_policies", "standard", fees.clone()).await.expect(201);
+    let mut declared = vec![fees.to_string()];
+    let refunds = json!({
+        "fee": either(dice, ["returned", "kept"]), "processor_fee": either(dice, ["sellers", "platform"]),
+        "tax": either(dice, ["returned", "kept"]),
+    });
+    let disputes = json!({
+        "liability": either(dice, ["sellers", "platform"]), "hold": either(dice, ["shares", "nothing"]),
+        "tax_relief": dice.roll(0, 1) == 0, "fee": either(dice, ["sellers", "platform"]),
+    });
+    let (percent, days) = (dice.roll(1, 5_000), dice.roll(1, 20));
+    let reserves = match dice.roll(0, 3) {
+        0 => json!({"fixed": [{"amount": dice.roll(1, 50_00) * unit, "currency": currency}]}),
+        1 | 2 => json!({"rolling": {"percent_bps": percent, "hold_days": days}}),
+        _ => json!({}),
+    };
+    for (path, policy) in
+        [("/v1/refund_policy", refunds), ("/v1/dispute_policy", disputes), ("/v1/reserve_policy", reserves)]
+    {
+        if dice.roll(0, 1) == 0 {
+            t.send("PUT", path, None, Some(policy.clone())).await.expect(200);
+            declared.push(format!("{path} {policy}"));
+        }
+    }
+    let_one_decide(t, currency, 1_000_000 * unit).await;
+    allow_alone(t, currency, 1_000_000 * unit).await;
+    declared
+}
+
 /// Lives one life; what happened in it.
 async fn live(seed: u64) -> Vec<String> {
     let mut life = Life::begin(seed).await;
@@ -341,7 +430,7 @@ async fn a_cent_that_is_nobodys_is_seen_in_the_middle_of_a_life() {
 async fn whatever_happens_in_whatever_order_everything_adds_up() {
     for seed in 0..8 {
         let story = live(seed).await;
-        assert!(story.len() > 4, "something happens: {story:?}");
+        assert!(story.len() > 6, "something happens: {story:?}");
     }
 }
 

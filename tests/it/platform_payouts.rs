@@ -88,14 +88,36 @@ async fn one_that_fails_on_the_way_is_back_and_can_be_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_want_the_same_money_are_one_payout_and_a_refusal() {
     let t = TestApp::new().await;
-    t.top_up("float", 100_00, "EUR").await;
+    worked_cart(&t).await;
+    t.advance(3 * DAY).await;
+    // The row that they queue at is there, and the provider has the state's 20.00 beside what is free: it would send both.
+    pay_out(&t, "first", 46_79).await.expect(201);
+    assert_eq!(free(&t).await, 60_01);
     let names: Vec<String> = (0..8).map(|number| format!("race-{number}")).collect();
-    let answers = futures::future::join_all(names.iter().map(|name| pay_out(&t, name, 60_00))).await;
+    let answers = futures::future::join_all(names.iter().map(|name| pay_out(&t, name, 40_00))).await;
     let taken = answers.iter().filter(|answer| answer.status == 201).count();
-    let refused = answers.iter().filter(|answer| answer.status == 422).count();
-    assert_eq!((taken, refused), (1, 7), "{:?}", answers.iter().map(Answer::text).collect::<Vec<_>>());
-    assert_eq!(t.effects("/v1/payouts").await, 1);
-    assert_eq!(free(&t).await, 40_00);
+    let refused = answers.iter().filter(|answer| answer.status == 422);
+    let ours = refused.filter(|answer| answer.json()["errors"][0]["code"] == "too_much").count();
+    assert_eq!((taken, ours), (1, 7), "{:?}", answers.iter().map(Answer::text).collect::<Vec<_>>());
+    assert_eq!((t.effects("/v1/payouts").await, t.list("/v1/platform_payouts").await.len()), (2, 2));
+    assert_eq!(free(&t).await, 20_01);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tax_on_the_commission_is_the_states_as_any_other() {
+    let t = TestApp::new().await;
+    t.control.set_fees("eur", 0, 0).await.expect("free of charge");
+    let rules = json!([{"price": {"percent_bps": 1_000}, "vat_bps": 2_100}]);
+    let policy = json!({"reference": "standard", "name": "10 % and tax", "default": true, "rules": rules});
+    t.post("/v1/fee_policies", "standard", policy).await.expect(201);
+    t.top_up("float", 200_00, "EUR").await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    t.pay(cart("order-1", "EUR", &[item(&a, 100_00)])).await;
+    t.advance(4 * DAY).await;
+    // Of the commission of 12.10 the platform's own are 10.00.
+    assert_eq!((balance(&t, "conn.available.A").await, balance(&t, "vat.commission").await), (87_90, 2_10));
+    assert_eq!(free(&t).await, 210_00);
     t.finish().await;
 }
 
@@ -155,4 +177,15 @@ async fn what_the_provider_refuses_moved_nothing() {
     assert_eq!(balance(&t, "prov.in_transit").await, 0);
     t.control.cancel_payout(&text(&past_us["id"])).await.expect("given up");
     t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_back_of_sellers_is_theirs() {
+    let t = TestApp::new().await;
+    crate::reserves::keep_back(&t, crate::reserves::ten_per_cent()).await;
+    worked_cart(&t).await;
+    t.advance(3 * DAY).await;
+    assert_eq!((balance(&t, "sel.A.reserve").await, balance(&t, "sel.B.reserve").await), (5_40, 3_60));
+    assert_eq!(free(&t).await, 106_80);
+    t.finish().await;
 }

@@ -37,7 +37,7 @@ fn fees(refund: &Value) -> Vec<i64> {
 
 /// The worked cart, whose sellers bear the processor's fee from the charge on.
 async fn passed_at_charge(t: &TestApp) -> Value {
-    let_one_decide(t, 200_00).await;
+    let_one_decide(t, "EUR", 200_00).await;
     t.control.set_fees("eur", 250, 20).await.expect("2.5 % + 0.20");
     let rules = json!([{"price": {"percent_bps": 1_000}, "processor_fee": "seller"}]);
     let policy =
@@ -308,5 +308,19 @@ async fn policies_declared_at_once_get_a_version_and_an_event_each() {
         told.reverse();
         assert_eq!(told, versions);
     }
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_money_that_is_usable_at_once_the_fee_is_passed_before_the_share_is_sent() {
+    let t = TestApp::new().await;
+    let first = passed_at_charge(&t).await;
+    let [a, b] = [0, 1].map(|line| json!({"id": first["lines"][line]["seller"]}));
+    t.advance(4 * DAY).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 52_08, "54.00 less 1.92");
+    let second = cart("order-2", "EUR", &[taxed(&a, 60_00, 12_00), taxed(&b, 40_00, 8_00)]);
+    t.pay(crate::support::paid_with(second, "pm_card_bypassPending")).await;
+    t.settle().await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 104_16);
     t.finish().await;
 }

@@ -163,7 +163,7 @@ async fn a_refund_uses_what_was_kept_back_of_its_payment_before_anything_else() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_comes_back_and_is_given_up_fills_the_reserve_again() {
     let t = TestApp::new().await;
-    let_one_decide(&t, 100_00).await;
+    let_one_decide(&t, "EUR", 100_00).await;
     let (_, payment) = kept_5_40(&t).await;
     let given = refund(&t, &payment, "ret-1", 25_00).await;
     let reserve = only_reserve(&t).await;
@@ -199,7 +199,7 @@ async fn a_refund_that_the_provider_refuses_leaves_the_reserve_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_after_the_reserve_was_released_or_its_day_came_gives_nothing_back_to_it() {
     let t = TestApp::new().await;
-    let_one_decide(&t, 100_00).await;
+    let_one_decide(&t, "EUR", 100_00).await;
     let (_, payment) = kept_5_40(&t).await;
     let given = refund(&t, &payment, "ret-1", 25_00).await;
     t.advance(91 * DAY).await;
@@ -269,6 +269,28 @@ async fn a_payment_that_fails_late_uses_its_reserve_first() {
     t.settle().await;
     assert_balances(&t, &[("bank", -100_00), ("prov.available", 100_00)]).await;
     assert_eq!(amounts(&only_reserve(&t).await), [0, 5_40, 0]);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_back_to_a_fixed_reserve_that_is_full_again_is_sent() {
+    let t = TestApp::new().await;
+    let_one_decide(&t, "EUR", 100_00).await;
+    let a = market(&t).await;
+    keep_back(&t, json!({"fixed": [{"amount": 10_00, "currency": "EUR"}]})).await;
+    let first = t.pay(cart("order-1", "EUR", &[item(&a, 60_00)])).await;
+    t.advance(4 * DAY).await;
+    let given = refund(&t, &first, "ret-1", 25_00).await;
+    t.pay(cart("order-2", "EUR", &[item(&a, 60_00)])).await;
+    t.advance(4 * DAY).await;
+    assert_eq!(amounts(&only_reserve(&t).await), [10_00, 10_00, 0], "used by the refund, filled by the next sale");
+    t.control.fail_refund(&text(&given["provider"]["id"]), "lost_or_stolen_card").await.expect("it has succeeded");
+    t.settle().await;
+    let body = json!({"outcome": "reinstated", "reason": "the buyer took a voucher"});
+    t.post(&format!("/v1/refunds/{}/resolution", text(&given["id"])), "res-1", body).await.expect(200);
+    t.settle().await;
+    assert_eq!(amounts(&only_reserve(&t).await), [10_00, 10_00, 0], "no more than its rule says");
+    assert_eq!(t.balances().await["owner.A EUR"], 98_00, "54.00 twice, less what is kept back");
     t.finish().await;
 }
 
@@ -363,7 +385,7 @@ async fn a_sellers_own_policy_stands_above_that_of_all_until_it_is_withdrawn() {
 async fn what_a_debt_takes_is_not_kept_back_and_what_is_given_back_pays_debts_first() {
     let t = TestApp::new().await;
     let (a, _) = kept_5_40(&t).await;
-    crate::adjustments::allow_alone(&t, 50_00).await;
+    crate::adjustments::allow_alone(&t, "EUR", 50_00).await;
     let penalty = crate::adjustments::adjustment(&a, "late", "debit", 8_00, "penalty");
     crate::adjustments::adjust(&t, penalty).await.expect(201);
     crate::debts::end_of_day(&t).await;
@@ -388,7 +410,7 @@ async fn what_a_debt_takes_is_not_kept_back_and_what_is_given_back_pays_debts_fi
 async fn what_is_kept_back_pays_debts_where_the_ladder_says_so() {
     let t = TestApp::new().await;
     let (a, _) = kept_5_40(&t).await;
-    crate::adjustments::allow_alone(&t, 50_00).await;
+    crate::adjustments::allow_alone(&t, "EUR", 50_00).await;
     let mut ladder = json!({
         "reverse_transfers": {"owner": "robots"}, "net_from_sales": {"after_days": 0, "owner": "finance"},
         "seller_reserve": {"after_days": 31, "owner": "risk"}, "write_off": {"after_days": 30, "owner": "finance"},
@@ -416,5 +438,26 @@ async fn what_is_kept_back_pays_debts_where_the_ladder_says_so() {
     assert_eq!((&reserve["status"], amounts(&reserve)), (&json!("open"), [0, 0, 5_40]));
     t.advance(91 * DAY).await;
     assert_eq!(only_reserve(&t).await["status"], "released");
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debt_takes_of_what_is_kept_back_what_it_wants_and_once() {
+    let t = TestApp::new().await;
+    let (a, _) = kept_5_40(&t).await;
+    crate::adjustments::allow_alone(&t, "EUR", 50_00).await;
+    let ladder = json!({
+        "reverse_transfers": {"owner": "robots"}, "net_from_sales": {"after_days": 0, "owner": "finance"},
+        "seller_reserve": {"after_days": 0, "owner": "risk"}, "write_off": {"after_days": 30, "owner": "finance"},
+    });
+    t.send("PUT", "/v1/recovery_policy", None, Some(ladder)).await.expect(200);
+    let penalty = crate::adjustments::adjustment(&a, "late", "debit", 2_00, "penalty");
+    crate::adjustments::adjust(&t, penalty).await.expect(201);
+    for _ in 0..3 {
+        crate::debts::end_of_day(&t).await;
+    }
+    assert_eq!(amounts(&only_reserve(&t).await), [3_40, 0, 2_00]);
+    let balances = t.balances().await;
+    assert_eq!((balances["sel.A.reserve EUR"], balances.get("sel.A.debt EUR")), (3_40, None), "{balances:?}");
     t.finish().await;
 }

@@ -10,8 +10,8 @@ use crate::support::{cart, item};
 use crate::test_app::{Answer, DAY, TestApp, text};
 
 /// About how much of refunds that came back one key may decide alone, as two people declared it.
-pub(crate) async fn let_one_decide(t: &TestApp, amount: i64) {
-    let body = json!({"currency": "EUR", "alone_up_to": amount, "reason": "the support team's allowance"});
+pub(crate) async fn let_one_decide(t: &TestApp, currency: &str, amount: i64) {
+    let body = json!({"currency": currency, "alone_up_to": amount, "reason": "the support team's allowance"});
     let approval = t.send("POST", "/v1/refund_resolution_limits", None, Some(body)).await.expect(201);
     assert_eq!(
         (&approval["kind"], &approval["proposal"]["alone_up_to"]),
@@ -38,7 +38,7 @@ async fn approval_of(t: &TestApp, refund: &Value) -> Value {
 async fn above_the_limit_a_refund_that_came_back_is_decided_by_two_and_stays_owed_until_then() {
     let t = TestApp::new().await;
     let payment = worked_cart(&t, "manual").await;
-    let_one_decide(&t, 29_99).await;
+    let_one_decide(&t, "EUR", 29_99).await;
     t.advance(4 * DAY).await;
     let before = t.balances().await;
     let refund = comes_back(&t, &refund_30(&t, &payment).await).await;
@@ -92,7 +92,7 @@ async fn above_the_limit_a_refund_that_came_back_is_decided_by_two_and_stays_owe
 async fn many_small_decisions_are_no_way_around_the_limit_of_the_day() {
     let t = TestApp::new().await;
     let payment = worked_cart(&t, "manual").await;
-    let_one_decide(&t, 59_99).await;
+    let_one_decide(&t, "EUR", 59_99).await;
     t.advance(4 * DAY).await;
     let first = comes_back(&t, &refund_30(&t, &payment).await).await;
     let body = json!({"payment": payment["id"], "lines": [{"line": 0, "amount": 25_00}]});
@@ -222,4 +222,44 @@ async fn a_ladder_that_recovers_less_takes_two_people_and_each_declaration_is_to
     assert!(statuses.iter().all(|status| [200, 202, 409].contains(status)), "{statuses:?}");
     assert!(statuses.iter().filter(|status| **status == 202).count() <= 1, "{statuses:?}");
     t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_has_proposed_is_not_decided_alone_meanwhile() {
+    let t = TestApp::new().await;
+    let payment = worked_cart(&t, "manual").await;
+    let_one_decide(&t, "EUR", 29_99).await;
+    t.advance(4 * DAY).await;
+    let refund = comes_back(&t, &refund_30(&t, &payment).await).await;
+    let waits = resolve(&t, &refund, "res-1", "reinstated").await.expect(202);
+    let_one_decide(&t, "EUR", 100_00).await;
+    assert_eq!(resolve(&t, &refund, "res-2", "paid_from_bank").await.expect(409)["code"], "state_conflict");
+    assert_eq!(read(&t, &refund).await["status"], "returned");
+    let approval = approval_of(&t, &waits).await;
+    decide(&t, &second_key(&t).await, &approval, "approve").await.expect(200);
+    t.settle().await;
+    assert_eq!(read(&t, &refund).await["status"], "failed");
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_whose_record_is_gone_is_seen() {
+    let t = TestApp::new().await;
+    let payment = worked_cart(&t, "manual").await;
+    let_one_decide(&t, "EUR", 100_00).await;
+    t.advance(4 * DAY).await;
+    for (number, decision) in [("ret-1", "res-1"), ("ret-2", "res-2")] {
+        let body = json!({"payment": payment["id"], "lines": [{"line": 0, "amount": 10_00}]});
+        let refund = t.post("/v1/refunds", number, body).await.expect(201);
+        t.settle().await;
+        let refund = comes_back(&t, &refund).await;
+        resolve(&t, &refund, decision, "paid_from_bank").await.expect(200);
+        t.advance(60).await;
+    }
+    assert_eq!(t.findings().await, Vec::<String>::new());
+    let last = "delete from refund_resolutions where created_at = (select max(created_at) from refund_resolutions)";
+    assert_eq!(t.tamper(last).await, 1);
+    let findings = t.findings().await;
+    assert!(findings.iter().any(|finding| finding.contains("settled, by nobody")), "{findings:#?}");
+    t.close().await;
 }

@@ -221,7 +221,7 @@ async fn a_command_without_an_answer_for_a_day_is_told_with_its_operation() {
 async fn a_refund_that_came_back_and_nobody_decides_about_is_told_after_a_week() {
     let t = TestApp::new().await;
     market(&t).await;
-    let_one_decide(&t, 100_00).await;
+    let_one_decide(&t, "EUR", 100_00).await;
     let a = t.seller("A", "DE", "EUR", "daily").await;
     let payment = t.pay(cart("order-1", "EUR", &[item(&a, 20_00)])).await;
     let refund = t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 5_00})).await.expect(201);
@@ -257,5 +257,39 @@ async fn what_was_told_stays_and_only_known_words_are_asked_for() {
     assert_eq!(constraint.as_deref(), Some("stuck_money_told_stays"));
     admin.close().await;
     t.advance(5 * DAY).await;
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_whom_the_provider_pays_out_no_more_is_told_after_a_week_whenever_the_last_payout_was() {
+    let t = TestApp::new().await;
+    market(&t).await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    t.pay(cart("order-1", "EUR", &[item(&a, 20_00)])).await;
+    t.advance(4 * DAY).await;
+    t.post("/v1/payouts", "out", json!({"reference": "out", "seller": a["id"]})).await.expect(201);
+    t.pay(cart("order-2", "EUR", &[item(&a, 30_00)])).await;
+    t.advance(4 * DAY).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 27_00);
+    assert_eq!(t.tamper("update sellers set payouts_enabled = false").await, 1);
+    t.advance(9 * DAY).await;
+    assert_eq!(open(&t).await, one("payouts_disabled", 27_00));
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_whose_schedule_waits_for_more_is_not_told() {
+    let t = TestApp::new().await;
+    market(&t).await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let schedule = json!({
+        "interval": "daily", "time_zone": "Europe/Berlin", "minimums": [{"currency": "EUR", "amount": 500_00}],
+    });
+    let path = format!("/v1/sellers/{}", text(&a["id"]));
+    t.send("PATCH", &path, None, Some(json!({"payout_schedule": schedule}))).await.expect(200);
+    t.pay(cart("order-1", "EUR", &[item(&a, 20_00)])).await;
+    t.advance(40 * DAY).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 18_00);
+    assert_eq!(open(&t).await, vec![]);
     t.finish().await;
 }

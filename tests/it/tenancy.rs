@@ -83,7 +83,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.control.open_dispute(dispute).await.expect("disputed");
     t.settle().await;
     decided_review(t, &a).await;
-    allow_alone(t, 5_00).await;
+    allow_alone(t, "EUR", 5_00).await;
     debts::declare(t, 0, 30).await;
     adjust(t, adjustment(&a, "late", "debit", 1_00, "penalty")).await.expect(201);
     debts::end_of_day(t).await;

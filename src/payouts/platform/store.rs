@@ -102,7 +102,7 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
                from ledger_accounts a
                join ledger_balances b on b.book_id = a.book_id and b.account = a.account
                where a.book_id = $1 and a.currency = $2::bigint
-                 and (a.path like 'sel.%' or a.path like 'tax.%' or a.path like 'clr.%'
+                 and (a.path like 'sel.%' or a.path like 'tax.%' or a.path like 'vat.%' or a.path like 'clr.%'
                       or a.path in ('prov.available', 'prov.pending'))
                group by a.path),
            sellers as (
@@ -111,7 +111,8 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
                from balances where path like 'sel.%' group by seller)
            select coalesce((select -balance from balances where path = 'prov.available'), 0)::bigint as "available!",
                   coalesce((select -balance from balances where path = 'prov.pending'), 0)::bigint as "pending!",
-                  coalesce((select sum(greatest(balance, 0)) from balances where path like 'tax.%'), 0)::bigint as "taxes!",
+                  coalesce((select sum(greatest(balance, 0)) from balances
+                            where path like 'tax.%' or path like 'vat.%'), 0)::bigint as "taxes!",
                   coalesce((select sum(greatest(balance, 0)) from balances where path like 'clr.%'), 0)::bigint as "clearing!",
                   coalesce((select sum(greatest(now, 0)) from sellers), 0)::bigint as "sellers_now!",
                   coalesce((select sum(greatest(pending, 0)) from sellers), 0)::bigint as "sellers_pending!",

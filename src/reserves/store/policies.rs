@@ -108,7 +108,7 @@ async fn read(tx: &mut Tx, version: i32, is_own: bool, rolling: Option<Rolling>)
     Ok(Declared { version, is_own, rules: Rules { rolling, fixed } })
 }
 
-/// Declares what is kept back. Two declarations at once violate `reserve_policies_pkey`.
+/// Declares what is kept back; who calls has locked the declaration.
 pub(in crate::reserves) async fn insert_policy(
     tx: &mut Tx,
     seller: Option<SellerId>,

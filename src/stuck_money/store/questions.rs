@@ -97,10 +97,15 @@ pub(in crate::stuck_money) async fn find_not_paid_out(
                  where a.book_id = $1 and a.path like 'conn.available.%'
                  group by b.account having sum(b.debits - b.credits) > 0) has
            join sellers s on s.book_id = $1 and s.number = has.number
-           where lpad(s.number::text, 10, '0') > $3 and (not s.payouts_enabled or s.payout_interval = 'manual')
-             and not exists (select from payouts p
-                             where p.book_id = $1 and p.seller_id = s.id and p.created_at > $2
-                               and p.status not in ('failed', 'canceled'))
+           where lpad(s.number::text, 10, '0') > $3 and (not s.payouts_enabled
+                  or s.payout_interval = 'manual'
+                     and coalesce((select d.rhythm from payout_schedules d where d.book_id = $1 and d.seller_id = s.id
+                                   order by d.version desc limit 1), 'manual') = 'manual'
+                     and not exists (select from bank_account_blocks k
+                                     where k.book_id = $1 and k.seller_id = s.id and k.lifted_at is null)
+                     and not exists (select from payouts p
+                                     where p.book_id = $1 and p.seller_id = s.id and p.created_at > $2
+                                       and p.status not in ('failed', 'canceled')))
            order by 5 limit $4"#,
         book.get(),
         before(now, PARKED_DAYS * DAY_HOURS).to_sqlx() as _,
@@ -121,7 +126,8 @@ pub(in crate::stuck_money) async fn find_not_paid_out(
     Ok(finding.collect())
 }
 
-/// Sellers whose last three payouts all came back.
+/// Sellers whose last three payouts all came back, or whose bank account is blocked since one did; what the provider refused
+/// went nowhere and does not count.
 pub(in crate::stuck_money) async fn find_payouts_that_come_back(
     tx: &mut Tx,
     after: &str,
@@ -136,8 +142,10 @@ pub(in crate::stuck_money) async fn find_payouts_that_come_back(
                                 max(p.currency) filter (where p.place = 1) as currency, min(p.created_at) as since,
                                 count(*) filter (where p.status = 'failed') as failed
                          from (select amount, currency, status, created_at, row_number() over (order by id desc) as place
-                               from payouts where book_id = $1 and seller_id = s.id order by id desc limit 3) p) last
-             on last.failed = 3
+                               from payouts where book_id = $1 and seller_id = s.id and provider_payout is not null
+                               order by id desc limit 3) p) last
+             on last.failed = 3 or last.amount is not null and exists (
+                 select from bank_account_blocks k where k.book_id = $1 and k.seller_id = s.id and k.lifted_at is null)
            where s.book_id = $1 and lpad(s.number::text, 10, '0') > $2
            order by 5 limit $3"#,
         book.get(),
@@ -206,15 +214,18 @@ pub(in crate::stuck_money) async fn find_clearing(
     let rows = sqlx::query!(
         r#"select object_type as "object_type!", object_id as "object_id!", seller_id, amount as "amount!",
                   currency as "currency!", since as "since!: jiff_sqlx::Timestamp", object_id::text as "place!"
-           from (select 'operation' as object_type, o.id as object_id, t.seller_id,
-                        coalesce(t.amount, r.amount, u.amount) as amount, coalesce(t.currency, r.currency, u.currency) as currency,
+           from (select 'operation' as object_type, o.id as object_id, coalesce(t.seller_id, p.seller_id) as seller_id,
+                        coalesce(t.amount, r.amount, u.amount, p.amount, q.amount) as amount,
+                        coalesce(t.currency, r.currency, u.currency, p.currency, q.currency) as currency,
                         o.created_at as since
                  from operations o
                  left join transfers t on t.book_id = o.book_id and t.id = o.object_id
                  left join refunds r on r.book_id = o.book_id and r.id = o.object_id
                  left join top_ups u on u.book_id = o.book_id and u.id = o.object_id
+                 left join payouts p on p.book_id = o.book_id and p.id = o.object_id
+                 left join platform_payouts q on q.book_id = o.book_id and q.id = o.object_id
                  where o.book_id = $1 and o.state in ('planned', 'submitting', 'unknown', 'needs_review') and o.created_at < $2
-                   and coalesce(t.id, r.id, u.id) is not null
+                   and coalesce(t.id, r.id, u.id, p.id, q.id) is not null
                  union all
                  select 'refund', r.id, null, r.amount, r.currency, r.updated_at
                  from refunds r where r.book_id = $1 and r.status in ('pending', 'returned') and r.updated_at < $3

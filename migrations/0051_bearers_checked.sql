@@ -1,4 +1,4 @@
--- A look at the rows that were there before 0041.
+-- A look at the rows that were there before 0041, 0042, 0047, 0049 and 0050.
 --
 -- Locks: SHARE UPDATE EXCLUSIVE on refunds, refund_lines, dispute_lines, payment_captures and payment_lines until the commit;
 -- everybody goes on reading and writing.
