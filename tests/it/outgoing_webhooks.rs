@@ -179,6 +179,27 @@ async fn an_endpoint_that_hangs_harms_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_left_alone_gets_no_turn_for_each_event() {
+    let t = TestApp::new().await;
+    let sink = Sink::start().await;
+    t.endpoint(&sink, &["webhook_endpoint.updated"]).await;
+    let bystander = t.bystander().await;
+    t.settle().await;
+    let until =
+        "update webhook_endpoints set throttled_until = '2026-03-02T09:30:00Z', failing_since = '2026-03-02T09:00:00Z'";
+    assert!(t.tamper(until).await > 0);
+    t.something_happens(&bystander, "a change").await;
+    partita::webhook_endpoints::fan_out(&t.app, t.book.id).await.expect("fanned out");
+    let due = "update due set due_at = due_at where kind = 'webhook_endpoint'";
+    let later = format!("{due} and due_at = '2026-03-02T09:30:00Z'");
+    assert_eq!(t.tamper(&later).await, t.tamper(due).await, "not before it may be asked again");
+    assert!(t.tamper(due).await > 0 && sink.got().is_empty());
+    t.advance(HOUR).await;
+    assert_eq!(sink.got().len(), 1);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_workers_send_each_event_once() {
     let t = TestApp::new().await;
     let sink = Sink::start().await;
