@@ -461,3 +461,33 @@ async fn a_debt_takes_of_what_is_kept_back_what_it_wants_and_once() {
     assert_eq!((balances["sel.A.reserve EUR"], balances.get("sel.A.debt EUR")), (3_40, None), "{balances:?}");
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_was_disputed_before_it_was_released_is_kept_back_of_when_the_dispute_is_won() {
+    let t = TestApp::new().await;
+    let a = market(&t).await;
+    keep_back(&t, ten_per_cent()).await;
+    let payment = t.pay(cart("order-1", "EUR", &[item(&a, 60_00)])).await;
+    let at_provider = NewDispute::of(&text(&payment["provider"]["id"]));
+    let dispute = text(&t.control.open_dispute(at_provider).await.expect("disputed")["id"]);
+    t.settle().await;
+    t.advance(4 * DAY).await;
+    assert_eq!(t.list("/v1/reserves").await, Vec::<Value>::new(), "nothing of it is the seller's");
+    t.control.decide_dispute(&dispute, "won").await.expect("decided");
+    t.settle().await;
+    assert_eq!(amounts(&only_reserve(&t).await), [5_40, 0, 0]);
+    assert_eq!(t.balances().await["owner.A EUR"], 48_60);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reserve_whose_state_no_event_tells_of_is_seen() {
+    let t = TestApp::new().await;
+    kept_5_40(&t).await;
+    assert_eq!(t.findings().await, Vec::<String>::new());
+    assert_eq!(t.tamper("update reserves set status = 'releasing'").await, 1);
+    let findings = t.findings().await;
+    let seen = "the newest event of an object is of its present state";
+    assert!(findings.iter().any(|finding| finding.starts_with(seen)), "{findings:#?}");
+    t.close().await;
+}
