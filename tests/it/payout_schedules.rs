@@ -293,3 +293,33 @@ async fn each_fault_of_a_schedule_has_its_place_and_changes_nothing() {
     schedule(&t, &unknown, daily()).await.expect(404);
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_owes_is_not_paid_out_until_it_was_taken_back_and_nobody_is_while_the_book_is_halted() {
+    let t = TestApp::new().await;
+    t.top_up("float", 200_00, "EUR").await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let payment = t.pay(cart("order-1", "EUR", &[item(&a, 60_00)])).await;
+    t.advance(3 * DAY).await;
+    t.next_post_fails(FaultKind::RateLimited, "/v1/transfers");
+    t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 10_00})).await.expect(201);
+    t.settle().await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 60_00, "the reversal waits for another try");
+    let ask =
+        |reference: &'static str| t.post("/v1/payouts", reference, json!({"reference": reference, "seller": a["id"]}));
+    let refused = ask("too-soon").await.expect(409);
+    assert_eq!(refused["detail"], "The seller cannot be paid out: owes_platform.");
+    t.advance(300).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 50_00);
+    let halted = "insert into halted_books (book_id, run_id) select book_id, gen_random_uuid() from sellers";
+    assert_eq!(t.tamper(halted).await, 1);
+    assert_eq!(ask("halted").await.expect(503)["code"], "money_movement_halted");
+    schedule(&t, &a, daily()).await.expect(200);
+    t.advance(2 * DAY).await;
+    assert_eq!(t.effects("/v1/payouts").await, 0, "the schedule pays nobody out then, either");
+    assert_eq!(t.tamper("delete from halted_books").await, 1);
+    t.advance(DAY).await;
+    assert_eq!(payouts(&t, &a).await.first().map(|(amount, _)| *amount), Some(50_00));
+    assert_eq!(t.effects("/v1/payouts").await, 1);
+    t.finish().await;
+}
