@@ -10,8 +10,9 @@ use crate::history::{Acknowledged, History, Kind, Line};
 /// How long a client waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(45);
 
-/// How often a request is tried before it is given up.
-const TRIES: u32 = 40;
+/// How often a request is tried before it is given up: for more than three minutes, in which four that hold it may die one
+/// after the other.
+const TRIES: u32 = 120;
 
 /// An answer that settles a request.
 #[derive(Debug, Clone)]

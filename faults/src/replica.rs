@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use partita::app::Secrets;
 use partita_db::Vault;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use secrecy::SecretString;
 use tokio::process::{Child, Command};
 
@@ -215,9 +215,26 @@ impl Replica {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid =
-            self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        kill_process(pid.context("a replica that runs")?, signal).context("a replica cannot be signalled")
+        kill_process(self.pid()?, signal).context("a replica cannot be signalled")
+    }
+
+    fn pid(&self) -> anyhow::Result<Pid> {
+        let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
+        pid.and_then(Pid::from_raw).context("a replica that runs")
+    }
+
+    /// Ends when it has ended, looked at this often; how it did, [`Replica::ended`] tells.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn dead(&self, looks_every: Duration) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+        let pid = self.pid()?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(async move {
+            while matches!(waitid(WaitId::Pid(pid), look), Ok(None)) {
+                tokio::time::sleep(looks_every).await;
+            }
+        })
     }
 
     /// How often it was killed.

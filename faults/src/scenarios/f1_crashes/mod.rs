@@ -36,6 +36,9 @@ const HEALTHY: usize = 1;
 /// How long a process may take to reach its point.
 const DIES_WITHIN: Duration = Duration::from_secs(20);
 
+/// How often one looks whether it did.
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
 /// Requests that are asked again at once.
 const AT_ONCE: usize = 6;
 
@@ -46,8 +49,6 @@ struct Struck {
     /// As it was armed.
     point: String,
     way: Way,
-    /// Whether its process had a worker, which claims whatever is due.
-    works: bool,
     /// None when it died before anything was asked, of what another one had left.
     asked: Option<Request>,
     /// When; milliseconds since 1970.
@@ -69,6 +70,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<Aftermath> {
     let mut ground = Ground::lay(scene, &pairs).await.context("the ground")?;
     let left = wait_until_quiet(scene, PATIENCE).await?;
     anyhow::ensure!(left.is_empty(), "it was not quiet before the first death: {left:?}");
+    recovery::keep_claims(&scene.rig).await?;
     let (by_worker, by_request): (Vec<Pair>, Vec<Pair>) =
         pairs.iter().copied().partition(|pair| pair.is_passed_by_worker());
 
@@ -163,7 +165,12 @@ async fn strike_one(
     } else {
         let request = ground.request(scene, pair.kind, &format!("pair-{number}"))?;
         asked = Some(request.clone());
-        provoke::provoke(scene, ground, pair, &request).await?;
+        // Nobody goes on for one that is dead: what it left has only its successor.
+        let dead = scene.rig.replicas[MORTAL].dead(LOOKS_EVERY)?;
+        tokio::select! {
+            done = provoke::provoke(scene, ground, pair, &request) => done?,
+            () = dead => {}
+        }
         wait_for_death(scene).await?
     };
     let at_ms = partita::clock::system_now().as_millisecond();
@@ -175,8 +182,7 @@ async fn strike_one(
         scene.found.add("I7", format!("a process ended by itself before {point}: {status}"));
         return Ok(None);
     }
-    let works = pair.is_passed_by_worker();
-    Ok(Some(Struck { kind: pair.kind, point, way: pair.point.way, works, asked, at_ms }))
+    Ok(Some(Struck { kind: pair.kind, point, way: pair.point.way, asked, at_ms }))
 }
 
 /// How the mortal one ended, if it did in time. Webhooks that failed are sent again meanwhile.
@@ -186,7 +192,7 @@ async fn wait_for_death(scene: &mut Scene) -> anyhow::Result<Option<std::process
         if let Some(status) = scene.rig.replicas[MORTAL].ended()? {
             return Ok(Some(status));
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOKS_EVERY).await;
     }
     Ok(None)
 }
