@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::names::{Names, missing};
-use super::script::{Call, Ends, Expect, NewSeller, Pay, Refund, Script, Step};
+use super::script::{Call, Caller, Ends, Expect, NewSeller, Pay, Refund, Script, Step};
 use super::{Balance, Ground, Played, Told};
 use crate::actor::Actor;
 use crate::app::{App, RESEND_UP_TO, Secrets};
@@ -42,6 +42,7 @@ pub(super) struct Player {
     pub(super) secret_key: String,
     pub(super) names: Names,
     client: Client,
+    colleague: Client,
     service: Service,
     book: Book,
     key_file: PathBuf,
@@ -84,12 +85,14 @@ impl Player {
         };
         let (book, api_key) = stage.open_platform("market", "Market Square", connection, &origin).await?;
         let client = Client::new(&origin, &api_key)?;
+        let colleague = Client::new(&origin, &stage.open_key(&book, "colleague").await?)?;
         let player = Self {
             stage,
             simulator,
             secret_key,
             names: Names::default(),
             client,
+            colleague,
             service,
             book,
             key_file,
@@ -236,7 +239,7 @@ impl Player {
         let method: Method = call.method.parse().with_context(|| format!("{:?} is no method", call.method))?;
         let path = self.names.path(&call.path)?;
         let body = call.body.as_ref().map(|body| self.names.body(body)).transpose()?;
-        let answer = self.send(method, &path, body.as_ref(), call.answer).await?;
+        let answer = self.send_as(call.by, method, &path, body.as_ref(), call.answer).await?;
         if let Some(has) = &call.has {
             self.compare(has, &answer, &call.path)?;
         }
@@ -252,9 +255,24 @@ impl Player {
     }
 
     async fn send(&mut self, method: Method, path: &str, body: Option<&Value>, answer: u16) -> anyhow::Result<Value> {
+        self.send_as(Caller::Operator, method, path, body, answer).await
+    }
+
+    async fn send_as(
+        &mut self,
+        caller: Caller,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        answer: u16,
+    ) -> anyhow::Result<Value> {
         self.requests += 1;
         let key = (method == Method::POST).then(|| format!("scenario-{}", self.requests));
-        let (status, found) = self.client.send(method, path, key.as_deref(), body).await?;
+        let client = match caller {
+            Caller::Operator => &self.client,
+            Caller::Colleague => &self.colleague,
+        };
+        let (status, found) = client.send(method, path, key.as_deref(), body).await?;
         if status.as_u16() != answer {
             bail!("{path} was answered {status} instead of {answer}: {found}");
         }

@@ -194,6 +194,9 @@ pub(super) struct Call {
     pub(super) path: String,
     #[serde(default)]
     pub(super) body: Option<Value>,
+    /// Who asks.
+    #[serde(default)]
+    pub(super) by: Caller,
     /// What its answer is called from here on.
     #[serde(default)]
     pub(super) name: Option<String>,
@@ -202,6 +205,17 @@ pub(super) struct Call {
     /// What its answer must contain.
     #[serde(default)]
     pub(super) has: Option<Value>,
+}
+
+/// Whose API key a request carries: what one proposes, another one has to approve.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Caller {
+    /// Who does everything else.
+    #[default]
+    Operator,
+    /// Somebody else at the platform.
+    Colleague,
 }
 
 fn post() -> String {

@@ -64,9 +64,15 @@ impl Stage {
             let endpoint = NewEndpoint { url: address.url, secret: Some(secret), connect, enabled_events: Vec::new() };
             self.control.register_endpoint(endpoint).await?;
         }
-        let scopes = SCOPES.iter().map(ToString::to_string).collect();
-        let (_, key) = platforms::create_key(&self.app, &book, reference, scopes, None).await?;
+        let key = self.open_key(&book, reference).await?;
         Ok((book, key))
+    }
+
+    /// An API key with every scope.
+    pub(crate) async fn open_key(&self, book: &Book, name: &str) -> anyhow::Result<String> {
+        let scopes = SCOPES.iter().map(ToString::to_string).collect();
+        let (_, key) = platforms::create_key(&self.app, book, name, scopes, None).await?;
+        Ok(key)
     }
 
     /// Moves both clocks to a time; what falls due at the provider on the way happens at its own time.

@@ -47,16 +47,21 @@ scenarios! {
     dispute_above_the_payment = "dispute-above-the-payment",
     dispute_won_pays_again = "dispute-won-pays-again",
     key_that_the_provider_forgot = "key-that-the-provider-forgot",
+    money_that_does_not_move = "money-that-does-not-move",
     no_answer_after_the_effect = "no-answer-after-the-effect",
     partial_refund_of_a_cart = "partial-refund-of-a-cart",
+    payout_explained = "payout-explained",
     payout_returned_after_paid = "payout-returned-after-paid",
     refund_after_payout = "refund-after-payout",
+    refund_that_fails_days_later = "refund-that-fails-days-later",
     refund_uses_the_reserve_first = "refund-uses-the-reserve-first",
     refunded_in_the_dashboard = "refunded-in-the-dashboard",
     reserve_rolls_and_is_released = "reserve-rolls-and-is-released",
+    seller_below_zero = "seller-below-zero",
     seller_who_is_not_onboarded = "seller-who-is-not-onboarded",
     shares_that_do_not_divide = "shares-that-do-not-divide",
     told_before_the_answer = "told-before-the-answer",
+    who_bears_the_lost_fee = "who-bears-the-lost-fee",
 }
 
 #[test]
