@@ -112,6 +112,18 @@ mod tests {
     ];
 
     #[test]
+    fn the_providers_words_lead_along_the_drawn_ways_and_along_each_of_them() {
+        let begins: std::collections::BTreeSet<_> = SAID.iter().map(|said| first(said).as_str()).collect();
+        assert_eq!(begins, crate::outbox::following("dispute", None));
+        for current in ["inquiry", "needs_response", "under_review", "won", "lost", "closed"] {
+            let status = DisputeStatus::parse(current).expect("a status");
+            let led: std::collections::BTreeSet<_> =
+                SAID.iter().filter_map(|said| next(status, said)).map(DisputeStatus::as_str).collect();
+            assert_eq!(led, crate::outbox::following("dispute", Some(current)), "{current}");
+        }
+    }
+
+    #[test]
     fn a_decision_is_final_whatever_is_said_afterwards() {
         for decided in [DisputeStatus::Won, DisputeStatus::Lost, DisputeStatus::Closed] {
             assert!(decided.is_final() && !decided.wants_response());

@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod declaration;
+mod lifecycles;
 mod message;
 mod store;
 
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 pub use catalogue::{EVENT_TYPES, EventType, is_event_type};
 pub use declaration::{Declaration, lock_declaration, record_declaration};
+#[cfg(test)]
+pub use lifecycles::following;
+pub use lifecycles::{LIFECYCLES, Lifecycle, Step, states_markdown};
 pub use message::{LARGEST_MESSAGE, message};
 pub use store::{
     Announcement, Event, StateChange, books_with_unannounced, find_events, list_events, list_range, take_unannounced,

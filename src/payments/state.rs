@@ -161,6 +161,29 @@ mod tests {
     }
 
     #[test]
+    fn the_providers_words_lead_along_the_drawn_ways_and_along_each_of_them() {
+        let said = [
+            ProviderStatus::Succeeded,
+            ProviderStatus::Canceled,
+            ProviderStatus::RequiresPaymentMethod,
+            ProviderStatus::RequiresAction,
+            ProviderStatus::RequiresCapture,
+            ProviderStatus::Processing,
+            ProviderStatus::RequiresConfirmation,
+        ];
+        for current in ALL {
+            let led: std::collections::BTreeSet<_> =
+                said.iter().filter_map(|said| next(current, said)).map(PaymentStatus::as_str).collect();
+            let mut drawn = crate::outbox::following("payment", Some(current.as_str()));
+            if current == PaymentStatus::Succeeded {
+                // No word of the payment's: its charge tells that the bank took the money back.
+                drawn.remove("failed");
+            }
+            assert_eq!(led, drawn, "{current:?}");
+        }
+    }
+
+    #[test]
     fn a_word_we_do_not_know_changes_nothing() {
         for current in ALL {
             assert_eq!(next(current, &ProviderStatus::Other("levitating".to_owned())), None);
