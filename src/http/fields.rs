@@ -13,6 +13,9 @@ use utoipa::{PartialSchema, ToSchema};
 /// The largest amount: the largest integer that every JSON reader keeps exactly, 2^53 - 1.
 pub const LARGEST_AMOUNT: i64 = 9_007_199_254_740_991;
 
+/// Most lines of a payment, and of what concerns its lines.
+pub const MOST_LINES: usize = 200;
+
 /// A positive amount in minor units, 1 to 2^53 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Amount(i64);

@@ -279,19 +279,25 @@ async fn a_reference_stands_for_one_payment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cart_of_a_hundred_sellers_pays_each_of_them() {
+async fn a_cart_of_two_hundred_sellers_pays_each_of_them_and_one_line_more_is_refused() {
     let t = TestApp::new().await;
     t.control.set_fees("eur", 150, 25).await.expect("1.5 % + 0.25");
     t.default_fee(1_250).await;
-    let sellers = t.many_sellers(100, "DE", "EUR", "manual").await;
+    let sellers = t.many_sellers(200, "DE", "EUR", "manual").await;
     let lines: Vec<Value> = sellers.iter().zip(1_i64..).map(|(seller, n)| taxed(seller, 10_00 + n, n)).collect();
+    let more = [lines.clone(), vec![item(&sellers[0], 1)]].concat();
+    let refused = t.post("/v1/payments", "more", cart("more", "EUR", &more)).await.expect(422);
+    assert_eq!(
+        (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
+        (&json!("#/lines"), &json!("too_long"))
+    );
     t.pay(cart("order-1", "EUR", &lines)).await;
     t.advance(3 * DAY).await;
     let paid = balances_of(&t, "conn.available").await;
-    assert_eq!(paid.len(), 100);
+    assert_eq!(paid.len(), 200);
     // 12.5 % of 10.01 is 1.25125: 1.25 half up. All shares: net less commission, line by line.
     let share = |n: i64| 10_00 + n - (2 * (10_00 + n) * 1_250 + 10_000) / 20_000;
-    assert_eq!(paid.iter().map(|(_, amount)| amount).sum::<i64>(), (1..=100).map(share).sum::<i64>());
+    assert_eq!(paid.iter().map(|(_, amount)| amount).sum::<i64>(), (1..=200).map(share).sum::<i64>());
     t.finish().await;
 }
 

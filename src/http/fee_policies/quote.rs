@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::super::HttpState;
 use super::super::auth::Caller;
 use super::super::errors;
-use super::super::fields::{Amount, Currency, Text, currency_schema};
+use super::super::fields::{Amount, Currency, MOST_LINES, Text, currency_schema};
 use super::super::json::{Json as Body, PathId};
 use super::super::problem::Problem;
 use super::super::problem_types;
@@ -18,9 +18,6 @@ use super::super::render::Refusals;
 use super::terms::SaleType;
 use crate::id::{FeePolicyId, SellerId};
 use crate::payments::{self, QuotedLine};
-
-/// Most lines of one quote: as many as a payment has.
-const MOST_LINES: usize = 100;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -59,8 +56,8 @@ struct NewQuoteBody {
     /// What the line would be for, `item` when absent; not with `lines`.
     #[serde(rename = "type")]
     kind: Option<SaleType>,
-    /// A cart instead of one line: 1 to 100 lines.
-    #[schema(min_items = 1, max_items = 100)]
+    /// A cart instead of one line: 1 to 200 lines.
+    #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<NewLineBody>>,
 }
 
@@ -87,7 +84,7 @@ impl NewQuoteBody {
             }
         }
         match lines.len() {
-            0 => refused("lines", &problem_types::TOO_SHORT, "expected 1 to 100 lines, not 0"),
+            0 => refused("lines", &problem_types::TOO_SHORT, "expected 1 to 200 lines, not 0"),
             count if count > MOST_LINES => {
                 refused("lines", &problem_types::TOO_LONG, &format!("expected 1 to {MOST_LINES} lines, not {count}"))
             }

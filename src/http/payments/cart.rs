@@ -5,15 +5,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::fields::{
-    Amount, AmountOrZero, Currency, Metadata, PaymentToken, Reference, Text, WebAddress, currency_schema,
+    Amount, AmountOrZero, Currency, MOST_LINES, Metadata, PaymentToken, Reference, Text, WebAddress, currency_schema,
 };
 use super::super::problem::Problem;
 use super::super::problem_types;
 use crate::id::{FeePolicyId, SellerId};
 use crate::payments::{LineKind, NewLine, NewPayment, TaxLiability};
-
-/// Most lines of one payment.
-const MOST_LINES: usize = 100;
 
 /// What a line is for.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -115,8 +112,8 @@ pub(super) struct NewPaymentBody {
     reference: Reference,
     /// What the provider shows in its dashboard.
     description: Option<Text<1, 500>>,
-    /// 1 to 100 lines.
-    #[schema(min_items = 1, max_items = 100)]
+    /// 1 to 200 lines.
+    #[schema(min_items = 1, max_items = 200)]
     lines: Vec<NewLineBody>,
     #[serde(default)]
     metadata: Metadata,

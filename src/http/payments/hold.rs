@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::super::HttpState;
 use super::super::auth::Caller;
 use super::super::commands::{self, Progress, Reply};
-use super::super::fields::Amount;
+use super::super::fields::{Amount, MOST_LINES};
 use super::super::idempotency::Idempotent;
 use super::super::json::PathId;
 use super::super::problem::Problem;
@@ -23,9 +23,6 @@ use super::{PaymentBody, read};
 use crate::events;
 use crate::id::PaymentId;
 use crate::payments::{self, CaptureAsked, PaymentStatus};
-
-/// Most lines of one payment.
-const MOST_LINES: usize = 100;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -52,7 +49,7 @@ struct NewCaptureBody {
     /// A gross amount, spread over all lines in proportion. Give this or `lines`; neither means all that is authorised.
     amount: Option<Amount>,
     /// Net amounts of single lines; lines that are not named are let go. Give this or `amount`; neither means all.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<NewLineBody>>,
 }
 
@@ -69,7 +66,7 @@ impl NewCaptureBody {
             (None, None) => Ok(CaptureAsked::Everything),
             (None, Some([])) => Err(of_lines(&problem_types::TOO_SHORT, "expected at least one line")),
             (None, Some(lines)) if lines.len() > MOST_LINES => {
-                Err(of_lines(&problem_types::TOO_LONG, "expected at most 100 lines"))
+                Err(of_lines(&problem_types::TOO_LONG, &format!("expected at most {MOST_LINES} lines")))
             }
             (None, Some(lines)) => {
                 Ok(CaptureAsked::Lines(lines.iter().map(|line| (line.line, line.amount.minor())).collect()))

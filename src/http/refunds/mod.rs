@@ -17,7 +17,7 @@ use crate::http::HttpState;
 use crate::http::auth::Caller;
 use crate::http::commands::{self, Progress, Reply};
 use crate::http::cursor::{self, List};
-use crate::http::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
+use crate::http::fields::{Amount, Currency, MOST_LINES, Metadata, Reference, Text, currency_schema};
 use crate::http::idempotency::Idempotent;
 use crate::http::json::{Json as Body, PathId};
 use crate::http::problem::Problem;
@@ -30,9 +30,6 @@ use crate::platforms::Mode;
 use crate::refunds::{self, Allocated, Asked, NewRefund, Refund, RefundStatus};
 use policy::{CommissionBody, ProcessorFeeBody, RefundTaxBody};
 use resolution::ResolutionBody;
-
-/// Most lines of one refund: those of a payment.
-const MOST_LINES: usize = 100;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -67,7 +64,7 @@ struct NewRefundBody {
     /// A gross amount, spread over all lines in proportion. Give this or `lines`; neither means all that is left.
     amount: Option<Amount>,
     /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<NewLineBody>>,
     /// Whether the commission goes back too; as your refund policy says when absent.
     fee: Option<CommissionBody>,
@@ -384,7 +381,7 @@ struct NewPreviewBody {
     /// A gross amount, spread over all lines in proportion. Give this or `lines`; neither means all that is left.
     amount: Option<Amount>,
     /// Net amounts of single lines. Give this or `amount`; neither means all that is left.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<NewLineBody>>,
     /// Whether the commission goes back too; as your refund policy says when absent.
     fee: Option<CommissionBody>,
