@@ -14,8 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use partita_provider::{
-    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Money, Outcome,
-    Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
+    Balance, BalanceTransaction, Command, Event, EventQuery, EvidenceFile, FetchError, ListedEvent, LookedUp, Lookup,
+    Money, Outcome, Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use tokio::sync::Semaphore;
 
@@ -173,6 +173,10 @@ impl Provider for Guarded {
 
     async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError> {
         self.read(self.inner.look_up(search)).await
+    }
+
+    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
+        self.read(self.inner.upload_evidence(file)).await
     }
 
     async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError> {

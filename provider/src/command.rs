@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::EvidenceKind;
 use crate::money::{Currency, Money};
 
 /// One request that has an effect at the provider. Serialisable, because the intent is stored before the call.
@@ -232,54 +233,12 @@ pub struct CreatePayout {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What speaks for a platform in a dispute, as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvidenceKind {
-    /// Logs that show the buyer using what was bought.
-    AccessActivityLog,
-    /// The buyer's billing address.
-    BillingAddress,
-    /// How and when the buyer was shown the terms of cancellation.
-    CancellationPolicyDisclosure,
-    /// Why the subscription was not cancelled.
-    CancellationRebuttal,
-    /// The buyer's e-mail address.
-    CustomerEmailAddress,
-    /// The buyer's name.
-    CustomerName,
-    /// The address of the network that the buyer bought from.
-    CustomerPurchaseIp,
-    /// What tells the charge from one that is said to be the same.
-    DuplicateChargeExplanation,
-    /// The other charge's id at the provider.
-    DuplicateChargeId,
-    /// What was sold.
-    ProductDescription,
-    /// How and when the buyer was shown the terms of refunds.
-    RefundPolicyDisclosure,
-    /// Why the buyer gets no refund.
-    RefundRefusalExplanation,
-    /// When the service began.
-    ServiceDate,
-    /// Where the goods were sent.
-    ShippingAddress,
-    /// Who carried them.
-    ShippingCarrier,
-    /// When they were sent.
-    ShippingDate,
-    /// The carrier's number of the parcel.
-    ShippingTrackingNumber,
-    /// Anything else.
-    UncategorizedText,
-}
-
 /// See [`Command::SubmitEvidence`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmitEvidence {
     /// The dispute's id at the provider.
     pub dispute: String,
-    /// What is said.
+    /// What is said, and the provider's tokens of files.
     pub evidence: BTreeMap<EvidenceKind, String>,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,

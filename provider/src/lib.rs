@@ -10,6 +10,7 @@
 mod allocation;
 mod card_number;
 mod command;
+mod evidence;
 mod money;
 mod object;
 mod port;
@@ -18,9 +19,10 @@ pub use allocation::{AllocationError, allocate, clamped_cumulative};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind,
-    PayoutInterval, SubmitEvidence, UpdateAccount,
+    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, PayoutInterval,
+    SubmitEvidence, UpdateAccount,
 };
+pub use evidence::{EvidenceFile, EvidenceKind, FileKind};
 pub use money::{Currency, Money, MoneyError};
 pub use object::{
     Account, AccountLink, Balance, BalanceAmount, BalanceTransaction, Charge, ClientAction, Dispute, DisputeStatus,

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
+use crate::evidence::EvidenceFile;
 use crate::money::Money;
 use crate::object::{Balance, BalanceTransaction, ProviderObject};
 
@@ -288,6 +289,13 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// [`FetchError`], when the provider could not be asked to the end: then nothing is known.
     async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError>;
+
+    /// Hands over a file that evidence is to name, and returns the provider's token of it. Nothing moves by it and nothing
+    /// hangs on it: where the answer was lost, it is handed over again.
+    ///
+    /// # Errors
+    /// [`FetchError`]; [`FetchError::Refused`] where the provider does not want the file.
+    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError>;
 
     /// Reads one balance transaction of the platform or a connected account.
     ///

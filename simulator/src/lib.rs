@@ -57,6 +57,7 @@ mod server;
 mod settings;
 mod spoil;
 mod store;
+mod uploads;
 mod webhooks;
 
 pub use books::BookBreak;

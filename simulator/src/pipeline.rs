@@ -20,7 +20,7 @@ use crate::ids::new_request_id;
 use crate::params::Params;
 use crate::routes::{self, Call};
 use crate::webhooks::{self, Round};
-use crate::{API_VERSION, expand, jobs, spoil, store};
+use crate::{API_VERSION, expand, jobs, spoil, store, uploads};
 
 /// How often a unit of work is tried again when the database found it in a deadlock.
 const TRIES: u32 = 5;
@@ -90,7 +90,10 @@ async fn understand(app: &App, parts: &Parts, body: &Bytes, request_id: &str) ->
     let account = account(app, &parts.headers).await?;
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let query = parts.uri.query().unwrap_or_default();
-    let mut params = Params::parse(if method == "POST" { body } else { query.as_bytes() })?;
+    let content_type = header(&parts.headers, "content-type").unwrap_or_default();
+    let form = uploads::as_parameters(&content_type, body).await?;
+    let sent = form.as_deref().unwrap_or(body);
+    let mut params = Params::parse(if method == "POST" { sent } else { query.as_bytes() })?;
     let call = routes::find(&method, &path).ok_or_else(|| {
         ApiError::invalid(format!("Unrecognized request URL ({method}: {path}). Please see https://docs.stripe.com."))
             .status(404)

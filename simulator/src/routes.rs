@@ -3,8 +3,8 @@
 use crate::context::{Answer, Cx};
 use crate::params::Params;
 use crate::resources::{
-    account_links, accounts, balance_transactions, captures, charges, disputes, payment_intents, payouts, refunds,
-    reversals, topups, transfers,
+    account_links, accounts, balance_transactions, captures, charges, disputes, files, payment_intents, payouts,
+    refunds, reversals, topups, transfers,
 };
 use crate::{books, events, search};
 
@@ -28,6 +28,8 @@ pub(crate) enum Call {
     DisputeList,
     EventRetrieve(String),
     EventList,
+    FileCreate,
+    FileRetrieve(String),
     PaymentIntentCreate,
     PaymentIntentRetrieve(String),
     PaymentIntentConfirm(String),
@@ -84,6 +86,8 @@ pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
         ("POST", ["disputes", dispute, "close"]) => Call::DisputeClose(id(dispute)),
         ("GET", ["events"]) => Call::EventList,
         ("GET", ["events", event]) => Call::EventRetrieve(id(event)),
+        ("POST", ["files"]) => Call::FileCreate,
+        ("GET", ["files", file]) => Call::FileRetrieve(id(file)),
         ("POST", ["payment_intents"]) => Call::PaymentIntentCreate,
         ("GET", ["payment_intents"]) => Call::PaymentIntentList,
         ("GET", ["payment_intents", "search"]) => Call::PaymentIntentSearch,
@@ -135,6 +139,8 @@ pub(crate) async fn call(cx: &mut Cx, call: &Call, params: Params) -> Answer {
         Call::DisputeList => disputes::index(cx, params).await,
         Call::EventRetrieve(id) => events::retrieve(cx, id, params).await,
         Call::EventList => events::index(cx, params).await,
+        Call::FileCreate => files::create(cx, params).await,
+        Call::FileRetrieve(id) => files::retrieve(cx, id, params).await,
         Call::PaymentIntentCreate => payment_intents::create(cx, params).await,
         Call::PaymentIntentRetrieve(id) => payment_intents::retrieve(cx, id, params).await,
         Call::PaymentIntentConfirm(id) => payment_intents::confirm(cx, id, params).await,

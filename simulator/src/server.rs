@@ -22,6 +22,7 @@ use crate::control::{self, Control, ControlError};
 use crate::ids::new_id;
 use crate::resources::onboarding;
 use crate::settings::Settings;
+use crate::uploads::LARGEST_FORM;
 use crate::webhooks::{self, Round};
 use crate::{MIGRATOR, control_http, idempotency, jobs, pipeline};
 
@@ -218,7 +219,8 @@ fn router(app: Arc<App>, control: Control) -> Router {
 /// transaction half way.
 async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
+    let largest = if parts.uri.path() == "/v1/files" { LARGEST_FORM } else { LARGEST_BODY };
+    let Ok(body) = axum::body::to_bytes(body, largest).await else {
         return axum::http::StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let Ok(served) = tokio::spawn(pipeline::serve(app, parts, body)).await else {

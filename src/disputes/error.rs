@@ -1,6 +1,6 @@
 use partita_db::DbError;
 use partita_ledger::LedgerError;
-use partita_provider::PrepareError;
+use partita_provider::{FetchError, PrepareError};
 
 use super::DisputeStatus;
 use crate::app::ProviderSetupError;
@@ -42,6 +42,15 @@ pub enum DisputeError {
     /// The provider cannot take the command.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// The provider does not have the file.
+    #[error("{provider} did not take the file")]
+    Upload {
+        /// The provider's name.
+        provider: &'static str,
+        /// Why not.
+        #[source]
+        error: FetchError,
+    },
     /// The provider is not set up.
     #[error(transparent)]
     Provider(#[from] ProviderSetupError),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{AcceptDispute, Command, EvidenceKind, Money, SubmitEvidence};
+use partita_provider::{AcceptDispute, Command, EvidenceFile, EvidenceKind, Money, SubmitEvidence};
 
 pub use apply::apply;
 pub use entries::DisputeShare;
@@ -175,6 +175,21 @@ pub async fn ask(
             })
         })
         .await
+}
+
+/// Hands a file over to the provider, for evidence that is still to be sent; the provider's token of it. Nothing is stored.
+///
+/// # Errors
+/// As [`ask`] for evidence, and [`DisputeError::Upload`].
+pub async fn upload(app: &Arc<App>, book: BookId, id: DisputeId, file: &EvidenceFile) -> Result<String, DisputeError> {
+    let provider = app.provider(book).await?;
+    let dispute = app
+        .db
+        .read("look at dispute", Scope::Book(book), move |tx| Box::pin(async move { store::find(tx, id).await }))
+        .await?
+        .ok_or(DisputeError::NotFound)?;
+    refuse_unlawful(&dispute, &Asked::Evidence(BTreeMap::new()), app.clock.now())?;
+    provider.upload_evidence(file).await.map_err(|error| DisputeError::Upload { provider: provider.name(), error })
 }
 
 fn refuse_unlawful(dispute: &Dispute, asked: &Asked, now: Timestamp) -> Result<(), DisputeError> {

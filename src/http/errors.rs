@@ -5,11 +5,11 @@ mod payouts;
 mod reserves;
 
 use partita_ledger::LedgerError;
-use partita_provider::{FetchError, PrepareError};
+use partita_provider::{FetchError, PrepareError, Refusal};
 use partita_webhooks::inbox::InboxError;
 
 use super::idempotency;
-use super::problem::{Place, Problem};
+use super::problem::{Place, Problem, ProviderProblem};
 use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
 use crate::disputes::DisputeError;
@@ -327,6 +327,12 @@ impl From<DisputeError> for Problem {
             | DisputeError::Late
             | DisputeError::CommandOpen => conflict(sentence(&error)),
             DisputeError::Contradiction(_) | DisputeError::Incomplete(_) => Self::internal(&error),
+            DisputeError::Upload { provider, error: FetchError::Refused(refusal) } => {
+                let Refusal { code, request_id, .. } = refusal;
+                let provider = ProviderProblem { name: provider.to_owned(), code, decline_code: None, request_id };
+                Self::new(&problem_types::PROVIDER_REFUSED).provider(provider)
+            }
+            DisputeError::Upload { .. } => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
             DisputeError::Prepare(error) => error.into(),
             DisputeError::Provider(error) => error.into(),
             DisputeError::Transfers(error) => error.into(),

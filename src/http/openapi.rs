@@ -190,6 +190,11 @@ mod tests {
     }
 
     #[test]
+    fn the_generated_drawings_of_states_are_committed() {
+        assert_is_generated("docs/states.md", &crate::outbox::states_markdown());
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let contract = contract();
         let mut wanted = BTreeSet::new();

@@ -118,9 +118,9 @@ problem_types! {
     LINK_USED = "link_used", 410, false, "The link was used",
         "An onboarding link works once. Make a new one.";
     BODY_TOO_LARGE = "body_too_large", 413, false, "The body is too large",
-        "A request's body may have 256 kB, a provider's webhook 1 MiB.";
+        "A request's body may have 256 kB, a provider's webhook 1 MiB, a file of evidence 5 MiB.";
     CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported", 415, false, "The content type is not supported",
-        "Send JSON in UTF-8, with the header Content-Type: application/json.";
+        "Send JSON in UTF-8, with the header Content-Type: application/json. Files are PDF, JPEG or PNG, under their own types.";
     CONTENT_ENCODING_UNSUPPORTED = "content_encoding_unsupported", 415, false, "Compressed bodies are not supported",
         "Send the body as it is, without a Content-Encoding.";
     VALIDATION_FAILED = "validation_failed", 422, false, "The request is not valid",

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use partita_provider::{
-    Balance, BalanceTransaction, Command, Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Money, Outcome,
-    Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
+    Balance, BalanceTransaction, Command, Event, EventQuery, EvidenceFile, FetchError, ListedEvent, LookedUp, Lookup,
+    Money, Outcome, Page, PageRequest, PrepareError, PreparedRequest, Provider, ProviderObject, Search, Submission,
 };
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -18,8 +18,8 @@ use crate::look_up::Listed;
 use crate::objects::{self, parse};
 use crate::read::{self, Plan, Read};
 use crate::resource::Resource;
-use crate::transport::{Answer, Exchange, Outgoing, Transport};
-use crate::{event, look_up, outcome, prepare};
+use crate::transport::{Answer, Content, Exchange, Outgoing, Transport};
+use crate::{event, look_up, outcome, prepare, upload};
 
 /// The version of Stripe's API that is spoken: the one that the pinned async-stripe crates were generated from.
 /// Webhook endpoints are to be created with the same.
@@ -112,6 +112,11 @@ impl Stripe {
             account: read.account.as_deref(),
             idempotency_key: None,
         };
+        self.answered(outgoing).await
+    }
+
+    /// The answer to something that may be asked again at any time.
+    async fn answered(&self, outgoing: Outgoing<'_>) -> Result<Answer, FetchError> {
         match self.transport.exchange(outgoing).await {
             Exchange::Answered(answer) if (200..=299).contains(&answer.status) => Ok(answer),
             Exchange::Answered(answer) => Err(outcome::read_failure(&answer)),
@@ -218,7 +223,7 @@ impl Provider for Stripe {
             method: Method::POST,
             path: &request.path,
             query: "",
-            body: Some(&request.body),
+            body: Some(Content::Parameters(&request.body)),
             account: request.account.as_deref(),
             idempotency_key: Some(idempotency_key),
         };
@@ -280,6 +285,20 @@ impl Provider for Stripe {
             return Ok(LookedUp::CannotTell { why: "what was found cannot be read".to_owned() });
         };
         Ok(LookedUp::Found(Box::new(self.fetch(&lookup).await?)))
+    }
+
+    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
+        let form = upload::evidence(file);
+        let outgoing = Outgoing {
+            method: Method::POST,
+            path: upload::PATH,
+            query: "",
+            body: Some(Content::Form(&form)),
+            account: None,
+            idempotency_key: None,
+        };
+        let file: stripe_shared::File = parse("file", &self.answered(outgoing).await?.body)?;
+        Ok(file.id.as_str().to_owned())
     }
 
     async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError> {

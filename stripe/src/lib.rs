@@ -23,6 +23,7 @@ mod prepare;
 mod read;
 mod resource;
 mod transport;
+mod upload;
 
 pub use adapter::{API_VERSION, Stripe, StripeOptions, StripeSetupError};
 pub use amount::payout_amount;

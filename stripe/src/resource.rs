@@ -5,7 +5,7 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 20] = [
     "v1",
     "accounts",
     "account_links",
@@ -17,6 +17,7 @@ const WORDS: [&str; 19] = [
     "close",
     "disputes",
     "events",
+    "files",
     "payment_intents",
     "payouts",
     "refunds",

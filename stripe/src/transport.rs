@@ -9,6 +9,7 @@ use reqwest::{Client, Method, redirect, retry};
 use tracing::Instrument as _;
 
 use crate::resource::template;
+use crate::upload::{self, Form};
 
 /// No object of Stripe's that we read comes near this; more is not read to the end.
 const LARGEST_ANSWER_BYTES: usize = 1024 * 1024;
@@ -21,11 +22,20 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) path: &'a str,
     /// Without the question mark; may be empty.
     pub(crate) query: &'a str,
-    /// Form-encoded; none for a GET.
-    pub(crate) body: Option<&'a str>,
+    /// None for a GET.
+    pub(crate) body: Option<Content<'a>>,
     /// The connected account to act for.
     pub(crate) account: Option<&'a str>,
     pub(crate) idempotency_key: Option<&'a str>,
+}
+
+/// What a request brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// Form-encoded parameters.
+    Parameters(&'a str),
+    /// A form with a file.
+    Form(&'a Form),
 }
 
 /// A complete answer.
@@ -66,6 +76,7 @@ pub(crate) enum Exchange {
 pub(crate) struct Transport {
     client: Client,
     base: String,
+    files_base: String,
     timeout: Duration,
 }
 
@@ -93,7 +104,8 @@ impl Transport {
             // The environment is read in one place of the service, and that is not here.
             .no_proxy()
             .build()?;
-        Ok(Self { client, base, timeout })
+        let files_base = files_base(&base);
+        Ok(Self { client, base, files_base, timeout })
     }
 
     /// Sends one request, once.
@@ -137,15 +149,20 @@ impl Transport {
     }
 
     fn request(&self, outgoing: &Outgoing<'_>) -> reqwest::RequestBuilder {
-        let mut url = format!("{}{}", self.base, outgoing.path);
+        let base = if outgoing.path == upload::PATH { &self.files_base } else { &self.base };
+        let mut url = format!("{base}{}", outgoing.path);
         if !outgoing.query.is_empty() {
             url.push('?');
             url.push_str(outgoing.query);
         }
         let mut request = self.client.request(outgoing.method.clone(), url);
-        if let Some(body) = outgoing.body {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.to_owned());
-        }
+        request = match outgoing.body {
+            None => request,
+            Some(Content::Parameters(body)) => {
+                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.to_owned())
+            }
+            Some(Content::Form(form)) => request.header(CONTENT_TYPE, &form.content_type).body(form.body.clone()),
+        };
         if let Some(account) = outgoing.account {
             request = request.header("stripe-account", account);
         }
@@ -190,6 +207,11 @@ impl Transport {
     }
 }
 
+/// Stripe takes files on a host of their own; whoever stands in for it takes them where it takes everything.
+fn files_base(base: &str) -> String {
+    if base == "https://api.stripe.com" { "https://files.stripe.com".to_owned() } else { base.to_owned() }
+}
+
 /// The error and its causes, without the address: that holds ids.
 fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
@@ -225,5 +247,16 @@ fn report(span: &tracing::Span, exchange: &Exchange) -> String {
             tracing::warn!(reason, "provider gave no whole answer");
             "unclear".to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_a_host_of_their_own_at_stripe_only() {
+        assert_eq!(files_base("https://api.stripe.com"), "https://files.stripe.com");
+        assert_eq!(files_base("http://127.0.0.1:4010/stripe"), "http://127.0.0.1:4010/stripe");
     }
 }

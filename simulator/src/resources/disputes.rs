@@ -13,8 +13,8 @@ use crate::jobs;
 use crate::list;
 use crate::params::Params;
 use crate::resources::accounts::merge_metadata;
-use crate::resources::balance_transactions;
 use crate::resources::cards::{Behaviour, Card};
+use crate::resources::{balance_transactions, files};
 use crate::settings::{DAY, DisputeFeeWhenWon, start_of_day};
 use crate::store::{self, integer, text};
 
@@ -266,6 +266,9 @@ async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
 /// `POST /v1/disputes/{id}`.
 pub(crate) async fn update(cx: &mut Cx, id: &str, mut params: Params) -> Answer {
     let evidence = read_evidence(&mut params)?;
+    for (field, file) in evidence.iter().flatten().filter(|(field, _)| FILES.contains(field)) {
+        files::demand(cx, file).await.map_err(|error| error.param(format!("evidence[{field}]")))?;
+    }
     let metadata = params.metadata()?;
     let submit = params.boolean("submit")?;
     params.finish()?;
@@ -298,6 +301,10 @@ fn read_evidence(params: &mut Params) -> Result<Option<BTreeMap<&'static str, St
     for field in TEXTS {
         let Some(value) = hash.long_text(field, LONGEST_TEXT)? else { continue };
         evidence.insert(field, value);
+    }
+    for field in FILES {
+        let Some(file) = hash.text(field)? else { continue };
+        evidence.insert(field, file);
     }
     hash.finish()?;
     if evidence.values().map(|value| value.chars().count()).sum::<usize>() > LONGEST_EVIDENCE {

@@ -9,6 +9,7 @@ pub(crate) mod cards;
 pub(crate) mod charges;
 pub(crate) mod debits;
 pub(crate) mod disputes;
+pub(crate) mod files;
 pub(crate) mod onboarding;
 pub(crate) mod payment_intents;
 pub(crate) mod payouts;

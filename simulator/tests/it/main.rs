@@ -8,6 +8,7 @@ mod errors;
 mod fault_plans;
 mod faults;
 mod fields;
+mod files;
 mod idempotency;
 mod lists;
 mod onboarding;

@@ -1,6 +1,7 @@
 //! `/v1/disputes`, `/v1/dispute_policy`.
 
 mod evidence;
+mod files;
 mod policy;
 
 use axum::Json;
@@ -39,6 +40,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(fetch))
         .routes(routes!(evidence))
         .routes(routes!(accept))
+        .merge(files::routes())
         .merge(policy::routes())
 }
 

@@ -1,8 +1,8 @@
 //! Disputes against the simulator: reading, answering, giving up, and what a lost answer leaves to be found.
 
 use partita_provider::{
-    Command, Dispute, DisputeStatus, FetchError, LookedUp, Lookup, Outcome, Provider as _, ProviderObject, Search,
-    SettlementState,
+    Command, Dispute, DisputeStatus, EvidenceFile, EvidenceKind, FetchError, FileKind, LookedUp, Lookup, Outcome,
+    Provider as _, ProviderObject, Search, SettlementState,
 };
 use partita_simulator::NewDispute;
 
@@ -122,5 +122,26 @@ async fn a_parameter_that_stripe_does_not_have_is_refused_with_disputes_too() {
         assert_eq!(refusal.code, "parameter_unknown", "{extra}");
     }
     assert_eq!(read(&world, &dispute.id).await.status, DisputeStatus::NeedsResponse);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_file_is_handed_over_and_evidence_names_it() {
+    let world = World::start().await;
+    let (dispute, _) = disputed(&world, "op_1.1").await;
+    let bytes = b"\x89PNG\r\n\x1a\n--partita-0000000000000000--\r\n\x00\xff".to_vec();
+    let file = EvidenceFile { name: "a \"parcel\".png".into(), kind: FileKind::Png, bytes };
+    let token = world.stripe.upload_evidence(&file).await.expect("taken");
+    assert!(token.starts_with("file_"));
+    let Command::SubmitEvidence(mut command) = submit_evidence(&dispute.id, "op_2", "It was sent.") else {
+        panic!("evidence");
+    };
+    command.evidence.insert(EvidenceKind::ShippingDocumentation, token);
+    world.done(&Command::SubmitEvidence(command), "op_2.1").await;
+    assert_eq!(read(&world, &dispute.id).await.status, DisputeStatus::UnderReview);
+
+    let empty = EvidenceFile { bytes: Vec::new(), ..file };
+    let refused = world.stripe.upload_evidence(&empty).await;
+    assert!(matches!(refused, Err(FetchError::Refused(_))), "{refused:?}");
     world.end().await;
 }
