@@ -25,6 +25,7 @@ pub mod http;
 pub mod id;
 pub mod idempotency;
 pub mod journal;
+pub mod limit;
 pub mod operations;
 pub mod outbox;
 pub mod payments;
@@ -45,6 +46,7 @@ pub mod transfers;
 pub mod verify;
 pub mod web;
 pub mod webhook_endpoints;
+mod words;
 pub mod worker;
 
 /// The one forward-only history of the schema.

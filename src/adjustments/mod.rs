@@ -16,8 +16,8 @@ use partita_ledger::{Floors, LedgerError};
 use partita_provider::Money;
 
 pub use store::{
-    Limit, ListFilter, adjusted_alone, find, find_by_key, find_by_key_for_update, find_for_update, find_limit,
-    find_reversal, insert_limit, list, list_limits,
+    ListFilter, find, find_by_key, find_by_key_for_update, find_for_update, find_reversal, insert_limit, list,
+    list_limits,
 };
 
 use crate::actor::Actor;
@@ -25,31 +25,10 @@ use crate::chart::{Chart, Kind, SellerNumber};
 use crate::id::{AdjustmentId, SellerId};
 use crate::idempotency::ClaimError;
 use crate::journal::{Journal, JournalError, Record};
+use crate::limit::Limit;
 use crate::outbox::{self, Change};
 use crate::sellers;
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$of])* $variant,)* }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stored and shown word.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// Reads the stored word.
-            pub fn parse(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == text)
-            }
-        }
-    )*};
-}
+use crate::words::words;
 
 words! {
     /// Who gets the money.
@@ -233,12 +212,12 @@ pub enum AdjustmentError {
 /// # Errors
 /// What the database says.
 pub async fn may_alone(tx: &mut Tx, actor: Actor, amount: Money, now: Timestamp) -> Result<bool, DbError> {
-    let limit = find_limit(tx, amount.currency).await?.map_or(0, |limit| limit.alone_up_to);
-    if amount.minor > limit {
+    let limits = store::list_limits(tx).await?;
+    if !Limit::allows(&limits, amount, 0) {
         return Ok(false);
     }
-    let alone = adjusted_alone(tx, &actor.to_string(), amount.currency, now).await?;
-    Ok(alone.checked_add(amount.minor).is_some_and(|sum| sum <= limit))
+    let alone = store::adjusted_alone(tx, &actor.to_string(), amount.currency, now).await?;
+    Ok(Limit::allows(&limits, amount, alone))
 }
 
 /// Stores an adjustment; one that needs nobody else is booked. The caller makes its transfer due.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Adjustment, AdjustmentError, AdjustmentStatus, Direction, NewAdjustment, Reason};
 use crate::actor::Actor;
 use crate::id::{AdjustmentId, SellerId};
+use crate::limit::Limit;
 
 /// Which adjustments to list.
 #[derive(Debug, Clone, Default)]
@@ -19,17 +20,6 @@ pub struct ListFilter {
     pub seller: Option<SellerId>,
     /// Older than this adjustment.
     pub before: Option<AdjustmentId>,
-}
-
-/// How much one key may adjust alone in a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// In which currency.
-    pub currency: Currency,
-    /// Minor units.
-    pub alone_up_to: i64,
-    /// Counts the declarations.
-    pub version: i32,
 }
 
 struct Row {
@@ -231,10 +221,12 @@ pub(super) async fn set_status(
 
 /// What somebody has adjusted alone since midnight UTC, either way; minor units. Others that ask the same wait until the
 /// transaction ends, so that two at once do not both find room.
-///
-/// # Errors
-/// What the database says.
-pub async fn adjusted_alone(tx: &mut Tx, maker: &str, currency: Currency, now: Timestamp) -> Result<i64, DbError> {
+pub(super) async fn adjusted_alone(
+    tx: &mut Tx,
+    maker: &str,
+    currency: Currency,
+    now: Timestamp,
+) -> Result<i64, DbError> {
     let book = tx.book_id();
     sqlx::query_scalar!(
         "select pg_advisory_xact_lock(hashtextextended(format('partita adjusted alone %s %s', $1::int, $2::text), 0))::text",
@@ -255,14 +247,6 @@ pub async fn adjusted_alone(tx: &mut Tx, maker: &str, currency: Currency, now: T
     .fetch_one(tx.conn())
     .await?;
     Ok(sum)
-}
-
-/// How much one key may adjust alone in this currency; none was declared: nothing.
-///
-/// # Errors
-/// What the database says.
-pub async fn find_limit(tx: &mut Tx, currency: Currency) -> Result<Option<Limit>, DbError> {
-    Ok(list_limits(tx).await?.into_iter().find(|limit| limit.currency == currency))
 }
 
 /// The limits that hold, by currency.

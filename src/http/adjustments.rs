@@ -13,17 +13,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::HttpState;
+use super::alone_limits::{LimitBody, NewLimitBody};
 use super::approvals::ApprovalBody;
 use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
 use super::cursor::{self, List};
-use super::fields::{Amount, AmountOrZero, Currency, Metadata, Reference, Text, currency_schema};
+use super::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema};
 use super::idempotency::Idempotent;
 use super::json::{self, PathId};
 use super::problem::Problem;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Refusals, Time};
-use crate::adjustments::{self, Adjustment, AdjustmentStatus, Direction, Limit, NewAdjustment, Reason};
+use crate::adjustments::{self, Adjustment, AdjustmentStatus, Direction, NewAdjustment, Reason};
 use crate::approvals::{self, Adjusting};
 use crate::id::{AdjustmentId, ApprovalId, SellerId};
 use crate::idempotency::{Begun, Request};
@@ -363,38 +364,6 @@ async fn list(
     Ok(page.list(rows, |(row, _)| row.id, |shown| AdjustmentBody::show(caller.mode, shown)).respond(&uri))
 }
 
-/// How much one key may adjust alone in a day.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = AdjustmentLimit)]
-struct LimitBody {
-    /// Always `adjustment_limit`.
-    #[schema(value_type = String, example = "adjustment_limit")]
-    object: &'static str,
-    /// `test` or `live`.
-    #[schema(value_type = String, example = "test")]
-    mode: &'static str,
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    /// The sum of what one key may adjust in a day of UTC without a second person, credits and debits alike; minor units.
-    #[schema(example = 5000)]
-    alone_up_to: i64,
-    /// Counts the declarations for the currency.
-    #[schema(example = 1)]
-    version: i32,
-}
-
-impl LimitBody {
-    fn show(mode: Mode, limit: Limit) -> Self {
-        Self {
-            object: "adjustment_limit",
-            mode: mode.as_str(),
-            currency: limit.currency,
-            alone_up_to: limit.alone_up_to,
-            version: limit.version,
-        }
-    }
-}
-
 /// How much one key may adjust alone, by currency. A currency that is not here: nothing.
 #[utoipa::path(
     get, path = "/v1/adjustment_limits", tag = "Adjustments", operation_id = "list_adjustment_limits",
@@ -414,19 +383,8 @@ async fn list_limits(
             Box::pin(async move { adjustments::list_limits(tx).await })
         })
         .await?;
-    Ok(List::whole(limits.into_iter().map(|limit| LimitBody::show(caller.mode, limit)).collect()).respond(&uri))
-}
-
-/// A limit to be declared.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewAdjustmentLimit, example = json!({"currency": "EUR", "alone_up_to": 5000, "reason": "support team's allowance"}))]
-struct NewLimitBody {
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    alone_up_to: AmountOrZero,
-    /// Why, for the record.
-    reason: Text<1, 1000>,
+    Ok(List::whole(limits.into_iter().map(|limit| LimitBody::show("adjustment_limit", caller.mode, limit)).collect())
+        .respond(&uri))
 }
 
 /// Proposes how much one key may adjust alone in a day. Somebody else has to approve: what lets one person act alone is
@@ -442,8 +400,7 @@ async fn propose_limit(
     json::Json(body): json::Json<NewLimitBody>,
 ) -> Result<(StatusCode, Json<ApprovalBody>), Problem> {
     caller.require("adjustments:write")?;
-    let limit = Money::new(body.alone_up_to.minor(), body.currency);
-    let reason = body.reason.into_string();
+    let (limit, reason) = body.read();
     let approval = approvals::propose_limit(&state.app, caller.book, caller.actor, limit, reason).await?;
     Ok((StatusCode::CREATED, Json(ApprovalBody::show(caller.mode, approval, state.app.clock.now()))))
 }

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use partita_db::DbError;
+use partita_provider::Refusal;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -15,6 +16,8 @@ use super::HttpState;
 use super::auth::Caller;
 use super::idempotency;
 use super::problem::Problem;
+use super::problem_types;
+use super::render::provider_problem;
 use crate::events::{self, Driven, Holder};
 use crate::idempotency::{Begun, Request, StoredAnswer, finish};
 use crate::operations::{self, OperationState};
@@ -47,6 +50,21 @@ impl<T: Serialize> Reply<T> {
             Self::Refused(problem) => {
                 StoredAnswer { status: problem.status().as_u16(), body: problem.body_bytes(caller.request) }
             }
+        }
+    }
+}
+
+/// What a command came to that asked the provider for an object: it is open, or the provider has taken it, or it has refused and
+/// says why.
+pub fn outcome<T: Serialize>(object: T, is_open: bool, provider: &str, refusal: Option<&Refusal>) -> Reply<T> {
+    match refusal {
+        _ if is_open => Reply::Open(object),
+        None => Reply::created(object),
+        Some(refusal) => {
+            let problem = Problem::new(&problem_types::PROVIDER_REFUSED)
+                .detail(refusal.message.clone())
+                .provider(provider_problem(provider, refusal));
+            Reply::Refused(problem.object(serde_json::to_value(object).expect("texts and numbers always serialise")))
         }
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 pub mod adjustments;
+mod alone_limits;
 pub mod approvals;
 pub mod auth;
 pub mod balances;

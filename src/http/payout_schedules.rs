@@ -278,17 +278,19 @@ pub(super) async fn plans(tx: &mut Tx, sellers: Vec<Seller>, now: Timestamp) -> 
         payouts::find_newest_days(tx, &ids).await?.into_iter().map(|day| (day.seller, day)).collect();
     let mut blocks: HashMap<SellerId, Block> =
         payouts::find_blocks(tx, &ids).await?.into_iter().map(|block| (block.seller, block)).collect();
-    let mut holidays: HashMap<String, Holidays> = HashMap::new();
+    let countries: Vec<String> = sellers.iter().map(|seller| seller.country.clone()).collect();
+    let holidays: HashMap<String, Holidays> = payouts::list_holidays(tx, Some(&countries))
+        .await?
+        .into_iter()
+        .map(|(country, _, holidays)| (country, holidays))
+        .collect();
+    let none = Holidays::default();
     let mut planned = Vec::with_capacity(sellers.len());
     for seller in sellers {
         let newest_day = days.remove(&seller.id).map(DayBody::from);
         let mut plan = Plan { newest_day, block: blocks.remove(&seller.id), ..Plan::default() };
         if let Some(declared) = schedules.remove(&seller.id) {
-            if !holidays.contains_key(&seller.country) {
-                let (_, found) = payouts::find_holidays(tx, &seller.country).await?;
-                holidays.insert(seller.country.clone(), found);
-            }
-            let next = declared.schedule.next(now, &holidays[&seller.country]);
+            let next = declared.schedule.next(now, holidays.get(&seller.country).unwrap_or(&none));
             plan.next_on = next.map(|day| day.on.to_string());
             plan.schedule = Some(declared.into());
         }
@@ -349,7 +351,7 @@ async fn holidays(
     let found = state
         .app
         .db
-        .read("get bank holidays", caller.scope(), |tx| Box::pin(async move { payouts::list_holidays(tx).await }))
+        .read("get bank holidays", caller.scope(), |tx| Box::pin(async move { payouts::list_holidays(tx, None).await }))
         .await?;
     let show =
         |(country, version, days): (String, i32, Holidays)| HolidaysBody::show(caller.mode, country, version, &days);

@@ -20,7 +20,7 @@ use super::json::PathId;
 use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
-use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day, provider_problem};
+use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day};
 use crate::id::{PayoutId, SellerId};
 use crate::payouts::{self, ByHand, Payout, PayoutStatus};
 use crate::platforms::Mode;
@@ -157,20 +157,11 @@ async fn create(
     commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, payout)).await
 }
 
+/// What the provider refused never left the balance; what came back later is no refusal.
 fn reply(mode: Mode, payout: Payout) -> Reply<PayoutBody> {
     let refusal = payout.failure.clone().filter(|_| payout.provider_payout.is_none());
-    let (status, provider) = (payout.status, payout.provider.clone());
-    let body = PayoutBody::show(mode, payout);
-    match (status, refusal) {
-        (PayoutStatus::Processing, _) => Reply::Open(body),
-        (_, None) => Reply::created(body),
-        (_, Some(refusal)) => {
-            let problem = Problem::new(&problem_types::PROVIDER_REFUSED)
-                .detail(refusal.message.clone())
-                .provider(provider_problem(&provider, &refusal));
-            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
-        }
-    }
+    let (is_open, provider) = (payout.status == PayoutStatus::Processing, payout.provider.clone());
+    commands::outcome(PayoutBody::show(mode, payout), is_open, &provider, refusal.as_ref())
 }
 
 /// One payout.

@@ -17,9 +17,8 @@ use super::fields::{Amount, Currency, Metadata, Reference, currency_schema};
 use super::idempotency::Idempotent;
 use super::json::PathId;
 use super::problem::Problem;
-use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
-use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day, provider_problem};
+use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day};
 use crate::id::PlatformPayoutId;
 use crate::payouts::PayoutStatus;
 use crate::payouts::platform::{self, NewPlatformPayout, PlatformPayout};
@@ -141,20 +140,11 @@ async fn create(
     commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, payout)).await
 }
 
+/// What the provider refused never left the balance; what came back later is no refusal.
 fn reply(mode: Mode, payout: PlatformPayout) -> Reply<PlatformPayoutBody> {
     let refusal = payout.failure.clone().filter(|_| payout.provider_payout.is_none());
-    let (status, provider) = (payout.status, payout.provider.clone());
-    let body = PlatformPayoutBody::show(mode, payout);
-    match (status, refusal) {
-        (PayoutStatus::Processing, _) => Reply::Open(body),
-        (_, None) => Reply::created(body),
-        (_, Some(refusal)) => {
-            let problem = Problem::new(&problem_types::PROVIDER_REFUSED)
-                .detail(refusal.message.clone())
-                .provider(provider_problem(&provider, &refusal));
-            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
-        }
-    }
+    let (is_open, provider) = (payout.status == PayoutStatus::Processing, payout.provider.clone());
+    commands::outcome(PlatformPayoutBody::show(mode, payout), is_open, &provider, refusal.as_ref())
 }
 
 async fn read(state: &HttpState, caller: &Caller, id: PlatformPayoutId) -> Result<PlatformPayout, Problem> {

@@ -17,9 +17,8 @@ use super::fields::{Amount, Currency, Metadata, Reference, Text, currency_schema
 use super::idempotency::Idempotent;
 use super::json::PathId;
 use super::problem::Problem;
-use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
-use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
+use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time};
 use crate::id::TopUpId;
 use crate::platforms::Mode;
 use crate::top_ups::{self, NewTopUp, TopUp, TopUpStatus};
@@ -135,20 +134,9 @@ async fn create(
 }
 
 fn reply(mode: Mode, top_up: TopUp) -> Reply<TopUpBody> {
-    let status = top_up.status;
-    let refusal = top_up.failure.clone().map(|refusal| (top_up.provider.clone(), refusal));
-    let body = TopUpBody::show(mode, top_up);
-    match status {
-        TopUpStatus::Processing => Reply::Open(body),
-        TopUpStatus::Pending | TopUpStatus::Succeeded => Reply::created(body),
-        TopUpStatus::Failed => {
-            let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
-            if let Some((provider, refusal)) = refusal {
-                problem = problem.detail(refusal.message.clone()).provider(provider_problem(&provider, &refusal));
-            }
-            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
-        }
-    }
+    let refusal = top_up.failure.clone().filter(|_| top_up.status == TopUpStatus::Failed);
+    let (is_open, provider) = (top_up.status == TopUpStatus::Processing, top_up.provider.clone());
+    commands::outcome(TopUpBody::show(mode, top_up), is_open, &provider, refusal.as_ref())
 }
 
 async fn read(state: &HttpState, caller: &Caller, id: TopUpId) -> Result<TopUp, Problem> {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use partita_db::Tx;
-use partita_ledger::{LedgerError, balances};
+use partita_ledger::{Balance, LedgerError, balances};
 
 use super::schedule::Day;
 use super::{Payout, PayoutStatus, store};
@@ -157,11 +157,21 @@ pub async fn explain(
     let seller = sellers::find(tx, payout.seller).await?.expect("payouts_seller keeps it");
     let account = seller.account.clone().unwrap_or_default();
     let window = store::window_of(tx, &payout, &account).await?;
-    let sums = store::sums_in(tx, &account, window).await?;
+    let standing = standing(tx, &seller).await?;
+    let sums = store::sums_in(tx, &account, window, standing).await?;
     let lines = store::lines_in(tx, &account, window, after, limit).await?;
     let day = store::find_day_of(tx, payout.id).await?;
     let not_paid = not_paid(tx, &seller).await?;
     Ok(Explanation { payout, sums, day, not_paid, lines })
+}
+
+/// What stands on a seller's account at the provider, usable or not; minor units.
+async fn standing(tx: &mut Tx, seller: &Seller) -> Result<i64, LedgerError> {
+    let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
+    let parts = [SellerAccount::ConnectedPending, SellerAccount::ConnectedAvailable];
+    let found = balances(tx, &parts.map(|kind| chart.seller(seller.number, kind))).await?;
+    let sum: i128 = found.iter().map(Balance::signed).sum();
+    Ok(i64::try_from(sum).unwrap_or(i64::MAX))
 }
 
 async fn not_paid(tx: &mut Tx, seller: &Seller) -> Result<Vec<NotPaid>, LedgerError> {

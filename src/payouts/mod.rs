@@ -28,7 +28,7 @@ pub use calendar::{Holidays, PayoutDay, Rhythm, Schedule};
 pub use decision::Means;
 pub use explain::{Explanation, Line, NotPaid, Place, Sums, What, explain, is_explainable};
 pub use schedule::{DUE_KIND, Day, Declared, Outcome, SkipReason, declare, declare_holidays, pay_by_schedule};
-pub use store::{ListFilter, find, find_blocks, find_holidays, find_newest_days, find_schedules, list, list_holidays};
+pub use store::{ListFilter, find, find_blocks, find_newest_days, find_schedules, list, list_holidays};
 
 use ask::NewPayout;
 

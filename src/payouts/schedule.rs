@@ -110,7 +110,7 @@ pub async fn declare(
 }
 
 async fn wake(tx: &mut Tx, seller: &Seller, schedule: &Schedule, now: Timestamp) -> Result<(), DbError> {
-    let (_, holidays) = store::find_holidays(tx, &seller.country).await?;
+    let holidays = store::find_holidays(tx, &seller.country).await?;
     match schedule.next(now, &holidays) {
         Some(day) => due::schedule(tx, DUE_KIND, seller.key, day.at).await,
         None => Ok(()),
@@ -200,7 +200,7 @@ pub async fn pay_by_schedule(app: &Arc<App>, book: BookId, key: i64) -> Result<O
                 if verify::is_halted(tx).await? {
                     return Ok(Some(now + SignedDuration::from_mins(HALTED_MINUTES)));
                 }
-                let (_, holidays) = store::find_holidays(tx, &seller.country).await?;
+                let holidays = store::find_holidays(tx, &seller.country).await?;
                 if let Some(day) = declared.schedule.latest(now, declared.at, &holidays)
                     && !store::is_decided(tx, seller.id, seller.default_currency, day.on).await?
                 {

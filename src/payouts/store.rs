@@ -14,8 +14,10 @@ use uuid::Uuid;
 pub use blocks::find_blocks;
 pub(super) use blocks::{insert_block, lift_block};
 pub(super) use lines::{lines_in, sums_in, window_of};
-pub(super) use schedules::{find_day_of, insert_day, insert_holidays, insert_schedule, is_decided, scheduled_in};
-pub use schedules::{find_holidays, find_newest_days, find_schedules, list_holidays};
+pub(super) use schedules::{
+    find_day_of, find_holidays, insert_day, insert_holidays, insert_schedule, is_decided, scheduled_in,
+};
+pub use schedules::{find_newest_days, find_schedules, list_holidays};
 
 use super::{NewPayout, Payout, PayoutError, PayoutStatus};
 use crate::actor::Actor;

@@ -28,9 +28,7 @@ pub use apply::{apply, apply_refusal};
 pub use error::RefundError;
 pub use policy::{Commission, Overrides, Policy, ProcessorFee, Tax};
 pub use resolve::{Decided, Resolution, check_returned, lock_returned, may_decide_alone, resolve};
-pub use store::{
-    ListFilter, ResolutionLimit, find, find_lines, find_policy, insert_limit, list, list_by_payment, list_limits,
-};
+pub use store::{ListFilter, find, find_lines, find_policy, insert_limit, list, list_by_payment, list_limits};
 
 use crate::actor::Actor;
 use crate::app::App;

@@ -12,6 +12,7 @@ use crate::actor::Actor;
 use crate::chart::Kind;
 use crate::id::RefundId;
 use crate::journal::{Journal, Record};
+use crate::limit::Limit;
 use crate::payments::{self, Payment, PaymentStatus};
 use crate::transfers;
 
@@ -58,12 +59,12 @@ pub struct Decided {
 /// # Errors
 /// What the database says.
 pub async fn may_decide_alone(tx: &mut Tx, actor: Actor, amount: Money, now: Timestamp) -> Result<bool, DbError> {
-    let limit = store::find_limit(tx, amount.currency).await?.map_or(0, |limit| limit.alone_up_to);
-    if amount.minor > limit {
+    let limits = store::list_limits(tx).await?;
+    if !Limit::allows(&limits, amount, 0) {
         return Ok(false);
     }
     let alone = store::decided_alone(tx, &actor.to_string(), amount.currency, now).await?;
-    Ok(alone.checked_add(amount.minor).is_some_and(|sum| sum <= limit))
+    Ok(Limit::allows(&limits, amount, alone))
 }
 
 /// Refuses a refund that wants no decision.

@@ -16,8 +16,8 @@ use crate::payments::{Payment, RefundShare, SellerShare};
 
 pub use policies::find_policy;
 pub(super) use policies::insert_policy;
-pub use resolutions::{ResolutionLimit, insert_limit, list_limits};
-pub(super) use resolutions::{decided_alone, find_limit, insert_resolution, set_resolved};
+pub(super) use resolutions::{decided_alone, insert_resolution, set_resolved};
+pub use resolutions::{insert_limit, list_limits};
 
 /// Which refunds to list.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,7 @@
 //! Putting money into reserves and taking it out, under the lock of the payment that it is of.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use partita_db::{Keys, Tx};
 use partita_ledger::Floors;
@@ -7,11 +9,11 @@ use partita_provider::{Currency, Money};
 use uuid::Uuid;
 
 use super::store::{self, NewRow, RulesOf};
-use super::{DUE_KIND, Reserve, ReserveError, ReserveKind, ReserveStatus, StepKind, entries, record};
+use super::{DUE_KIND, Part, Reserve, ReserveError, ReserveKind, ReserveStatus, StepKind, entries, record};
 use crate::actor::Actor;
 use crate::chart::Chart;
 use crate::due;
-use crate::id::{PaymentId, SellerId};
+use crate::id::{PaymentId, ReserveId, SellerId};
 use crate::journal::{Journal, Record};
 
 /// The payment whose money is kept back; its row is locked.
@@ -109,19 +111,28 @@ pub async fn draw(
     now: Timestamp,
 ) -> Result<(), ReserveError> {
     let held = store::list_held(tx, ground.payment).await?;
+    let wanted: Vec<Part> =
+        held.into_iter().filter(|part| lost.iter().any(|(seller, _)| *seller == part.seller)).collect();
+    let reserves = lock(tx, &wanted).await?;
     for (seller, amount) in lost {
         let mut left = *amount;
-        for part in held.iter().filter(|part| part.seller == *seller) {
+        for part in wanted.iter().filter(|part| part.seller == *seller) {
             let used = part.amount.min(left);
-            if used <= 0 {
-                continue;
+            if used > 0 {
+                let reserve = reserves.get(&part.reserve).ok_or(ReserveError::NotFound)?;
+                step(tx, ground, reserve, (StepKind::Draw, used), Some(cause), journal, now).await?;
+                left -= used;
             }
-            let reserve = store::find_for_update(tx, part.reserve).await?.ok_or(ReserveError::NotFound)?;
-            step(tx, ground, &reserve, (StepKind::Draw, used), Some(cause), journal, now).await?;
-            left -= used;
         }
     }
     Ok(())
+}
+
+/// The reserves of these parts, of which each has one, locked.
+async fn lock(tx: &mut Tx, parts: &[Part]) -> Result<HashMap<ReserveId, Reserve>, ReserveError> {
+    let ids: Vec<ReserveId> = parts.iter().map(|part| part.reserve).collect();
+    let found = store::list_for_update(tx, &ids).await?;
+    Ok(found.into_iter().map(|reserve| (reserve.id, reserve)).collect())
 }
 
 /// Sellers have back what `cause` took: what it had drawn is kept back again, where the reserve still is.
@@ -137,19 +148,19 @@ pub async fn restore(
     now: Timestamp,
 ) -> Result<(), ReserveError> {
     let drawn = store::list_drawn(tx, cause).await?;
+    let wanted: Vec<Part> =
+        drawn.into_iter().filter(|part| back.iter().any(|(seller, _)| *seller == part.seller)).collect();
+    let reserves = lock(tx, &wanted).await?;
     for (seller, amount) in back {
         let mut left = *amount;
-        for part in drawn.iter().filter(|part| part.seller == *seller) {
-            if part.amount.min(left) <= 0 {
-                continue;
-            }
-            let reserve = store::find_for_update(tx, part.reserve).await?.ok_or(ReserveError::NotFound)?;
+        for part in wanted.iter().filter(|part| part.seller == *seller) {
+            let reserve = reserves.get(&part.reserve).ok_or(ReserveError::NotFound)?;
             // Later sales may have filled a fixed one meanwhile: the rest is sent.
             let most = if reserve.kind == ReserveKind::Fixed { reserve.room() } else { part.amount };
             let again = part.amount.min(left).min(most);
             let is_due = reserve.release_at.is_some_and(|at| at <= now);
             if again > 0 && reserve.status == ReserveStatus::Open && !is_due {
-                step(tx, ground, &reserve, (StepKind::Restore, again), Some(cause), journal, now).await?;
+                step(tx, ground, reserve, (StepKind::Restore, again), Some(cause), journal, now).await?;
                 left -= again;
             }
         }

@@ -36,29 +36,10 @@ use crate::due;
 use crate::id::{PaymentId, ReserveId, SellerId};
 use crate::idempotency::{self, Begun};
 use crate::outbox::{self, Change, Declaration};
+use crate::words::words;
 
 /// The kind of `due` rows that name reserves to be filled or released.
 pub const DUE_KIND: &str = "reserve";
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$of])* $variant,)* }
-
-        impl $name {
-            /// The stored and shown word.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// Reads the stored word.
-            pub fn parse(text: &str) -> Option<Self> {
-                match text { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
 
 words! {
     /// Why something is kept back.
@@ -70,9 +51,7 @@ words! {
         /// By a person: sales fill it up to an amount, until a date.
         Manual = "manual",
     }
-}
 
-words! {
     /// Where a reserve stands.
     ReserveStatus {
         /// It keeps what is in it, and is filled.
@@ -82,9 +61,7 @@ words! {
         /// It holds nothing any more.
         Released = "released",
     }
-}
 
-words! {
     /// What happens to a reserve's money.
     StepKind {
         /// Put in.

@@ -42,6 +42,8 @@ pub struct OnboardingLink {
 /// What the page behind a link shows.
 #[derive(Debug, Clone)]
 pub struct OnboardingPage {
+    /// Whose seller is meant.
+    pub book: BookId,
     /// The marketplace's name.
     pub platform: String,
     /// Whether it is about play money.
@@ -106,7 +108,7 @@ pub async fn open_link(app: &Arc<App>, token: &str) -> Result<OnboardingPage, Se
                 stored.check(now)?;
                 let seller = store::find(tx, stored.seller).await?.ok_or(SellerError::NotFound)?;
                 let (platform, test_mode) = platform;
-                Ok(OnboardingPage { platform, test_mode, seller, expires_at: stored.expires_at })
+                Ok(OnboardingPage { book, platform, test_mode, seller, expires_at: stored.expires_at })
             })
         })
         .await

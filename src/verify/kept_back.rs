@@ -56,7 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
                   where m.book_id = $1 [[m.payment_id]] group by 1, 2),
               share as (
                   select payment_id, seller_id,
-                         sum(amount - uncaptured_amount - commission + uncaptured_commission
+                         sum(amount - uncaptured_amount - commission + uncaptured_commission - passed_fee
                              + case tax_liability when 'seller' then tax_amount - uncaptured_tax else 0 end) as amount
                   from payment_lines where book_id = $1 and seller_id is not null [[payment_id]] group by 1, 2),
               sent as (

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
+use partita_db::Scope;
 use url::Url;
 
 use super::notice::{self, Trouble};
@@ -15,12 +16,27 @@ use super::page::{self, Forms, Head};
 use super::texts::{ENGLISH, Texts, texts_for};
 use super::visit::Visit;
 use crate::http::HttpState;
-use crate::sellers::{self, OnboardingPage, Seller, SellerError};
+use crate::payouts;
+use crate::sellers::{self, OnboardingPage, SellerError};
 
 /// `GET`: shows what the link is for. Uses nothing up.
 pub(super) async fn open(State(state): State<HttpState>, visit: Visit, Path(token): Path<String>) -> Response {
-    let found = sellers::open_link(&state.app, &token).await;
+    let found = look(&state, &token).await;
     show(&visit, found, state.app.clock.now())
+}
+
+/// What a link is for, and whether payouts are kept from the seller's bank account, as it sent one back.
+async fn look(state: &HttpState, token: &str) -> Result<(OnboardingPage, bool), SellerError> {
+    let found = sellers::open_link(&state.app, token).await?;
+    let seller = found.seller.id;
+    let blocks = state
+        .app
+        .db
+        .read("blocked bank account", Scope::Book(found.book), move |tx| {
+            Box::pin(async move { payouts::find_blocks(tx, &[seller]).await })
+        })
+        .await?;
+    Ok((found, !blocks.is_empty()))
 }
 
 /// `POST`, the button: uses the link up and leads on to the provider.
@@ -50,13 +66,8 @@ struct Page<'a> {
     footer: String,
 }
 
-/// Whether the provider has all of a seller but a bank account that works.
-fn wants_bank_account(seller: &Seller) -> bool {
-    seller.standing.details_submitted && seller.standing.currently_due.iter().any(|due| due == "external_account")
-}
-
-fn show(visit: &Visit, found: Result<OnboardingPage, SellerError>, now: Timestamp) -> Response {
-    let found = match found {
+fn show(visit: &Visit, found: Result<(OnboardingPage, bool), SellerError>, now: Timestamp) -> Response {
+    let (found, sent_back) = match found {
         Ok(found) => found,
         Err(error) => return notice::show(visit, &ENGLISH, error.into()),
     };
@@ -70,11 +81,7 @@ fn show(visit: &Visit, found: Result<OnboardingPage, SellerError>, now: Timestam
         title: (texts.title)(platform),
         platform,
         test_mode: found.test_mode,
-        purpose: if wants_bank_account(&found.seller) {
-            (texts.bank_account)(platform)
-        } else {
-            (texts.purpose)(platform)
-        },
+        purpose: if sent_back { (texts.bank_account)(platform) } else { (texts.purpose)(platform) },
         reference: &found.seller.reference,
         email: &found.seller.email,
         steps: (texts.steps)(platform),

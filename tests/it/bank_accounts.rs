@@ -32,6 +32,12 @@ async fn returned(t: &TestApp, code: &str) {
     assert_eq!(newest(t).await["status"], "failed");
 }
 
+async fn onboarding_page(t: &TestApp, seller: &Value) -> String {
+    let link = json!({"return_url": "https://market.example/done"});
+    let link = t.send("POST", &format!("{}/onboarding_links", path(seller)), None, Some(link)).await.expect(201);
+    t.client.get(text(&link["url"])).send().await.expect("a page").text().await.expect("text")
+}
+
 async fn events(t: &TestApp, kind: &str) -> usize {
     t.list(&format!("/v1/events?type={kind}")).await.len()
 }
@@ -57,9 +63,7 @@ async fn an_account_that_was_closed_gets_nothing_more_until_there_is_another() {
     let day = t.get(&path(&a)).await["last_payout_day"].clone();
     assert_eq!((&day["skipped"], &day["payable"]), (&json!("bank_account_blocked"), &json!(60_00)));
     t.post("/v1/payouts", "now", json!({"reference": "now", "seller": a["id"]})).await.expect(409);
-    let link = json!({"return_url": "https://market.example/done"});
-    let link = t.send("POST", &format!("{}/onboarding_links", path(&a)), None, Some(link)).await.expect(201);
-    let page = t.client.get(text(&link["url"])).send().await.expect("a page").text().await.expect("text");
+    let page = onboarding_page(&t, &a).await;
     assert!(page.contains("Your bank sent a payout back"), "{page}");
 
     t.control.complete_onboarding(&text(&a["provider"]["id"])).await.expect("another bank account");
@@ -88,6 +92,9 @@ async fn a_payout_that_fails_before_it_was_paid_blocks_as_well_and_a_person_may_
     let lifted =
         t.send("POST", &unblock, None, Some(json!({"reason": "the bank says that it works"}))).await.expect(200);
     assert_eq!(lifted["bank_account"]["blocked"], Value::Null);
+    assert_eq!(lifted["requirements"]["currently_due"], json!(["external_account"]), "the provider still wants one");
+    let page = onboarding_page(&t, &a).await;
+    assert!(!page.contains("Your bank sent a payout back"), "{page}");
     let twice = t.send("POST", &unblock, None, Some(json!({"reason": "once more"}))).await.expect(409);
     assert_eq!(twice["code"], "state_conflict");
     t.advance(3 * DAY).await;

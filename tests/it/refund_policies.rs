@@ -324,3 +324,22 @@ async fn of_money_that_is_usable_at_once_the_fee_is_passed_before_the_share_is_s
     assert_eq!(t.balances().await["conn.available.A EUR"], 10_416, "twice 52.08");
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_whose_seller_bears_the_processors_fee_is_kept_back_of_as_it_is() {
+    let t = TestApp::new().await;
+    let rules = json!({"rolling": {"percent_bps": 1_000, "hold_days": 90}, "fixed": []});
+    t.send("PUT", "/v1/reserve_policy", None, Some(rules)).await.expect(200);
+    passed_at_charge(&t).await;
+    t.advance(4 * DAY).await;
+    // A: 60 and its tax is the platform's to owe; less 6 of commission and 1.92 of the fee, 52.08 of which a tenth is kept.
+    let balances = t.balances().await;
+    assert_eq!((balances["sel.A.reserve EUR"], balances["owner.A EUR"]), (5_21, 46_87));
+    assert_eq!(t.findings().await, Vec::<String>::new());
+    // One cent more than the share is within what the share would be without the fee.
+    t.tamper("update reserve_moves set amount = amount + 1").await;
+    let findings = t.findings().await;
+    let seen = "what is kept back of a payment is within the share";
+    assert!(findings.iter().any(|finding| finding.starts_with(seen)), "{findings:#?}");
+    t.close().await;
+}

@@ -23,7 +23,7 @@ use crate::http::json::{Json as Body, PathId};
 use crate::http::problem::Problem;
 use crate::http::problem_types;
 use crate::http::query::{NoParameters, Query, known_words};
-use crate::http::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, provider_problem};
+use crate::http::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time};
 use crate::id::{ApprovalId, PaymentId, RefundId};
 use crate::payments::RefundShare;
 use crate::platforms::Mode;
@@ -263,22 +263,10 @@ async fn create(
 }
 
 fn reply(mode: Mode, shown: Shown) -> Reply<RefundBody> {
-    let status = shown.refund.status;
-    let refusal = shown.refund.failure.clone().map(|refusal| (shown.refund.provider.clone(), refusal));
+    let Refund { status, provider, failure, .. } = shown.refund.clone();
+    let refusal = failure.filter(|_| status == RefundStatus::Failed);
     let body = RefundBody::show(mode, shown);
-    match status {
-        RefundStatus::Processing => Reply::Open(body),
-        RefundStatus::Pending | RefundStatus::Succeeded | RefundStatus::Returned | RefundStatus::Settled => {
-            Reply::created(body)
-        }
-        RefundStatus::Failed => {
-            let mut problem = Problem::new(&problem_types::PROVIDER_REFUSED);
-            if let Some((provider, refusal)) = refusal {
-                problem = problem.detail(refusal.message.clone()).provider(provider_problem(&provider, &refusal));
-            }
-            Reply::Refused(problem.object(serde_json::to_value(body).expect("texts and numbers always serialise")))
-        }
-    }
+    commands::outcome(body, status == RefundStatus::Processing, &provider, refusal.as_ref())
 }
 
 async fn read(state: &HttpState, caller: &Caller, id: RefundId) -> Result<Shown, Problem> {

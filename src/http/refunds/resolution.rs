@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use partita_provider::Money;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,19 +12,19 @@ use utoipa_axum::routes;
 use super::{RefundBody, read};
 use crate::approvals;
 use crate::http::HttpState;
+use crate::http::alone_limits::{LimitBody, NewLimitBody};
 use crate::http::approvals::ApprovalBody;
 use crate::http::auth::Caller;
 use crate::http::commands::{self, Progress, Reply};
 use crate::http::cursor::List;
-use crate::http::fields::{AmountOrZero, Currency, Text, currency_schema};
+use crate::http::fields::Text;
 use crate::http::idempotency::Idempotent;
 use crate::http::json::{Json as Body, PathId};
 use crate::http::problem::Problem;
 use crate::http::query::{NoParameters, Query};
 use crate::http::render::{CommandRefusals, Refusals, Time};
 use crate::id::RefundId;
-use crate::platforms::Mode;
-use crate::refunds::{self, Refund, RefundStatus, Resolution, ResolutionLimit};
+use crate::refunds::{self, Refund, RefundStatus, Resolution};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -128,38 +127,6 @@ async fn resolve(
     commands::answer(&state, &caller, Some(&input.claim), reply).await
 }
 
-/// About how much of refunds that came back one key may decide alone in a day.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = RefundResolutionLimit)]
-struct LimitBody {
-    /// Always `refund_resolution_limit`.
-    #[schema(value_type = String, example = "refund_resolution_limit")]
-    object: &'static str,
-    /// `test` or `live`.
-    #[schema(value_type = String, example = "test")]
-    mode: &'static str,
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    /// The sum of the refunds that one key may decide about in a day of UTC without a second person; minor units.
-    #[schema(example = 5000)]
-    alone_up_to: i64,
-    /// Counts the declarations for the currency.
-    #[schema(example = 1)]
-    version: i32,
-}
-
-impl LimitBody {
-    fn show(mode: Mode, limit: ResolutionLimit) -> Self {
-        Self {
-            object: "refund_resolution_limit",
-            mode: mode.as_str(),
-            currency: limit.currency,
-            alone_up_to: limit.alone_up_to,
-            version: limit.version,
-        }
-    }
-}
-
 /// About how much of refunds that came back one key may decide alone, by currency. A currency that is not here: nothing.
 #[utoipa::path(
     get, path = "/v1/refund_resolution_limits", tag = "Refunds", operation_id = "list_refund_resolution_limits",
@@ -179,19 +146,10 @@ async fn list_limits(
             Box::pin(async move { refunds::list_limits(tx).await })
         })
         .await?;
-    Ok(List::whole(limits.into_iter().map(|limit| LimitBody::show(caller.mode, limit)).collect()).respond(&uri))
-}
-
-/// A limit to be declared.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewRefundResolutionLimit, example = json!({"currency": "EUR", "alone_up_to": 5000, "reason": "support team's allowance"}))]
-struct NewLimitBody {
-    #[schema(schema_with = currency_schema)]
-    currency: Currency,
-    alone_up_to: AmountOrZero,
-    /// Why, for the record.
-    reason: Text<1, 1000>,
+    Ok(List::whole(
+        limits.into_iter().map(|limit| LimitBody::show("refund_resolution_limit", caller.mode, limit)).collect(),
+    )
+    .respond(&uri))
 }
 
 /// Proposes about how much of refunds that came back one key may decide alone in a day. Somebody else has to approve: what lets
@@ -207,8 +165,7 @@ async fn propose_limit(
     Body(body): Body<NewLimitBody>,
 ) -> Result<(StatusCode, Json<ApprovalBody>), Problem> {
     caller.require("payments:write")?;
-    let limit = Money::new(body.alone_up_to.minor(), body.currency);
-    let reason = body.reason.into_string();
+    let (limit, reason) = body.read();
     let approval = approvals::propose_resolution_limit(&state.app, caller.book, caller.actor, limit, reason).await?;
     Ok((StatusCode::CREATED, Json(ApprovalBody::show(caller.mode, approval, state.app.clock.now()))))
 }

@@ -33,18 +33,24 @@ pub(in crate::payouts) async fn window_of(tx: &mut Tx, payout: &Payout, account:
     Ok(Window { after, before })
 }
 
-/// What movements came to.
-pub(in crate::payouts) async fn sums_in(tx: &mut Tx, account: &str, window: Window) -> Result<Sums, DbError> {
+/// What movements came to, on an account on which `standing` stands now; minor units. What stood there before is what stands
+/// now less what moved since, so that only that is read: each movement is booked to the account once.
+pub(in crate::payouts) async fn sums_in(
+    tx: &mut Tx,
+    account: &str,
+    window: Window,
+    standing: i64,
+) -> Result<Sums, DbError> {
     let book = tx.book_id();
     let sums = sqlx::query!(
-        r#"select coalesce(sum(net) filter (where not m.since), 0)::bigint as "opening!",
-                  coalesce(sum(net) filter (where m.since and object_type = 'transfer'), 0)::bigint as "transfers!",
-                  coalesce(sum(net) filter (where m.since and object_type = 'reversal'), 0)::bigint as "reversals!",
-                  coalesce(sum(net) filter (where m.since and object_type = 'payout'), 0)::bigint as "payouts_returned!",
-                  coalesce(sum(net) filter (where m.since and object_type not in ('transfer', 'reversal', 'payout')), 0)::bigint
+        r#"select coalesce(sum(net), 0)::bigint as "since!",
+                  coalesce(sum(net) filter (where m.within and object_type = 'transfer'), 0)::bigint as "transfers!",
+                  coalesce(sum(net) filter (where m.within and object_type = 'reversal'), 0)::bigint as "reversals!",
+                  coalesce(sum(net) filter (where m.within and object_type = 'payout'), 0)::bigint as "payouts_returned!",
+                  coalesce(sum(net) filter (where m.within and object_type not in ('transfer', 'reversal', 'payout')), 0)::bigint
                       as "other!"
-           from (select net, object_type, recorded_at > coalesce($3::timestamptz, '-infinity') as since from provider_movements
-                 where book_id = $1 and account = $2 and recorded_at < coalesce($4::timestamptz, 'infinity')) m"#,
+           from (select net, object_type, recorded_at < coalesce($4::timestamptz, 'infinity') as within from provider_movements
+                 where book_id = $1 and account = $2 and recorded_at > coalesce($3::timestamptz, '-infinity')) m"#,
         book.get(),
         account,
         window.after.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
@@ -53,7 +59,7 @@ pub(in crate::payouts) async fn sums_in(tx: &mut Tx, account: &str, window: Wind
     .fetch_one(tx.conn())
     .await?;
     Ok(Sums {
-        opening: sums.opening,
+        opening: standing - sums.since,
         transfers: sums.transfers,
         reversals: sums.reversals,
         payouts_returned: sums.payouts_returned,

@@ -118,24 +118,10 @@ pub(in crate::payouts) async fn insert_schedule(
     Ok(())
 }
 
-/// The bank holidays that hold in a country, with their version; 0: none were declared.
-///
-/// # Errors
-/// What the database says.
-pub async fn find_holidays(tx: &mut Tx, country: &str) -> Result<(i32, Holidays), DbError> {
-    let book = tx.book_id();
-    let row = sqlx::query!(
-        r#"select version, days as "days: Vec<jiff_sqlx::Date>" from bank_holidays
-           where book_id = $1 and country = $2 order by version desc limit 1"#,
-        book.get(),
-        country
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row.map_or_else(
-        || (0, Holidays::default()),
-        |row| (row.version, Holidays(row.days.into_iter().map(jiff_sqlx::Date::to_jiff).collect())),
-    ))
+/// The bank holidays that hold in a country.
+pub(in crate::payouts) async fn find_holidays(tx: &mut Tx, country: &str) -> Result<Holidays, DbError> {
+    let found = list_holidays(tx, Some(&[country.to_owned()])).await?.pop();
+    Ok(found.map_or_else(Holidays::default, |(_, _, holidays)| holidays))
 }
 
 pub(in crate::payouts) async fn insert_holidays(
@@ -162,16 +148,17 @@ pub(in crate::payouts) async fn insert_holidays(
     Ok(version)
 }
 
-/// The bank holidays that hold, by country, with their versions.
+/// The bank holidays that hold, by country, with their versions: of these countries, or of all.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list_holidays(tx: &mut Tx) -> Result<Vec<(String, i32, Holidays)>, DbError> {
+pub async fn list_holidays(tx: &mut Tx, countries: Option<&[String]>) -> Result<Vec<(String, i32, Holidays)>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
         r#"select distinct on (country) country, version, days as "days: Vec<jiff_sqlx::Date>" from bank_holidays
-           where book_id = $1 order by country, version desc"#,
-        book.get()
+           where book_id = $1 and ($2::text[] is null or country = any($2)) order by country, version desc"#,
+        book.get(),
+        countries
     )
     .fetch_all(tx.conn())
     .await?;

@@ -7,18 +7,8 @@ use partita_provider::{Currency, Money};
 
 use super::changed;
 use crate::actor::Actor;
+use crate::limit::Limit;
 use crate::refunds::{Decided, Refund, RefundError, RefundStatus};
-
-/// How much of refunds that came back one key may decide about alone in a day.
-#[derive(Debug, Clone, Copy)]
-pub struct ResolutionLimit {
-    /// The currency.
-    pub currency: Currency,
-    /// Minor units.
-    pub alone_up_to: i64,
-    /// Counts the declarations for the currency.
-    pub version: i32,
-}
 
 pub(in crate::refunds) async fn insert_resolution(
     tx: &mut Tx,
@@ -99,19 +89,11 @@ pub(in crate::refunds) async fn decided_alone(
     Ok(sum)
 }
 
-/// What holds in this currency; none was declared: nothing.
-pub(in crate::refunds) async fn find_limit(
-    tx: &mut Tx,
-    currency: Currency,
-) -> Result<Option<ResolutionLimit>, DbError> {
-    Ok(list_limits(tx).await?.into_iter().find(|limit| limit.currency == currency))
-}
-
 /// The limits that hold, by currency.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list_limits(tx: &mut Tx) -> Result<Vec<ResolutionLimit>, DbError> {
+pub async fn list_limits(tx: &mut Tx) -> Result<Vec<Limit>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
         "select distinct on (currency) currency, version, alone_up_to from refund_resolution_limits
@@ -120,7 +102,7 @@ pub async fn list_limits(tx: &mut Tx) -> Result<Vec<ResolutionLimit>, DbError> {
     )
     .fetch_all(tx.conn())
     .await?;
-    let limit = |currency: &str, alone_up_to, version| ResolutionLimit {
+    let limit = |currency: &str, alone_up_to, version| Limit {
         currency: Currency::parse(currency).expect("written from a currency"),
         alone_up_to,
         version,

@@ -159,6 +159,23 @@ pub(super) async fn find_for_update(tx: &mut Tx, id: ReserveId) -> Result<Option
     Ok(row.map(Reserve::from))
 }
 
+/// Reserves by their ids, locked: seller by seller, and of one in the order in which its shares fill them.
+pub(super) async fn list_for_update(tx: &mut Tx, ids: &[ReserveId]) -> Result<Vec<Reserve>, DbError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let book = tx.book_id();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = select!(
+        "where r.book_id = $1 and r.id = any($2) order by s.number, r.kind desc, r.id for no key update of r",
+        book.get(),
+        &ids
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Reserve::from).collect())
+}
+
 /// A reserve by its number, locked.
 ///
 /// # Errors
@@ -238,7 +255,7 @@ pub async fn list_next(tx: &mut Tx, seller: SellerId, limit: i64) -> Result<Vec<
     Ok(rows.into_iter().map(Reserve::from).collect())
 }
 
-/// Writes what a locked reserve has become.
+/// Writes what a locked reserve has become, and returns it as it stands then.
 pub(super) async fn update(tx: &mut Tx, new: &Reserve, now: Timestamp) -> Result<Reserve, ReserveError> {
     let book = tx.book_id();
     let done = sqlx::query!(
@@ -261,7 +278,7 @@ pub(super) async fn update(tx: &mut Tx, new: &Reserve, now: Timestamp) -> Result
     if done.rows_affected() != 1 {
         return Err(ReserveError::Overtaken);
     }
-    find(tx, new.id).await?.ok_or(ReserveError::NotFound)
+    Ok(Reserve { sequence: new.sequence + 1, updated_at: now, ..new.clone() })
 }
 
 /// In which currency a seller is paid; none if there is no such seller.

@@ -6,6 +6,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, Method, Request};
 use axum::routing::get;
 use jiff::ToSpan as _;
+use partita_db::BookId;
 use partita_provider::{Currency, PayoutInterval};
 use tower::ServiceExt as _;
 
@@ -43,15 +44,17 @@ fn page(platform: &str, test_mode: bool, reference: &str, email: &str) -> Onboar
         created_at: now(),
         updated_at: now(),
     };
-    OnboardingPage { platform: platform.to_owned(), test_mode, seller, expires_at: now() + 14.minutes() }
+    let book = BookId::try_new(1).expect("in range");
+    OnboardingPage { book, platform: platform.to_owned(), test_mode, seller, expires_at: now() + 14.minutes() }
 }
 
 /// What a use case answers for a token.
-fn found(token: &str) -> Result<OnboardingPage, SellerError> {
+fn found(token: &str) -> Result<(OnboardingPage, bool), SellerError> {
     match token {
-        "test" => Ok(page("Fair & Market", true, "shop-a", "a@example.com")),
-        "live" => Ok(page("Fair & Market", false, "shop-a", "a@example.com")),
-        "hostile" => Ok(page("<script>alert(1)</script>", true, "\"><img src=x>", "'onload='x@example.com")),
+        "test" => Ok((page("Fair & Market", true, "shop-a", "a@example.com"), false)),
+        "live" => Ok((page("Fair & Market", false, "shop-a", "a@example.com"), false)),
+        "blocked" => Ok((page("Fair & Market", false, "shop-a", "a@example.com"), true)),
+        "hostile" => Ok((page("<script>alert(1)</script>", true, "\"><img src=x>", "'onload='x@example.com"), false)),
         other => Err(error(other)),
     }
 }
@@ -136,6 +139,12 @@ async fn the_page_says_who_is_meant_what_comes_and_until_when() {
     assert!(
         answer.html.contains("<form method=\"post\">") && answer.html.contains("datetime=\"2026-03-07T08:14:00Z\"")
     );
+}
+
+#[tokio::test]
+async fn who_sent_a_payout_back_is_told_why_another_bank_account_is_wanted() {
+    assert!(opened("blocked").await.html.contains("Your bank sent a payout back"));
+    assert!(!opened("live").await.html.contains("Your bank sent a payout back"));
 }
 
 #[tokio::test]
