@@ -61,6 +61,8 @@ kinds!(PlatformAccount {
     ClearingRefund = 11, "clr.refund", Credit, AccountClass::Striped;
     /// Top-ups asked and not confirmed.
     ClearingTopUp = 12, "clr.topup", Credit, AccountClass::Striped;
+    /// Payouts by bank file, asked and not confirmed.
+    ClearingPayout = 14, "clr.payout", Credit, AccountClass::Striped;
     /// Taken by the provider for disputes that are not decided.
     Disputed = 13, "dsp.receivable", Debit, AccountClass::Striped;
     /// Commission on sales.
@@ -238,6 +240,14 @@ pub enum Kind {
     PlatformPayoutPaid = 34,
     /// It came back to the balance.
     PlatformPayoutFailed = 35,
+    /// A payout by bank file took of what a seller has of a payment or an adjustment.
+    BankPayoutAsked = 36,
+    /// The platform's bank paid it.
+    BankPayoutPaid = 37,
+    /// The seller's bank sent it back after it was paid.
+    BankPayoutReturned = 38,
+    /// It was given up, or the bank refused it: nothing was paid.
+    BankPayoutEnded = 39,
     /// A top-up was asked.
     TopUpAsked = 40,
     /// It arrived at the provider.

@@ -147,6 +147,12 @@ ids! {
     PayoutId = "pyt";
     /// A payout of the platform's own.
     PlatformPayoutId = "ppt";
+    /// Where a seller is paid by bank file.
+    BankDetailsId = "bdt";
+    /// The platform's own bank account that a currency is paid from.
+    OwnBankAccountId = "oba";
+    /// A file that the platform's bank pays sellers by.
+    BankFileId = "bkf";
     /// Money added from the platform's bank account.
     TopUpId = "top";
     /// Money that people gave a seller, or took from it.
@@ -271,6 +277,7 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "reversal" => ReversalId::from(id).to_string(),
         "top_up" => TopUpId::from(id).to_string(),
         "payout" => PayoutId::from(id).to_string(),
+        "bank_file" => BankFileId::from(id).to_string(),
         "dispute" => DisputeId::from(id).to_string(),
         "adjustment" => AdjustmentId::from(id).to_string(),
         "debt" => DebtId::from(id).to_string(),

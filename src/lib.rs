@@ -9,6 +9,7 @@ pub mod actor;
 pub mod adjustments;
 pub mod app;
 pub mod approvals;
+pub mod bank_account;
 pub mod chart;
 pub mod cli;
 pub mod clock;

@@ -7,6 +7,7 @@ use crate::app::ProviderSetupError;
 use crate::debts::DebtError;
 use crate::events::ApplyError;
 use crate::journal::JournalError;
+use crate::payouts::PayoutError;
 use crate::refunds::RefundError;
 use crate::transfers::TransferError;
 
@@ -55,6 +56,9 @@ pub enum ApprovalError {
     /// There is no such adjustment, or it cannot be made or ended.
     #[error(transparent)]
     Adjustment(#[from] AdjustmentError),
+    /// There is no such payout, or it cannot have come back.
+    #[error(transparent)]
+    Payout(#[from] PayoutError),
     /// There is no such debt, or it cannot be given up.
     #[error(transparent)]
     Debt(#[from] DebtError),

@@ -9,6 +9,7 @@
 //! capability that it is about.
 
 mod adjusting;
+mod bank_returns;
 mod error;
 mod ladder;
 mod proposal;
@@ -25,6 +26,7 @@ use partita_provider::ProviderObject;
 use uuid::Uuid;
 
 pub use adjusting::{Adjusting, adjust, propose_limit};
+pub use bank_returns::{propose_return_limit, return_payout};
 pub use error::ApprovalError;
 pub use ladder::{Declared, declare_ladder};
 pub use proposal::{Proposal, Resolution};
@@ -42,6 +44,7 @@ use crate::events;
 use crate::id::ApprovalId;
 use crate::journal::Journal;
 use crate::outbox::{self, Change};
+use crate::payouts;
 use crate::refunds;
 use crate::verify;
 
@@ -262,6 +265,12 @@ async fn carry_out(
         Proposal::RefundResolutionLimit { alone_up_to } => {
             Ok(refunds::insert_limit(tx, *alone_up_to, &approval.made_by, actor, origin.now).await?)
         }
+        Proposal::PayoutReturn { payout, code } => {
+            bank_returns::carry_out(tx, approval, (*payout, code), actor, journal, origin.now).await
+        }
+        Proposal::PayoutReturnLimit { alone_up_to } => {
+            Ok(payouts::insert_return_limit(tx, *alone_up_to, &approval.made_by, actor, origin.now).await?)
+        }
         Proposal::RecoveryPolicy { ladder } => ladder::carry_out(tx, approval, ladder, actor, origin.now).await,
     }
 }
@@ -281,6 +290,8 @@ async fn turn_down(
         | Proposal::WriteOff { .. }
         | Proposal::RefundResolution { .. }
         | Proposal::RefundResolutionLimit { .. }
+        | Proposal::PayoutReturn { .. }
+        | Proposal::PayoutReturnLimit { .. }
         | Proposal::RecoveryPolicy { .. } => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::debts::Policy;
-use crate::id::{AdjustmentId, DebtId, OperationId, RefundId, public_id};
+use crate::id::{AdjustmentId, DebtId, OperationId, PayoutId, RefundId, public_id};
 use crate::refunds;
 
 /// What became of a command, as a person found out.
@@ -60,6 +60,18 @@ pub enum Proposal {
         /// The limit in its currency.
         alone_up_to: Money,
     },
+    /// To take a bank's word that it sent a payout back.
+    PayoutReturn {
+        /// Which one.
+        payout: PayoutId,
+        /// The bank's code.
+        code: String,
+    },
+    /// To let one key say that payouts came back, up to so much alone in a day.
+    PayoutReturnLimit {
+        /// The limit in its currency.
+        alone_up_to: Money,
+    },
     /// To declare a ladder that recovers less than the one that holds.
     RecoveryPolicy {
         /// The ladder.
@@ -84,6 +96,8 @@ impl Proposal {
             Self::WriteOff { .. } => "debt_write_off",
             Self::RefundResolution { .. } => "refund_resolution",
             Self::RefundResolutionLimit { .. } => "refund_resolution_limit",
+            Self::PayoutReturn { .. } => "payout_return",
+            Self::PayoutReturnLimit { .. } => "payout_return_limit",
             Self::RecoveryPolicy { .. } => "recovery_policy",
         }
     }
@@ -97,6 +111,8 @@ impl Proposal {
             Self::WriteOff { debt, .. } => ("debt", Some(debt.uuid())),
             Self::RefundResolution { refund, .. } => ("refund", Some(refund.uuid())),
             Self::RefundResolutionLimit { .. } => ("refund_resolution_limit", None),
+            Self::PayoutReturn { payout, .. } => ("payout", Some(payout.uuid())),
+            Self::PayoutReturnLimit { .. } => ("payout_return_limit", None),
             Self::RecoveryPolicy { .. } => ("recovery_policy", None),
         }
     }
@@ -106,6 +122,7 @@ impl Proposal {
         match self {
             Self::RefundResolutionLimit { .. } => Uuid::from_u128(1),
             Self::RecoveryPolicy { .. } => Uuid::from_u128(2),
+            Self::PayoutReturnLimit { .. } => Uuid::from_u128(3),
             _ => self.target().1.unwrap_or_default(),
         }
     }
@@ -124,12 +141,13 @@ impl Proposal {
             Self::WriteOff { left, .. } => Ok(serde_json::json!({ "left": left })),
             Self::RefundResolution { outcome, .. } => Ok(serde_json::json!({ "outcome": outcome.as_str() })),
             Self::RecoveryPolicy { ladder } => Ok(serde_json::json!({ "rungs": ladder.to_json() })),
-            Self::AdjustmentLimit { alone_up_to } | Self::RefundResolutionLimit { alone_up_to } => {
-                serde_json::to_value(StoredLimit {
-                    alone_up_to: alone_up_to.minor,
-                    currency: alone_up_to.currency.code().to_owned(),
-                })
-            }
+            Self::PayoutReturn { code, .. } => Ok(serde_json::json!({ "code": code })),
+            Self::AdjustmentLimit { alone_up_to }
+            | Self::RefundResolutionLimit { alone_up_to }
+            | Self::PayoutReturnLimit { alone_up_to } => serde_json::to_value(StoredLimit {
+                alone_up_to: alone_up_to.minor,
+                currency: alone_up_to.currency.code().to_owned(),
+            }),
         };
         stored.expect("texts and numbers serialise")
     }
@@ -143,6 +161,10 @@ impl Proposal {
             "adjustment" => Self::Adjustment { adjustment: object.into() },
             "debt_write_off" => Self::WriteOff { debt: object.into(), left: stored.get("left")?.as_i64()? },
             "adjustment_limit" => Self::AdjustmentLimit { alone_up_to: read_limit(stored)? },
+            "payout_return" => {
+                Self::PayoutReturn { payout: object.into(), code: stored.get("code")?.as_str()?.to_owned() }
+            }
+            "payout_return_limit" => Self::PayoutReturnLimit { alone_up_to: read_limit(stored)? },
             "refund_resolution_limit" => Self::RefundResolutionLimit { alone_up_to: read_limit(stored)? },
             "refund_resolution" => Self::RefundResolution {
                 refund: object.into(),
@@ -177,6 +199,8 @@ mod tests {
             Proposal::WriteOff { debt: DebtId::new(), left: 22_50 },
             Proposal::RefundResolution { refund: RefundId::new(), outcome: refunds::Resolution::PaidFromBank },
             Proposal::RefundResolutionLimit { alone_up_to: limit },
+            Proposal::PayoutReturn { payout: PayoutId::new(), code: "AC04".to_owned() },
+            Proposal::PayoutReturnLimit { alone_up_to: limit },
             Proposal::RecoveryPolicy { ladder: Policy::default() },
         ];
         let mut places = std::collections::HashSet::new();

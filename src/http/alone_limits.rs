@@ -1,4 +1,4 @@
-//! How much one key may decide alone in a day, as it is declared and shown: of adjustments, of refunds that came back.
+//! How much one key may decide alone in a day, as it is declared and shown: of adjustments, of refunds and payouts that came back.
 
 use partita_provider::Money;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::platforms::Mode;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = AloneLimit)]
 pub(super) struct LimitBody {
-    /// Of what: `adjustment_limit`, `refund_resolution_limit`.
+    /// Of what: `adjustment_limit`, `refund_resolution_limit`, `payout_return_limit`.
     #[schema(value_type = String, example = "adjustment_limit")]
     object: &'static str,
     /// `test` or `live`.

@@ -41,11 +41,15 @@ struct ProposalBody {
     /// Of a `debt_write_off`: what was left of the debt, in minor units. It may be less when it is approved.
     left: Option<i64>,
     /// Of an `adjustment_limit`: what one key may adjust alone in a day, in minor units. Of a `refund_resolution_limit`: about
-    /// how much of refunds that came back it may decide alone.
+    /// how much of refunds that came back it may decide alone. Of a `payout_return_limit`: of how much it may say alone that a
+    /// bank sent it back.
     alone_up_to: Option<i64>,
     /// The currency of `alone_up_to`.
     #[schema(schema_with = currency_schema)]
     currency: Option<Currency>,
+    /// Of a `payout_return`: the bank's code.
+    #[schema(example = "AC04")]
+    code: Option<String>,
     /// Of a `recovery_policy`: the ladder, from below.
     rungs: Option<Vec<RungBody>>,
 }
@@ -64,7 +68,10 @@ impl From<&Proposal> for ProposalBody {
             Proposal::RecoveryPolicy { ladder } => {
                 Self { rungs: Some(ladder.rungs().map(RungBody::from).collect()), ..nothing }
             }
-            Proposal::AdjustmentLimit { alone_up_to } | Proposal::RefundResolutionLimit { alone_up_to } => {
+            Proposal::PayoutReturn { code, .. } => Self { code: Some(code.clone()), ..nothing },
+            Proposal::AdjustmentLimit { alone_up_to }
+            | Proposal::RefundResolutionLimit { alone_up_to }
+            | Proposal::PayoutReturnLimit { alone_up_to } => {
                 Self { alone_up_to: Some(alone_up_to.minor), currency: Some(alone_up_to.currency), ..nothing }
             }
         }
@@ -76,7 +83,7 @@ impl From<&Proposal> for ProposalBody {
 #[schema(as = ApprovalTarget)]
 struct TargetBody {
     /// The resource: `operation`, `adjustment`, `adjustment_limit`, `debt`, `refund`, `refund_resolution_limit`,
-    /// `recovery_policy`.
+    /// `payout`, `payout_return_limit`, `recovery_policy`.
     #[schema(value_type = String, example = "adjustment")]
     object: &'static str,
     /// Its id; null where there is only one of it.
@@ -98,7 +105,8 @@ pub(super) struct ApprovalBody {
     /// `operation_resolution`: what became of an operation in `needs_review`; `adjustment`: to book an adjustment above what one
     /// person may do alone; `adjustment_limit`: what that is; `debt_write_off`: to give up a seller's debt; `refund_resolution`: to
     /// decide about a refund that came back, above what one person may decide alone; `refund_resolution_limit`: what that is;
-    /// `recovery_policy`: to declare a ladder that recovers less.
+    /// `payout_return`: to take it that a bank sent a payout back, above what one person may say alone; `payout_return_limit`:
+    /// what that is; `recovery_policy`: to declare a ladder that recovers less.
     #[schema(value_type = String, example = "adjustment")]
     kind: &'static str,
     /// What it is about.

@@ -256,6 +256,11 @@ impl ToSchema for WebAddress {}
 pub struct Day(jiff::civil::Date);
 
 impl Day {
+    /// The day.
+    pub fn date(self) -> jiff::civil::Date {
+        self.0
+    }
+
     /// When it begins; none at the end of time.
     pub fn begins(self) -> Option<jiff::Timestamp> {
         Some(self.0.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())

@@ -15,6 +15,8 @@ pub mod approvals;
 pub mod auth;
 pub mod balances;
 pub mod bank_accounts;
+pub mod bank_details;
+pub mod bank_files;
 pub mod body;
 pub mod commands;
 pub mod cursor;

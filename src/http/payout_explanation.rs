@@ -32,7 +32,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 struct LineBody {
     /// When the provider moved it.
     at: Time,
-    /// `transfer`: a share or an adjustment came; `reversal`: it was taken back; `payout_returned`: a payout came back;
+    /// `transfer`: a share or an adjustment came, or is paid by bank file; `reversal`: it was taken back; `payout_returned`: a payout came back;
     /// `other`.
     #[schema(value_type = String, example = "transfer")]
     what: &'static str,

@@ -21,8 +21,8 @@ use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, day};
-use crate::id::{PayoutId, SellerId};
-use crate::payouts::{self, ByHand, Payout, PayoutStatus};
+use crate::id::{BankFileId, PayoutId, SellerId};
+use crate::payouts::{self, ByBank, ByHand, Payout, PayoutStatus};
 use crate::platforms::Mode;
 use crate::sellers;
 
@@ -79,7 +79,7 @@ pub(super) struct PayoutBody {
     mode: &'static str,
     seller: SellerId,
     /// `processing`: asked, no definite answer yet; `pending`: it left the seller's balance; `in_transit`; `paid`; `failed`: it
-    /// came back, or the provider refused it; `canceled`. `paid` is not final: a bank may return it.
+    /// came back, or the provider or bank refused it; `canceled`. `paid` is not final: a bank may return it.
     #[schema(value_type = String, example = "paid")]
     status: &'static str,
     /// Minor units.
@@ -87,6 +87,11 @@ pub(super) struct PayoutBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
+    /// `provider`: from the seller's account there; `bank_file`: from your own bank account, for a seller with bank details.
+    #[schema(value_type = String, example = "provider")]
+    method: &'static str,
+    /// How it is paid by bank file; null where the provider pays it.
+    bank: Option<ByBankBody>,
     /// Whether a schedule made it: the seller's, or the provider's own.
     automatic: bool,
     /// When the bank has it, by the provider's word; a day, UTC. Null until the provider has taken the payout.
@@ -102,6 +107,23 @@ pub(super) struct PayoutBody {
     updated_at: Time,
 }
 
+/// How a payout is paid by bank file.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PayoutByBank)]
+struct ByBankBody {
+    /// Country and last four characters of the IBAN that it goes to.
+    #[schema(example = "DE**3000")]
+    iban: String,
+    /// What your bank's statement names it by.
+    #[schema(example = "pyt-01h455vb4pex5vsknk084sn02q")]
+    end_to_end_id: String,
+    /// The file that it is in; null while it waits for one.
+    file: Option<BankFileId>,
+    /// Why the bank sent it back: a code of ISO 20022.
+    #[schema(example = "AC04")]
+    return_code: Option<String>,
+}
+
 impl PayoutBody {
     /// The payout as it is shown.
     pub(super) fn show(mode: Mode, payout: Payout) -> Self {
@@ -113,6 +135,13 @@ impl PayoutBody {
             status: payout.status.as_str(),
             amount: payout.amount.minor,
             currency: payout.amount.currency,
+            method: if payout.bank.is_some() { "bank_file" } else { "provider" },
+            bank: payout.bank.map(|bank| ByBankBody {
+                iban: bank.masked,
+                end_to_end_id: ByBank::end_to_end(payout.id),
+                file: bank.file,
+                return_code: bank.return_code,
+            }),
             automatic: payout.automatic,
             arrival_on: payout.arrival_on.map(day),
             reference: payout.reference,
@@ -125,7 +154,11 @@ impl PayoutBody {
     }
 }
 
-/// Has the provider pay a seller out now, whatever its schedule. A seller that owes you is not paid out.
+/// Has a seller paid out now, whatever its schedule: by the provider, or, where it has bank details here, by bank file. A seller
+/// that owes you is not paid out.
+///
+/// A payout by bank file is `pending` until it is in a file (`POST /v1/bank_files`), then `in_transit` until you say what your bank
+/// did.
 #[utoipa::path(
     post, path = "/v1/payouts", tag = "Payouts", operation_id = "create_payout",
     request_body = NewPayoutBody,
@@ -159,7 +192,7 @@ async fn create(
 
 /// What the provider refused never left the balance; what came back later is no refusal.
 fn reply(mode: Mode, payout: Payout) -> Reply<PayoutBody> {
-    let refusal = payout.failure.clone().filter(|_| payout.provider_payout.is_none());
+    let refusal = payout.failure.clone().filter(|_| payout.provider_payout.is_none() && payout.bank.is_none());
     let (is_open, provider) = (payout.status == PayoutStatus::Processing, payout.provider.clone());
     commands::outcome(PayoutBody::show(mode, payout), is_open, &provider, refusal.as_ref())
 }

@@ -4,10 +4,10 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, adjustments, approvals, auth, balances, bank_accounts, debts, deliveries, disputes, docs, edge, events,
-    fee_policies, health, inbox, ledger, limits, onboarding_links, openapi, operations, payment_story, payments,
-    payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds, reserves, seller_balance,
-    sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
+    HttpState, adjustments, approvals, auth, balances, bank_accounts, bank_details, bank_files, debts, deliveries,
+    disputes, docs, edge, events, fee_policies, health, inbox, ledger, limits, onboarding_links, openapi, operations,
+    payment_story, payments, payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds,
+    reserves, seller_balance, sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -26,6 +26,8 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(payouts::routes()) //            /v1/payouts, ../{id}, /v1/sellers/{id}/payouts
         .merge(payout_explanation::routes()) // /v1/payouts/{id}/explain
         .merge(bank_accounts::routes()) //      /v1/sellers/{id}/unblock_bank_account
+        .merge(bank_details::routes()) //       /v1/sellers/{id}/bank_details, /v1/own_bank_accounts
+        .merge(bank_files::routes()) //         /v1/bank_files, ../{id}, ../{id}/file, /v1/payouts/{id}/confirm, ../return, ../cancel, /v1/payout_return_limits
         .merge(payout_schedules::routes()) //   /v1/bank_holidays
         .merge(platform_payouts::routes()) //   /v1/platform_payouts, ../{id}
         .merge(adjustments::routes()) //        /v1/adjustments, ../{id}, ../{id}/reverse, /v1/adjustment_limits

@@ -47,7 +47,10 @@ event_types! {
     "payout.in_transit": "A payout is on its way to the seller's bank.";
     "payout.paid": "A payout reached the seller's bank. The bank may still return it.";
     "payout.failed": "A payout came back, or the provider refused it.";
+    "payout.returned": "The bank sent back a payout by bank file, or did not take it; return_code says why. The money is the seller's again.";
     "payout.canceled": "A payout was given up before it was sent.";
+    "bank_file.created": "A file was made for the platform's bank to pay sellers by.";
+    "own_bank_account.declared": "The platform's own bank account was declared that a currency is paid from.";
     "platform_payout.created": "A payout of the platform's own was asked of the provider.";
     "platform_payout.accepted": "The provider has taken it: it left the platform's balance.";
     "platform_payout.in_transit": "A payout of the platform's own is on its way to its bank.";
@@ -67,6 +70,7 @@ event_types! {
     "seller.payout_schedule_changed": "When a seller is paid out was declared anew.";
     "seller.payout_skipped": "A seller was not paid out on a payout day of its schedule; payout_day says why.";
     "seller.bank_account_blocked": "A payout came back because of the seller's bank account: none is sent to it any more, the seller has to give another one.";
+    "seller.bank_details_changed": "Where a seller is paid by bank file was declared anew, or it is paid out by the provider again.";
     "seller.bank_account_unblocked": "Payouts go to the seller's bank again.";
     "seller.onboarding_completed": "A seller can get money.";
     "seller.requirements_due": "The provider wants something of a seller.";

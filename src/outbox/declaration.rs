@@ -20,6 +20,8 @@ pub enum Declaration {
     BankHolidays,
     /// What is kept back of sellers.
     ReservePolicy,
+    /// Which bank account of the platform's own sellers are paid from.
+    OwnBankAccount,
 }
 
 impl Declaration {
@@ -30,6 +32,7 @@ impl Declaration {
             Self::DisputePolicy => "dispute_policy",
             Self::BankHolidays => "bank_holidays",
             Self::ReservePolicy => "reserve_policy",
+            Self::OwnBankAccount => "own_bank_account",
         }
     }
 
@@ -40,6 +43,7 @@ impl Declaration {
             Self::DisputePolicy => "dispute_policy.declared",
             Self::BankHolidays => "bank_holidays.declared",
             Self::ReservePolicy => "reserve_policy.declared",
+            Self::OwnBankAccount => "own_bank_account.declared",
         }
     }
 
@@ -51,6 +55,7 @@ impl Declaration {
             Self::DisputePolicy => 3,
             Self::BankHolidays => 4,
             Self::ReservePolicy => 5,
+            Self::OwnBankAccount => 7,
         })
     }
 }

@@ -8,11 +8,12 @@ use partita_provider::{Command, CreatePayout, Money, Provider};
 
 use super::decision::decide;
 use super::schedule::standing_of;
-use super::{Payout, PayoutError, record, store};
+use super::{Payout, PayoutError, bank, record, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::id::{OperationId, PayoutId, SellerId};
 use crate::idempotency::{self, Begun};
+use crate::journal::Journal;
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::sellers::{self, Seller, SellerError};
 
@@ -108,8 +109,16 @@ pub async fn create(
                 if input.amount.is_some_and(|amount| amount.currency != currency) {
                     return Err(PayoutError::OtherCurrency { currency });
                 }
-                let standing = standing_of(tx, &seller, None).await?;
-                let most = decide(&standing, 0, |minor| provider.payable(Money::new(minor, currency)))
+                let details = sellers::find_bank_details(tx, &[seller.id]).await?.pop();
+                let (standing, payables) = match &details {
+                    Some(details) => bank::standing_of(tx, &seller, details, None).await?,
+                    None => (standing_of(tx, &seller, None).await?, Vec::new()),
+                };
+                let sendable = |minor| match &details {
+                    Some(_) => bank::sendable(minor),
+                    None => provider.payable(Money::new(minor, currency)),
+                };
+                let most = decide(&standing, 0, sendable)
                     .map_err(|reason| PayoutError::NotPayable { reason: reason.as_str() })?;
                 let amount = input.amount.map_or(most, |amount| amount.minor);
                 if amount > most {
@@ -123,8 +132,17 @@ pub async fn create(
                     reference: Some(input.reference.clone()),
                     metadata: input.metadata.clone(),
                 };
-                plan(tx, &app, &*provider, &new, actor, FirstTry::Now, now).await?;
                 idempotency::bind(tx, &request.key, "payout", new.id.uuid()).await?;
+                let mut journal = Journal::new(&app.keys);
+                match &details {
+                    Some(details) => {
+                        bank::ask(tx, &new, (details, &payables), actor, &mut journal, now).await?;
+                    }
+                    None => {
+                        plan(tx, &app, &*provider, &new, actor, FirstTry::Now, now).await?;
+                    }
+                }
+                journal.post(tx).await?;
                 Ok(Begun::Fresh(new.id))
             })
         })

@@ -1,5 +1,7 @@
 //! Why a payout has its amount: what came onto and left the seller's account since the payout before, and what was left.
 //!
+//! A payout by bank file is what it pays of each payment and adjustment. For one by the provider:
+//!
 //! What stood there after the payout before, and each movement since, come to this payout and what was left after it; to the
 //! cent, because all of them are the provider's own movements, each of which the books have once.
 
@@ -141,7 +143,7 @@ impl Explanation {
 
 /// Whether there is anything to explain: a payout that was refused took nothing.
 pub fn is_explainable(payout: &Payout) -> bool {
-    payout.status != PayoutStatus::Failed || payout.provider_payout.is_some()
+    payout.status != PayoutStatus::Failed || payout.provider_payout.is_some() || payout.bank.is_some()
 }
 
 /// Explains a payout, with a page of its lines.
@@ -155,13 +157,18 @@ pub async fn explain(
     limit: i64,
 ) -> Result<Explanation, LedgerError> {
     let seller = sellers::find(tx, payout.seller).await?.expect("payouts_seller keeps it");
+    let day = store::find_day_of(tx, payout.id).await?;
+    let not_paid = not_paid(tx, &seller).await?;
+    if payout.bank.is_some() {
+        let sums = Sums { transfers: payout.amount.minor, ..Sums::default() };
+        let lines = store::lines_by_bank(tx, &payout, after, limit).await?;
+        return Ok(Explanation { payout, sums, day, not_paid, lines });
+    }
     let account = seller.account.clone().unwrap_or_default();
     let window = store::window_of(tx, &payout, &account).await?;
     let standing = standing(tx, &seller).await?;
     let sums = store::sums_in(tx, &account, window, standing).await?;
     let lines = store::lines_in(tx, &account, window, after, limit).await?;
-    let day = store::find_day_of(tx, payout.id).await?;
-    let not_paid = not_paid(tx, &seller).await?;
     Ok(Explanation { payout, sums, day, not_paid, lines })
 }
 

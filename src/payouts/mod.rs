@@ -2,45 +2,50 @@
 //! for them by sellers' schedules ([`pay_by_schedule`]) and by hand ([`create`]); others are mirrored that its own schedule
 //! makes. `paid` is not final: a bank may return a payout.
 //!
+//! A seller with bank details here is paid by [`bank`] file instead, from the platform's own bank account.
+//!
 //! A payout that is asked books nothing until the provider has taken it: the mirror has what the provider says. What is
 //! asked and not answered counts as gone when the next one is decided.
 
 mod ask;
+pub mod bank;
 mod blocks;
 mod calendar;
 mod decision;
 pub mod entries;
+mod error;
 mod explain;
 pub mod platform;
 mod schedule;
 mod store;
 
 use jiff::Timestamp;
-use partita_db::{DbError, Tx};
-use partita_ledger::{Floors, LedgerError};
-use partita_provider::{
-    BalanceTransaction, Currency, Money, Payout as Said, PayoutStatus as ProviderStatus, PrepareError, Refusal,
-};
+use partita_db::Tx;
+use partita_ledger::Floors;
+use partita_provider::{BalanceTransaction, Money, Payout as Said, PayoutStatus as ProviderStatus, Refusal};
 
 pub use ask::{ByHand, create};
+pub use bank::ByBank;
 pub use blocks::{Block, see_bank_account, unblock};
 pub use calendar::{Holidays, PayoutDay, Rhythm, Schedule};
 pub use decision::Means;
+pub use error::PayoutError;
 pub use explain::{Explanation, Line, NotPaid, Place, Sums, What, explain, is_explainable};
 pub use schedule::{DUE_KIND, Day, Declared, Outcome, SkipReason, declare, declare_holidays, pay_by_schedule};
-pub use store::{ListFilter, find, find_blocks, find_newest_days, find_schedules, list, list_holidays};
+pub use store::{
+    ListFilter, find, find_blocks, find_file, find_newest_days, find_schedules, insert_return_limit, list, list_files,
+    list_holidays, list_own_accounts, list_return_limits,
+};
 
 use ask::NewPayout;
 
 use crate::actor::Actor;
-use crate::app::ProviderSetupError;
 use crate::chart::{Chart, Kind};
 use crate::id::{PayoutId, SellerId};
-use crate::idempotency::ClaimError;
 use crate::journal::{Entry, Journal, Record};
 use crate::outbox::{self, Change};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
-use crate::sellers::{self, METADATA_OBJECT, Seller, SellerError};
+use crate::sellers::{self, METADATA_OBJECT, Seller};
 
 /// Where a payout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +136,8 @@ pub struct Payout {
     pub reference: Option<String>,
     /// The platform's own data.
     pub metadata: serde_json::Value,
+    /// How it is paid by bank file; none: by the provider.
+    pub bank: Option<ByBank>,
     /// Why it failed.
     pub failure: Option<Refusal>,
     /// How often it changed.
@@ -139,76 +146,6 @@ pub struct Payout {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-}
-
-/// Why something cannot be done with a payout.
-#[derive(Debug, thiserror::Error)]
-pub enum PayoutError {
-    /// No such payout in this book.
-    #[error("no such payout")]
-    NotFound,
-    /// Another payout has the reference.
-    #[error("a payout with this reference exists")]
-    ReferenceTaken,
-    /// The seller that a request names is not there.
-    #[error("the seller is not there")]
-    SellerUnknown,
-    /// The seller is paid out in another currency.
-    #[error("the seller is paid out in {currency}")]
-    OtherCurrency {
-        /// Which one.
-        currency: Currency,
-    },
-    /// The seller cannot be paid out now.
-    #[error("the seller cannot be paid out: {reason}")]
-    NotPayable {
-        /// Why, as a word.
-        reason: &'static str,
-    },
-    /// Nothing blocks the seller's bank account.
-    #[error("the seller's bank account is not blocked")]
-    NotBlocked,
-    /// More than is the platform's own.
-    #[error("{asked} is more than what is free")]
-    NotCovered {
-        /// What was asked.
-        asked: Money,
-        /// What the books say.
-        coverage: platform::Coverage,
-    },
-    /// More than can be paid out.
-    #[error("no more than {payable} can be paid out")]
-    TooMuch {
-        /// What can.
-        payable: Money,
-    },
-    /// A balance is out of every range.
-    #[error("a balance does not fit an amount")]
-    OutOfRange,
-    /// Something is wrong with the seller.
-    #[error(transparent)]
-    Seller(#[from] SellerError),
-    /// The idempotency key cannot be claimed.
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    /// The provider cannot take the command.
-    #[error(transparent)]
-    Prepare(#[from] PrepareError),
-    /// The provider is not set up.
-    #[error(transparent)]
-    Provider(#[from] ProviderSetupError),
-    /// The ledger failed.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The provider's object contradicts what was booked: a person has to look.
-    #[error("the provider's payout contradicts what was booked: {0}")]
-    Contradiction(String),
-    /// The provider's object lacks what its booking needs; read again later it may have it.
-    #[error("the provider's object is not complete yet: {0}")]
-    Incomplete(&'static str),
-    /// The database refused.
-    #[error(transparent)]
-    Db(#[from] DbError),
 }
 
 /// Takes the provider's word on a connected account's payout. None when the account is no seller's of this book.
@@ -424,10 +361,15 @@ async fn record(
         sequence: payout.sequence,
         from: from.map(PayoutStatus::as_str),
         to: payout.status.as_str(),
-        event: payout.status.event(from),
+        event: match &payout.bank {
+            Some(_) if payout.status == PayoutStatus::Failed => "payout.returned",
+            _ => payout.status.event(from),
+        },
         payload: serde_json::json!({
             "object": "payout", "id": payout.id, "seller": payout.seller, "status": payout.status.as_str(),
             "amount": payout.amount.minor, "currency": payout.amount.currency,
+            "method": if payout.bank.is_some() { "bank_file" } else { "provider" },
+            "return_code": payout.bank.as_ref().and_then(|bank| bank.return_code.as_deref()),
         }),
         actor,
         detail: payout.failure.as_ref().map(|failure| failure.message.clone()),

@@ -17,12 +17,13 @@ use serde_json::json;
 use super::ask::{self, NewPayout};
 use super::calendar::{Holidays, PayoutDay, Rhythm, Schedule};
 use super::decision::{Means, Standing, decide};
-use super::{PayoutError, blocks, store};
+use super::{PayoutError, bank, blocks, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::{Chart, SellerAccount};
 use crate::due;
 use crate::id::{OperationId, PayoutId, SellerId};
+use crate::journal::Journal;
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Declaration};
 use crate::sellers::{self, Seller};
@@ -92,7 +93,10 @@ pub async fn declare(
             let (app, schedule, provider) = (Arc::clone(&app_in), Arc::clone(&schedule), Arc::clone(&provider));
             Box::pin(async move {
                 let seller = sellers::find_by_id_for_update(tx, seller).await?.ok_or(sellers::SellerError::NotFound)?;
-                let account = seller.account.clone().ok_or(sellers::SellerError::NoAccount)?;
+                let by_bank = !sellers::find_bank_details(tx, &[seller.id]).await?.is_empty();
+                if seller.account.is_none() && !by_bank {
+                    return Err(sellers::SellerError::NoAccount.into());
+                }
                 let before = store::find_schedules(tx, &[seller.id]).await?.pop();
                 if before.is_none_or(|before| before.schedule != *schedule) {
                     store::insert_schedule(tx, seller.id, &schedule, actor, now).await?;
@@ -100,7 +104,9 @@ pub async fn declare(
                     sellers::note(tx, &seller, "seller.payout_schedule_changed", actor, detail, now).await?;
                     wake(tx, &seller, &schedule, now).await?;
                 }
-                if seller.payout_interval != PayoutInterval::Manual {
+                if let Some(account) = seller.account.clone()
+                    && seller.payout_interval != PayoutInterval::Manual
+                {
                     stop_provider(tx, &app, &*provider, &seller, account, actor, now).await?;
                 }
                 Ok(())
@@ -204,7 +210,10 @@ pub async fn pay_by_schedule(app: &Arc<App>, book: BookId, key: i64) -> Result<O
                 if let Some(day) = declared.schedule.latest(now, declared.at, &holidays)
                     && !store::is_decided(tx, seller.id, seller.default_currency, day.on).await?
                 {
-                    decide_day(tx, &app, &*provider, &seller, &declared.schedule, day, now).await?;
+                    let mut journal = Journal::new(&app.keys);
+                    let planned = (&declared.schedule, day);
+                    decide_day(tx, &app, &*provider, &seller, planned, &mut journal, now).await?;
+                    journal.post(tx).await?;
                 }
                 Ok::<_, PayoutError>(declared.schedule.next(now, &holidays).map(|day| day.at))
             })
@@ -219,17 +228,24 @@ async fn decide_day(
     app: &App,
     provider: &dyn Provider,
     seller: &Seller,
-    schedule: &Schedule,
-    day: PayoutDay,
+    (schedule, day): (&Schedule, PayoutDay),
+    journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), PayoutError> {
     let currency = seller.default_currency;
-    let standing = standing_of(tx, seller, schedule.funds_until(day)).await?;
+    let until = schedule.funds_until(day);
+    let details = sellers::find_bank_details(tx, &[seller.id]).await?.pop();
+    let (standing, payables) = match &details {
+        Some(details) => bank::standing_of(tx, seller, details, until).await?,
+        None => (standing_of(tx, seller, until).await?, Vec::new()),
+    };
     let least = schedule.minimums.get(&currency).copied().unwrap_or(0);
-    let sendable = |minor| provider.payable(Money::new(minor, currency));
-    let decided = match seller.payout_interval {
-        PayoutInterval::Manual => decide(&standing, least, sendable),
-        PayoutInterval::Daily => Err(SkipReason::ProviderPaysOut),
+    let decided = match (&details, seller.payout_interval) {
+        (Some(_), _) => decide(&standing, least, bank::sendable),
+        (None, PayoutInterval::Manual) => {
+            decide(&standing, least, |minor| provider.payable(Money::new(minor, currency)))
+        }
+        (None, PayoutInterval::Daily) => Err(SkipReason::ProviderPaysOut),
     };
     let outcome = match decided {
         Ok(amount) => {
@@ -241,7 +257,11 @@ async fn decide_day(
                 reference: None,
                 metadata: serde_json::json!({}),
             };
-            match ask::plan(tx, app, provider, &new, Actor::System, FirstTry::Queued, now).await {
+            let asked = match &details {
+                Some(details) => bank::ask(tx, &new, (details, &payables), Actor::System, journal, now).await,
+                None => ask::plan(tx, app, provider, &new, Actor::System, FirstTry::Queued, now).await,
+            };
+            match asked {
                 Ok(payout) => Outcome::Asked(payout.id),
                 Err(PayoutError::Prepare(PrepareError::Unsupported(_) | PrepareError::Amount(_))) => {
                     Outcome::Skipped(SkipReason::NotSupported)

@@ -1,6 +1,8 @@
 //! SQL of payouts; [`schedules`] has what schedules need, [`blocks`] what keeps payouts from bank accounts, [`lines`]
 //! what explains a payout.
 
+mod bank;
+mod bank_returns;
 mod blocks;
 mod lines;
 mod schedules;
@@ -11,15 +13,23 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Payout as Said, Refusal};
 use uuid::Uuid;
 
+pub(super) use bank::{
+    files_of_other_keys, find_own_account, insert_by_bank, insert_file, insert_own_account, is_bank_blocked,
+    list_waiting_for_update, own_accounts_of_other_keys, put_into_file, set_sealed_file, set_sealed_own_account,
+    waits_for_file,
+};
+pub use bank::{find_file, list_files, list_own_accounts};
+pub(super) use bank_returns::{insert_return, returned_alone, set_returned};
+pub use bank_returns::{insert_return_limit, list_return_limits};
 pub use blocks::find_blocks;
 pub(super) use blocks::{insert_block, lift_block};
-pub(super) use lines::{lines_in, sums_in, window_of};
+pub(super) use lines::{lines_by_bank, lines_in, sums_in, window_of};
 pub(super) use schedules::{
     find_day_of, find_holidays, insert_day, insert_holidays, insert_schedule, is_decided, scheduled_in,
 };
 pub use schedules::{find_newest_days, find_schedules, list_holidays};
 
-use super::{NewPayout, Payout, PayoutError, PayoutStatus};
+use super::{ByBank, NewPayout, Payout, PayoutError, PayoutStatus};
 use crate::actor::Actor;
 use crate::clock;
 use crate::id::{PayoutId, SellerId};
@@ -49,6 +59,10 @@ struct Row {
     reference: Option<String>,
     metadata: serde_json::Value,
     failure: Option<serde_json::Value>,
+    bank_details: Option<Uuid>,
+    bank_masked: Option<String>,
+    bank_file: Option<Uuid>,
+    return_code: Option<String>,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
     updated_at: jiff_sqlx::Timestamp,
@@ -70,6 +84,12 @@ impl From<Row> for Payout {
             provider: row.provider,
             provider_payout: row.provider_payout,
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
+            bank: row.bank_details.map(|details| ByBank {
+                details: details.into(),
+                masked: row.bank_masked.unwrap_or_default(),
+                file: row.bank_file.map(Into::into),
+                return_code: row.return_code,
+            }),
             sequence: row.sequence,
             created_at: row.created_at.to_jiff(),
             updated_at: row.updated_at.to_jiff(),
@@ -82,7 +102,10 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             r#"select id, key, seller_id, amount, currency, status, automatic, arrival_on as "arrival_on: _", provider,
-                      provider_payout, reference, metadata, failure, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      provider_payout, reference, metadata, failure, bank_details, bank_file, return_code,
+                      (select d.masked from seller_bank_details d where d.book_id = payouts.book_id and d.id = payouts.bank_details)
+                          as bank_masked,
+                      sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from payouts "# + $tail
             $(, $argument)*
         )
@@ -237,10 +260,21 @@ pub(super) async fn accept(tx: &mut Tx, payout: &Payout, said: &Said, now: Times
     .execute(tx.conn())
     .await
     .map_err(DbError::from)?;
-    if done.rows_affected() != 1 {
+    changed_one(tx, payout.id, done.rows_affected()).await
+}
+
+async fn changed_one(tx: &mut Tx, id: PayoutId, rows: u64) -> Result<Payout, PayoutError> {
+    if rows != 1 {
         return Err(PayoutError::Contradiction("it changed meanwhile".to_owned()));
     }
-    find(tx, payout.id).await?.ok_or(PayoutError::NotFound)
+    find(tx, id).await?.ok_or(PayoutError::NotFound)
+}
+
+/// Payouts by their ids, oldest first.
+async fn list_by_ids(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Payout>, DbError> {
+    let book = tx.book_id();
+    let rows = select!("where book_id = $1 and id = any($2) order by id", book.get(), ids).fetch_all(tx.conn()).await?;
+    Ok(rows.into_iter().map(Payout::from).collect())
 }
 
 pub(super) async fn set_status(
@@ -264,8 +298,5 @@ pub(super) async fn set_status(
     .execute(tx.conn())
     .await
     .map_err(DbError::from)?;
-    if done.rows_affected() != 1 {
-        return Err(PayoutError::Contradiction("it changed meanwhile".to_owned()));
-    }
-    find(tx, payout.id).await?.ok_or(PayoutError::NotFound)
+    changed_one(tx, payout.id, done.rows_affected()).await
 }

@@ -17,6 +17,7 @@ use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
 use crate::payments::{self, Funds, Line, RefundShare, Remaining, SellerShare};
+use crate::transfers::BankPart;
 use crate::{payouts, reserves, top_ups, transfers};
 
 /// What is known of a payment and of what hangs on it.
@@ -37,6 +38,8 @@ pub(super) struct PaymentFacts {
     pub(super) debts: DebtFacts,
     /// What of it went into reserves and out of them.
     pub(super) kept_back: Vec<reserves::Step>,
+    /// What of it was paid by bank file.
+    pub(super) by_bank: Vec<(SellerNumber, BankPart)>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -58,6 +61,8 @@ pub(super) struct AdjustmentFacts {
     pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
     /// From whom each reversal comes.
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
+    /// What of it was paid by bank file.
+    pub(super) by_bank: Vec<(SellerNumber, BankPart)>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -215,6 +220,7 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
         add_movement(&mut booked, chart, facts, movement);
     }
     add_debts(&mut booked, chart, &facts.debts);
+    add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
     for step in &facts.kept_back {
         let (kind, entries) = reserves::entries::step(chart, step.number, step.kind, step.amount);
         add(&mut booked, kind, step.key, entries);
@@ -234,6 +240,23 @@ fn add_debts(booked: &mut Transactions, chart: Chart, facts: &DebtFacts) {
     }
 }
 
+/// What payouts by bank file took of something, paid, and gave back.
+fn add_by_bank(booked: &mut Transactions, chart: Chart, parts: &[(SellerNumber, BankPart)], moments: &[Moment]) {
+    for (seller, part) in parts {
+        let happened = |event| moment(moments, part.payout.uuid(), event).is_some();
+        let was_paid = happened("payout.paid");
+        add(booked, Kind::BankPayoutAsked, part.key, transfers::entries::bank_asked(chart, *seller, part.amount));
+        if was_paid {
+            add(booked, Kind::BankPayoutPaid, part.key, transfers::entries::bank_paid(chart, part.amount));
+        }
+        if happened("payout.returned") || happened("payout.canceled") {
+            let kind = if was_paid { Kind::BankPayoutReturned } else { Kind::BankPayoutEnded };
+            let entries = transfers::entries::bank_given_back(chart, *seller, part.amount, was_paid);
+            add(booked, kind, part.key, entries);
+        }
+    }
+}
+
 /// Everything that is booked under an adjustment.
 pub(super) fn of_adjustment(
     chart: Chart,
@@ -248,6 +271,7 @@ pub(super) fn of_adjustment(
         add(&mut booked, Kind::AdjustmentBooked, one.key, entries);
     }
     add_debts(&mut booked, chart, &facts.debts);
+    add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
     add_transfers(&mut booked, chart, &facts.transfers, &facts.asks, &facts.moments);
     for movement in &facts.movements {
         add_transfer_movement(&mut booked, chart, &facts.transfers, &facts.reversals, movement);
@@ -404,7 +428,8 @@ pub(super) fn of_top_up(
     booked
 }
 
-/// Everything that is booked under a seller's payout: what left is negative, what came back positive.
+/// Everything that is booked under a seller's payout: what left is negative, what came back positive. One by bank file is booked
+/// under what it pays of.
 pub(super) fn of_payout(
     chart: Chart,
     payout: &PayoutRow,
@@ -412,7 +437,7 @@ pub(super) fn of_payout(
     moments: &[Moment],
 ) -> Transactions {
     let mut booked = Transactions::new();
-    let was_paid = moment(moments, payout.id, "payout.paid").is_some();
+    let was_paid = !payout.is_by_bank && moment(moments, payout.id, "payout.paid").is_some();
     for movement in movements {
         let (net, state) = (movement.net, movement.booked_as);
         if net < 0 {

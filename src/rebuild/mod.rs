@@ -188,6 +188,9 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
     let of = Of::Payment(payment.id);
     let (owed, settled) = (debts::list_of(tx, of).await?, debts::settled_of(tx, of).await?);
     ids.extend(owed.iter().map(|debt| debt.seller));
+    let by_bank = transfers::parts_of(tx, of).await?;
+    objects.extend(by_bank.iter().map(|part| part.payout.uuid()));
+    ids.extend(by_bank.iter().map(|part| part.seller));
     let numbers = store::seller_numbers(tx, &ids).await?;
     let number = |seller| numbers.get(&seller).copied().expect("transfers_seller keeps sellers with transfers");
     Ok(expected::PaymentFacts {
@@ -204,6 +207,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
             settled,
         },
         kept_back: reserves::steps_of(tx, payment.id).await?,
+        by_bank: by_bank.into_iter().map(|part| (number(part.seller), part)).collect(),
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,
         moments: store::moments_of(tx, &objects).await?,
@@ -234,12 +238,15 @@ async fn compare_adjustments(tx: &mut Tx, comparison: &mut Comparison) -> Result
             objects.extend(taken_back.iter().map(|reversal| reversal.id.uuid()));
             let (owed, settled) =
                 (debts::list_of(tx, Of::Adjustment(of)).await?, debts::settled_of(tx, Of::Adjustment(of)).await?);
+            let by_bank = transfers::parts_of(tx, Of::Adjustment(of)).await?;
+            objects.extend(by_bank.iter().map(|part| part.payout.uuid()));
             let debtors = owed.into_iter().map(|debt| (row.seller, debt)).collect();
             let facts = expected::AdjustmentFacts {
                 undone_by,
                 debts: expected::DebtFacts { debts: debtors, settled },
                 transfers: sent.iter().map(|t| (t.id.uuid(), (row.seller, t.amount.minor))).collect(),
                 reversals: taken_back.iter().map(|r| (r.id.uuid(), row.seller)).collect(),
+                by_bank: by_bank.into_iter().map(|part| (row.seller, part)).collect(),
                 asks: operations::list_by_object(tx, &objects).await?,
                 movements: store::movements_of(tx, &objects).await?,
                 moments: store::moments_of(tx, &objects).await?,

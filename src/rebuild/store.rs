@@ -41,6 +41,7 @@ pub(super) struct PayoutRow {
     pub(super) seller: SellerNumber,
     pub(super) amount: i64,
     pub(super) currency: Currency,
+    pub(super) is_by_bank: bool,
 }
 
 /// A movement of the provider.
@@ -122,9 +123,10 @@ pub(super) async fn page_of_top_ups(tx: &mut Tx, after: i64, limit: i64) -> Resu
 pub(super) async fn page_of_payouts(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<PayoutRow>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select payout.key, payout.id, payout.amount, payout.currency, seller.number
-         from payouts as payout join sellers as seller on seller.book_id = $1 and seller.id = payout.seller_id
-         where payout.book_id = $1 and payout.key > $2 order by payout.key limit $3",
+        r#"select payout.key, payout.id, payout.amount, payout.currency, seller.number,
+                  payout.method = 'bank_file' as "is_by_bank!"
+           from payouts as payout join sellers as seller on seller.book_id = $1 and seller.id = payout.seller_id
+           where payout.book_id = $1 and payout.key > $2 order by payout.key limit $3"#,
         book.get(),
         after,
         limit
@@ -137,6 +139,7 @@ pub(super) async fn page_of_payouts(tx: &mut Tx, after: i64, limit: i64) -> Resu
         seller: SellerNumber(row.number),
         amount: row.amount,
         currency: currency(&row.currency),
+        is_by_bank: row.is_by_bank,
     });
     Ok(read.collect())
 }

@@ -1,4 +1,4 @@
-use partita_db::DbError;
+use partita_db::{DbError, VaultError};
 use partita_ledger::LedgerError;
 use partita_provider::PrepareError;
 
@@ -23,6 +23,12 @@ pub enum SellerError {
     /// The seller has no account at the provider (yet).
     #[error("the seller has no account at the provider")]
     NoAccount,
+    /// The seller is not paid by bank file.
+    #[error("the seller is not paid by bank file")]
+    NoBankDetails,
+    /// Bank details cannot be encrypted or read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// No such onboarding link.
     #[error("no such onboarding link")]
     LinkNotFound,

@@ -3,6 +3,7 @@
 //! A seller's account at the provider is opened by a durable command. Coming back from the provider's pages proves
 //! nothing: only the account's own requirements and capabilities move the status.
 
+mod bank_details;
 mod error;
 mod onboarding;
 mod state;
@@ -15,11 +16,13 @@ use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
 use partita_provider::{Account, Command, CreateAccount, Currency, PayoutInterval, Refusal};
 
+pub use bank_details::{BankDetails, declare_bank_details, end_bank_details, reseal_bank_details};
 pub use error::SellerError;
 pub use onboarding::{NewOnboardingLink, OnboardingLink, OnboardingPage, create_link, follow_link, open_link};
 pub use state::SellerStatus;
 pub use store::{
-    find, find_by_account, find_by_id_for_update, find_by_ids, find_by_key_for_update, list, list_accounts,
+    find, find_bank_details, find_by_account, find_by_id_for_update, find_by_ids, find_by_key_for_update, list,
+    list_accounts, list_bank_details,
 };
 
 use crate::actor::Actor;

@@ -1,5 +1,7 @@
 //! SQL of sellers, onboarding_links and their routing rows.
 
+mod bank_details;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -7,6 +9,9 @@ use jiff_sqlx::ToSqlx as _;
 use partita_db::{BookId, DbError, Tx};
 use partita_provider::{Currency, PayoutInterval};
 use uuid::Uuid;
+
+pub(super) use bank_details::{bank_details_of_other_keys, insert_bank_details, set_sealed_bank_details};
+pub use bank_details::{find_bank_details, list_bank_details};
 
 use super::onboarding::StoredLink;
 use super::{NewOnboardingLink, NewSeller, OnboardingLink, Seller, SellerError, SellerStatus, Standing};

@@ -109,9 +109,10 @@ impl Cause {
                 "Ask the provider why money of its own past date is not usable; until then nobody is sent it."
             }
             Self::ClearingTooLong => {
-                "See the operation or the refund: one that is in doubt wants two people (POST /v1/operations/{id}/resolution), \
-                 one that came back a decision (POST /v1/refunds/{id}/resolution), one that is pending money at the provider \
-                 (POST /v1/top_ups)."
+                "See the operation, the refund or the payout: one that is in doubt wants two people (POST \
+                 /v1/operations/{id}/resolution), one that came back a decision (POST /v1/refunds/{id}/resolution), one that is \
+                 pending money at the provider (POST /v1/top_ups), a payout by bank file its file (POST /v1/bank_files) or what \
+                 the bank did (POST /v1/payouts/{id}/confirm, ../return)."
             }
         }
     }

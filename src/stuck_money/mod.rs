@@ -66,7 +66,7 @@ pub struct Stuck {
     pub cause: Cause,
     /// Whose it is; none: the platform's or a buyer's.
     pub seller: Option<SellerId>,
-    /// What it hangs on: `seller`, `platform`, `operation`, `refund` or `top_up`.
+    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up` or `payout`.
     pub object_type: String,
     /// Which one; nil for the platform.
     pub object_id: Uuid,
@@ -103,14 +103,16 @@ struct Finding {
 enum Question {
     Unsent,
     NotPaidOut,
+    NotPaidByBank,
     PayoutsThatComeBack,
     PendingTooLong,
     ClearingTooLong,
 }
 
-const QUESTIONS: [Question; 5] = [
+const QUESTIONS: [Question; 6] = [
     Question::Unsent,
     Question::NotPaidOut,
+    Question::NotPaidByBank,
     Question::PayoutsThatComeBack,
     Question::PendingTooLong,
     Question::ClearingTooLong,
@@ -121,6 +123,7 @@ impl Question {
         match self {
             Self::Unsent => store::find_unsent(tx, now, after, PAGE).await,
             Self::NotPaidOut => store::find_not_paid_out(tx, now, after, PAGE).await,
+            Self::NotPaidByBank => store::find_not_paid_by_bank(tx, now, after, PAGE).await,
             Self::PayoutsThatComeBack => store::find_payouts_that_come_back(tx, after, PAGE).await,
             Self::PendingTooLong => store::find_pending(tx, now, after, PAGE).await,
             Self::ClearingTooLong => store::find_clearing(tx, now, after, PAGE).await,

@@ -41,6 +41,24 @@ pub fn taken(chart: Chart, seller: SellerNumber, amount: i64, state: SettlementS
     vec![Entry { debit: owner, credit: chart.connected(seller, state), amount }]
 }
 
+/// A payout by bank file was asked: what it pays of a payment or an adjustment waits in clearing.
+pub fn bank_asked(chart: Chart, seller: SellerNumber, amount: i64) -> Vec<Entry> {
+    let available = chart.seller(seller, SellerAccount::Available);
+    vec![Entry { debit: available, credit: chart.platform(PlatformAccount::ClearingPayout), amount }]
+}
+
+/// The platform's bank paid it.
+pub fn bank_paid(chart: Chart, amount: i64) -> Vec<Entry> {
+    let bank = chart.platform(PlatformAccount::Bank);
+    vec![Entry { debit: chart.platform(PlatformAccount::ClearingPayout), credit: bank, amount }]
+}
+
+/// It is the seller's again: out of clearing, or, after it was paid, from the platform's bank account.
+pub fn bank_given_back(chart: Chart, seller: SellerNumber, amount: i64, after_paid: bool) -> Vec<Entry> {
+    let from = if after_paid { PlatformAccount::Bank } else { PlatformAccount::ClearingPayout };
+    vec![Entry { debit: chart.platform(from), credit: chart.seller(seller, SellerAccount::Available), amount }]
+}
+
 #[cfg(test)]
 mod tests {
     use partita_db::BookId;
@@ -90,5 +108,19 @@ mod tests {
         let (connected, owner) = (c.seller(A, SellerAccount::ConnectedAvailable), c.seller(A, SellerAccount::Owner));
         assert_eq!(reversed(c, A, 22_50, SettlementState::Available), entry(provider, available, 22_50));
         assert_eq!(taken(c, A, 22_50, SettlementState::Available), entry(owner, connected, 22_50));
+    }
+
+    #[test]
+    fn a_payout_of_36_by_bank_asked_paid_and_returned() {
+        let c = chart();
+        let (available, clearing, bank) = (
+            c.seller(A, SellerAccount::Available),
+            c.platform(PlatformAccount::ClearingPayout),
+            c.platform(PlatformAccount::Bank),
+        );
+        assert_eq!(bank_asked(c, A, 36_00), entry(available, clearing, 36_00));
+        assert_eq!(bank_paid(c, 36_00), entry(clearing, bank, 36_00));
+        assert_eq!(bank_given_back(c, A, 36_00, true), entry(bank, available, 36_00));
+        assert_eq!(bank_given_back(c, A, 36_00, false), entry(clearing, available, 36_00));
     }
 }

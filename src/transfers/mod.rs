@@ -10,6 +10,7 @@
 //! is asked, a reversal comes back only when the provider has it.
 
 mod apply;
+mod by_bank;
 pub mod entries;
 mod error;
 mod plan;
@@ -17,6 +18,7 @@ mod reserving;
 mod shortfalls;
 mod store;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,12 +27,13 @@ use partita_ledger::{Floors, balances};
 use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money, PrepareError, Provider, Refusal};
 
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
+pub use by_bank::{BankPart, collect, give_back, lock_parts, lock_payables, paid, send_instead};
 pub use error::TransferError;
 pub use reserving::advance_reserve;
 pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
-    ListFilter, find, find_reversal, going_back, list, list_by_adjustment, list_by_payment, list_reversals,
-    list_reversals_of, open_reversal_transfers, without_transfer,
+    ListFilter, Payable, find, find_reversal, going_back, list, list_by_adjustment, list_by_payment, list_reversals,
+    list_reversals_of, open_reversal_transfers, parts_of, without_transfer,
 };
 
 use crate::actor::Actor;
@@ -255,11 +258,16 @@ async fn rebalance_in(
     let chart = payments::chart(tx.book_id(), ground.currency);
     let standing = debts::Standing::read(tx, ground.of).await?;
     let kept = reserving::kept(tx, &ground).await?;
+    let paid_by_bank = by_bank::paid_of(tx, ground.of).await?;
+    let by_bank: Vec<SellerId> =
+        sellers::find_bank_details(tx, &ids).await?.into_iter().map(|details| details.seller).collect();
     let mut waits = false;
     for (seller_id, share) in &ground.shares {
         let Some(seller) = sellers.iter().find(|seller| seller.id == *seller_id) else { continue };
         let of_seller: Vec<&Transfer> = transfers.iter().filter(|transfer| transfer.seller == seller.id).collect();
-        let share = share + standing.entitlement(seller.id) - kept.get(&seller.id).copied().unwrap_or(0);
+        let of = |amounts: &HashMap<SellerId, i64>| amounts.get(&seller.id).copied().unwrap_or(0);
+        let share = share + standing.entitlement(seller.id) - of(&kept) - of(&paid_by_bank);
+        let is_sent = !by_bank.contains(&seller.id);
         let has = available(tx, chart, seller).await?;
         let missing = plan::missing(share, &of_seller).min(has);
         let settling = if missing > 0 {
@@ -273,8 +281,12 @@ async fn rebalance_in(
         let keeping = reserving::keep(tx, &ground, seller, missing - settling.paid, journal, now).await?;
         // What was given back is another one's to send, under its own lock.
         let gone = settling.paid + keeping;
-        let plan = plan::plan(share - gone, &of_seller, if can_receive(seller) { has - gone } else { 0 });
-        waits |= plan.short > 0;
+        let spendable = if is_sent && can_receive(seller) { has - gone } else { 0 };
+        let plan = plan::plan(share - gone, &of_seller, spendable);
+        waits |= is_sent && plan.short > 0;
+        if !is_sent {
+            by_bank::note(tx, &ground, seller.id, plan.short.min(has - gone)).await?;
+        }
         if plan.transfer > 0 {
             match ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await {
                 // Finer than the provider moves, or more than it moves at once: it keeps no other seller waiting.

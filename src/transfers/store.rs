@@ -1,5 +1,6 @@
 //! SQL of transfers.
 
+mod by_bank;
 mod reversals;
 mod shortfalls;
 
@@ -9,6 +10,11 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money, Refusal};
 use uuid::Uuid;
 
+pub use by_bank::{Payable, parts_of};
+pub(super) use by_bank::{
+    has_of, insert_parts, list_payables, lock_grounds, lower_payables, parts_of_payout, set_payable, take_payables,
+    undo_parts,
+};
 pub use reversals::{find_reversal, going_back, list_reversals, list_reversals_of, open_reversal_transfers};
 pub(super) use reversals::{
     find_reversal_by, find_reversal_for_update, insert_reversal, set_reversal_failed, set_reversal_succeeded,

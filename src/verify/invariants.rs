@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, kept_back, rows};
+use super::{Finding, Kind, by_bank, kept_back, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -248,6 +248,9 @@ const CHECKS: &[Check] = &[
                                 and o.state in ('planned', 'submitting', 'unknown', 'needs_review'))
                 and not exists (select from refunds r where r.book_id = p.book_id and r.payment_id = p.id
                                 and r.status in ('pending', 'returned'))
+                and not exists (select from bank_payout_parts b join payouts o on o.book_id = b.book_id and o.id = b.payout_id
+                                where b.book_id = p.book_id and (b.payment_id = p.id or b.adjustment_id = p.id)
+                                  and o.status in ('pending', 'in_transit'))
               group by p.type, p.id, a.path
               having sum(e.amount) <> 0",
     },
@@ -395,7 +398,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kept_back::CHECKS).chain(rows::CHECKS)
+    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

@@ -60,8 +60,12 @@ pub(super) const CHECKS: &[Check] = &[
                              + case tax_liability when 'seller' then tax_amount - uncaptured_tax else 0 end) as amount
                   from payment_lines where book_id = $1 and seller_id is not null [[payment_id]] group by 1, 2),
               sent as (
-                  select payment_id, seller_id, sum(amount - reversed_amount - reversing_amount) as amount
-                  from transfers where book_id = $1 and status <> 'failed' and payment_id is not null [[payment_id]] group by 1, 2)
+                  select payment_id, seller_id, sum(amount) as amount from (
+                      select payment_id, seller_id, amount - reversed_amount - reversing_amount as amount
+                      from transfers where book_id = $1 and status <> 'failed' and payment_id is not null [[payment_id]]
+                      union all
+                      select payment_id, seller_id, amount from bank_payout_parts
+                      where book_id = $1 and payment_id is not null and not undone [[payment_id]]) got group by 1, 2)
               select format('payment %s seller %s', k.payment_id, k.seller_id)
               from kept k
               left join share using (payment_id, seller_id) left join sent using (payment_id, seller_id)

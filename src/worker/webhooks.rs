@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::due::{self, Claimed};
 use crate::telemetry::names;
 use crate::webhook_endpoints::{self, DUE_KIND};
-use crate::{outbox, platforms};
+use crate::{outbox, payouts, platforms};
 
 /// How long a look at an empty list is good for.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -139,6 +139,12 @@ async fn seal_all(app: &Arc<App>) -> Result<usize, Box<dyn std::error::Error + S
     for book in books {
         loop {
             match webhook_endpoints::reseal(app, book.id).await? {
+                0 => break,
+                sealed => total += sealed,
+            }
+        }
+        loop {
+            match payouts::bank::reseal(app, book.id).await? {
                 0 => break,
                 sealed => total += sealed,
             }

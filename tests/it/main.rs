@@ -5,6 +5,8 @@ mod agreement;
 mod architecture;
 mod bad_input;
 mod bank_accounts;
+mod bank_details;
+mod bank_payouts;
 mod bulkheads;
 mod captures;
 mod commission_vat;

@@ -71,10 +71,18 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         json!({"rolling": {"percent_bps": 100, "hold_days": 900}, "fixed": [{"amount": 10, "currency": "EUR"}]}),
     )
     .await;
+    let b = t.seller("B", "DE", "EUR", "manual").await;
+    let account = json!({"holder": "Shop B", "iban": "DE89370400440532013000"});
+    t.send("PUT", &format!("/v1/sellers/{}/bank_details", text(&b["id"])), None, Some(account)).await.expect(200);
+    let own = json!({"currency": "EUR", "holder": "Fair Market", "iban": "NL91ABNA0417164300"});
+    t.send("PUT", "/v1/own_bank_accounts", None, Some(own)).await.expect(200);
+    t.pay(cart("order-0", "EUR", &[taxed(&b, 10_00, 2_00)])).await;
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
     t.tamper("update provider_movements set available_on = available_on - interval '5 days' where state = 'pending'")
         .await;
     t.advance(6 * DAY).await;
+    t.post("/v1/payouts", "by-bank", json!({"reference": "by-bank", "seller": b["id"]})).await.expect(201);
+    t.post("/v1/bank_files", "file-1", json!({"reference": "file-1", "currency": "EUR"})).await.expect(201);
     t.post("/v1/refunds", "ret-1", json!({"payment": payment["id"], "amount": 30_00})).await.expect(201);
     t.settle().await;
     let policy = json!({"liability": "sellers", "hold": "shares", "tax_relief": false, "fee": "platform"});
@@ -108,6 +116,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
         "top_ups",
         "payouts",
         "platform_payouts",
+        "bank_files",
         "adjustments",
         "debts",
         "stuck_money",
@@ -161,6 +170,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "/v1/payments/{id}/cancel"
             | "/v1/payments/{id}/capture"
             | "/v1/disputes/{id}/accept"
+            | "/v1/payouts/{id}/confirm"
+            | "/v1/payouts/{id}/cancel"
             | "/v1/approvals/{id}/approve"
             | "/v1/approvals/{id}/reject"
             | "/v1/inbox/{id}/replay"
@@ -168,6 +179,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             | "/v1/webhook_endpoints/{id}/test"
             | "/v1/deliveries/{id}/resend",
         ) => Some(json!({})),
+        ("PUT", "/v1/sellers/{id}/bank_details") => Some(json!({"holder": "Shop C", "iban": "DE89370400440532013000"})),
+        ("POST", "/v1/payouts/{id}/return") => Some(json!({"code": "AC04", "note": "statement of 9 March"})),
         ("POST", "/v1/refunds/{id}/resolution") => Some(json!({"outcome": "reinstated", "reason": "as agreed"})),
         ("POST", "/v1/disputes/{id}/evidence") => Some(json!({"customer_name": "Ada"})),
         ("POST", "/v1/sellers/{id}/unblock_bank_account") => Some(json!({"reason": "it works again"})),

@@ -29,6 +29,7 @@ impl From<ApprovalError> for Problem {
             ApprovalError::NotReadable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
             ApprovalError::Halted => Self::new(&problem_types::MONEY_MOVEMENT_HALTED).retry_after(HALTED_RETRY),
             ApprovalError::Adjustment(error) => error.into(),
+            ApprovalError::Payout(error) => error.into(),
             ApprovalError::Debt(error) => error.into(),
             ApprovalError::Refund(error) => error.into(),
             ApprovalError::Ledger(error) => error.into(),

@@ -32,7 +32,16 @@ impl From<PayoutError> for Problem {
                 field(&["amount"], &problem_types::TOO_MUCH, in_numbers(&coverage))
             }
             PayoutError::TooMuch { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
-            PayoutError::NotPayable { .. } | PayoutError::NotBlocked => conflict(sentence(&error)),
+            PayoutError::FileReferenceTaken => reference_taken("bank file"),
+            PayoutError::ExecutedWhen { .. } => field(&["execute_on"], &problem_types::OUT_OF_RANGE, error.to_string()),
+            PayoutError::NotPayable { .. }
+            | PayoutError::NotBlocked
+            | PayoutError::NotByBank
+            | PayoutError::State { .. }
+            | PayoutError::Waiting
+            | PayoutError::NoOwnAccount { .. }
+            | PayoutError::NothingWaits { .. } => conflict(sentence(&error)),
+            PayoutError::Vault(_) => Self::internal(&error),
             PayoutError::Contradiction(_) | PayoutError::Incomplete(_) | PayoutError::OutOfRange => {
                 Self::internal(&error)
             }
@@ -40,6 +49,8 @@ impl From<PayoutError> for Problem {
             PayoutError::Claim(error) => error.into(),
             PayoutError::Prepare(error) => error.into(),
             PayoutError::Provider(error) => error.into(),
+            PayoutError::Transfer(error) => error.into(),
+            PayoutError::Journal(error) => error.into(),
             PayoutError::Ledger(error) => error.into(),
             PayoutError::Db(error) => error.into(),
         }

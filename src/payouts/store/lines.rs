@@ -116,3 +116,36 @@ pub(in crate::payouts) async fn lines_in(
     });
     Ok(line.collect())
 }
+
+/// What a payout by bank file pays of each payment and adjustment, newest first. All of it was taken when the payout was asked.
+pub(in crate::payouts) async fn lines_by_bank(
+    tx: &mut Tx,
+    payout: &Payout,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Line>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"select b.key, b.amount, b.payment_id, b.adjustment_id, p.reference as "reference?"
+           from bank_payout_parts b
+           left join payments p on p.book_id = b.book_id and p.id = b.payment_id
+           where b.book_id = $1 and b.payout_id = $2 and ($3::bigint is null or b.key < $3)
+           order by b.key desc limit $4"#,
+        book.get(),
+        payout.id.uuid(),
+        after.map(|place| place.key),
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let line = rows.into_iter().map(|row| Line {
+        place: Place { recorded_micros: payout.created_at.as_microsecond(), key: row.key },
+        at: payout.created_at,
+        what: What::Transfer,
+        amount: row.amount,
+        payment: row.payment_id.map(Into::into),
+        payment_reference: row.reference,
+        adjustment: row.adjustment_id.map(Into::into),
+    });
+    Ok(line.collect())
+}

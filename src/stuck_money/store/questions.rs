@@ -12,7 +12,8 @@ use crate::stuck_money::{Cause, Finding};
 
 /// How long the provider may be late with its own date, and a command without a definite answer.
 const LATE_HOURS: i64 = 24;
-/// How long refunds and top-ups may wait for money, and a returned refund for a decision.
+/// How long refunds and top-ups may wait for money, a returned refund for a decision, and a payout by bank file for its file or its
+/// bank.
 const WAITING_DAYS: i64 = 7;
 /// For how long nothing was paid out where payouts are made by hand.
 const PARKED_DAYS: i64 = 30;
@@ -203,7 +204,45 @@ pub(in crate::stuck_money) async fn find_pending(
     Ok(finding.collect())
 }
 
-/// What is in clearing past its time: commands without a definite answer, refunds and top-ups that wait, refunds that came back.
+/// Sellers who have something to be paid by bank file, by hand only, and nobody asks for it.
+pub(in crate::stuck_money) async fn find_not_paid_by_bank(
+    tx: &mut Tx,
+    now: Timestamp,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Finding>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"select s.id, s.default_currency, sum(b.amount)::bigint as "amount!", lpad(s.number::text, 10, '0') as "place!"
+           from bank_payables b join sellers s on s.book_id = b.book_id and s.id = b.seller_id
+           where b.book_id = $1 and lpad(s.number::text, 10, '0') > $3
+             and coalesce((select d.rhythm from payout_schedules d where d.book_id = $1 and d.seller_id = s.id
+                           order by d.version desc limit 1), 'manual') = 'manual'
+             and not exists (select from payouts p
+                             where p.book_id = $1 and p.seller_id = s.id and p.created_at > $2
+                               and p.status not in ('failed', 'canceled'))
+           group by s.id, s.default_currency, s.number order by 4 limit $4"#,
+        book.get(),
+        before(now, PARKED_DAYS * DAY_HOURS).to_sqlx() as _,
+        after,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let finding = rows.into_iter().map(|row| Finding {
+        cause: Cause::PayoutsParked,
+        seller: Some(row.id.into()),
+        object_type: "seller",
+        object_id: row.id,
+        amount: money(row.amount, &row.default_currency),
+        since: None,
+        place: row.place,
+    });
+    Ok(finding.collect())
+}
+
+/// What is in clearing past its time: commands without a definite answer, refunds and top-ups that wait, refunds that came back,
+/// payouts by bank file that nobody has put into one or confirmed.
 pub(in crate::stuck_money) async fn find_clearing(
     tx: &mut Tx,
     now: Timestamp,
@@ -231,7 +270,11 @@ pub(in crate::stuck_money) async fn find_clearing(
                  from refunds r where r.book_id = $1 and r.status in ('pending', 'returned') and r.updated_at < $3
                  union all
                  select 'top_up', u.id, null, u.amount, u.currency, u.updated_at
-                 from top_ups u where u.book_id = $1 and u.status = 'pending' and u.updated_at < $3) late
+                 from top_ups u where u.book_id = $1 and u.status = 'pending' and u.updated_at < $3
+                 union all
+                 select 'payout', b.id, b.seller_id, b.amount, b.currency, b.updated_at
+                 from payouts b where b.book_id = $1 and b.method = 'bank_file' and b.status in ('pending', 'in_transit')
+                   and b.updated_at < $3) late
            where object_id::text > $4 order by 7 limit $5"#,
         book.get(),
         before(now, LATE_HOURS).to_sqlx() as _,
@@ -247,6 +290,7 @@ pub(in crate::stuck_money) async fn find_clearing(
         object_type: match row.object_type.as_str() {
             "refund" => "refund",
             "top_up" => "top_up",
+            "payout" => "payout",
             _ => "operation",
         },
         object_id: row.object_id,
