@@ -153,6 +153,12 @@ lifecycles! {
     "bank_holidays" "Bank holidays" {
         "declared": new => declared;
     }
+    "own_bank_account" "The platform's own bank account" {
+        "declared": new => declared;
+    }
+    "bank_file" "Files for the bank" {
+        "made": new => created;
+    }
     "webhook_endpoint" "Webhook endpoints" {
         "created": new => enabled;
         "turned off, or it failed for too long": enabled => disabled;

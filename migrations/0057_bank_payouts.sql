@@ -205,3 +205,7 @@ insert into ledger_transaction_kinds (code, name, description) values
     (37, 'bank_payout_paid', 'The platform''s bank paid it.'),
     (38, 'bank_payout_returned', 'The seller''s bank sent it back after it was paid.'),
     (39, 'bank_payout_ended', 'It was given up, or the bank refused it: nothing was paid.');
+
+insert into state_changes_allowed (object_type, from_state, to_state) values
+    ('own_bank_account', '', 'declared'),
+    ('bank_file', '', 'created');
