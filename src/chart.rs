@@ -216,6 +216,8 @@ pub enum Kind {
     ReversalConfirmed = 14,
     /// Mirror: it left the seller's account.
     ReversalTaken = 15,
+    /// The provider sent a seller its share with the charge itself.
+    TransferWithCharge = 16,
     /// A refund was asked.
     RefundAsked = 20,
     /// The provider took it from the platform's balance.

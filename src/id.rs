@@ -135,6 +135,10 @@ ids! {
     FeePolicyId = "fep";
     /// A payment: one cart, one buyer, any number of sellers.
     PaymentId = "pay";
+    /// A buyer who comes again.
+    CustomerId = "cst";
+    /// A buyer's saved payment method.
+    PaymentMethodId = "pmt";
     /// A transfer of a seller's share.
     TransferId = "trf";
     /// A transfer taken back.
@@ -272,6 +276,8 @@ impl Of {
 pub fn public_id(object_type: &str, id: Uuid) -> String {
     match object_type {
         "payment" => PaymentId::from(id).to_string(),
+        "customer" => CustomerId::from(id).to_string(),
+        "payment_method" => PaymentMethodId::from(id).to_string(),
         "refund" => RefundId::from(id).to_string(),
         "transfer" => TransferId::from(id).to_string(),
         "reversal" => ReversalId::from(id).to_string(),

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod customers;
 pub mod debts;
 pub mod demo;
 pub mod disputes;

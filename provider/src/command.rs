@@ -37,6 +37,12 @@ pub enum Command {
     SubmitEvidence(SubmitEvidence),
     /// Give a dispute up: it is lost.
     AcceptDispute(AcceptDispute),
+    /// Know a buyer who comes again.
+    CreateCustomer(CreateCustomer),
+    /// Set a buyer's payment method up, to be charged later.
+    CreateSetup(CreateSetup),
+    /// Take a saved payment method from its customer.
+    DetachMethod(DetachMethod),
 }
 
 impl Command {
@@ -56,6 +62,9 @@ impl Command {
             Self::CreatePayout(_) => "create_payout",
             Self::SubmitEvidence(_) => "submit_evidence",
             Self::AcceptDispute(_) => "accept_dispute",
+            Self::CreateCustomer(_) => "create_customer",
+            Self::CreateSetup(_) => "create_setup",
+            Self::DetachMethod(_) => "detach_method",
         }
     }
 
@@ -70,11 +79,14 @@ impl Command {
             Self::CreateTopUp(c) => Some(&c.metadata),
             Self::CreatePayout(c) => Some(&c.metadata),
             Self::SubmitEvidence(c) => Some(&c.metadata),
+            Self::CreateCustomer(c) => Some(&c.metadata),
+            Self::CreateSetup(c) => Some(&c.metadata),
             Self::CreateAccountLink(_)
             | Self::UpdateAccount(_)
             | Self::CancelPayment(_)
             | Self::CapturePayment(_)
-            | Self::AcceptDispute(_) => None,
+            | Self::AcceptDispute(_)
+            | Self::DetachMethod(_) => None,
         }
     }
 }
@@ -145,8 +157,29 @@ pub struct CreatePayment {
     /// Where the buyer comes back to from pages of the bank or the provider; without it no such page may be needed.
     #[serde(default)]
     pub return_url: Option<String>,
+    /// Where the provider sends a part of the charge by itself.
+    #[serde(default)]
+    pub destination: Option<Destination>,
+    /// The connected account that the buyer buys from, to card networks and on statements.
+    #[serde(default)]
+    pub on_behalf_of: Option<String>,
+    /// The customer whose payment it is, by its id at the provider.
+    #[serde(default)]
+    pub customer: Option<String>,
+    /// Whether the buyer is away and can confirm nothing.
+    #[serde(default)]
+    pub off_session: bool,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// Where a provider sends a part of a charge by itself, as soon as the buyer is charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// What is sent.
+    pub amount: Money,
 }
 
 /// See [`Command::CapturePayment`].
@@ -156,6 +189,9 @@ pub struct CapturePayment {
     pub payment: String,
     /// What is taken; at most what is authorised.
     pub amount: Money,
+    /// What of it the provider sends to the payment's destination by itself; none for payments without one.
+    #[serde(default)]
+    pub sent: Option<Money>,
 }
 
 /// See [`Command::CancelPayment`].
@@ -249,4 +285,31 @@ pub struct SubmitEvidence {
 pub struct AcceptDispute {
     /// The dispute's id at the provider.
     pub dispute: String,
+}
+
+/// See [`Command::CreateCustomer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateCustomer {
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::CreateSetup`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateSetup {
+    /// The customer's id at the provider.
+    pub customer: String,
+    /// The provider's token of the buyer's payment method.
+    pub payment_method: String,
+    /// Where the buyer comes back to from pages of the bank or the provider; without it no such page may be needed.
+    pub return_url: Option<String>,
+    /// Kept by the provider with the object; names the operation.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// See [`Command::DetachMethod`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetachMethod {
+    /// The saved method's id at the provider.
+    pub payment_method: String,
 }

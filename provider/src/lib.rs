@@ -10,6 +10,7 @@
 mod allocation;
 mod card_number;
 mod command;
+mod customer;
 mod evidence;
 mod money;
 mod object;
@@ -19,9 +20,10 @@ pub use allocation::{AllocationError, allocate, clamped_cumulative};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, PayoutInterval,
-    SubmitEvidence, UpdateAccount,
+    CreateCustomer, CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateSetup, CreateTopUp,
+    CreateTransfer, Destination, DetachMethod, PayoutInterval, SubmitEvidence, UpdateAccount,
 };
+pub use customer::{CardLooks, Customer, Method, Setup, SetupStatus};
 pub use evidence::{EvidenceFile, EvidenceKind, FileKind};
 pub use money::{Currency, Money, MoneyError};
 pub use object::{

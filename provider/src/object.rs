@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::command::PayoutInterval;
+use crate::customer::{Customer, Method, Setup};
 use crate::money::{Currency, Money};
 use crate::port::Refusal;
 
@@ -31,6 +32,12 @@ pub enum ProviderObject {
     Payout(Payout),
     /// A charge that the buyer's bank takes back, or asks about.
     Dispute(Dispute),
+    /// A buyer who comes again.
+    Customer(Customer),
+    /// A payment method being set up for later.
+    Setup(Setup),
+    /// A payment method.
+    Method(Method),
 }
 
 impl ProviderObject {
@@ -46,6 +53,9 @@ impl ProviderObject {
             Self::TopUp(o) => &o.id,
             Self::Payout(o) => &o.id,
             Self::Dispute(o) => &o.id,
+            Self::Customer(o) => &o.id,
+            Self::Setup(o) => &o.id,
+            Self::Method(o) => &o.id,
         }
     }
 
@@ -59,7 +69,9 @@ impl ProviderObject {
             Self::Reversal(o) => Some(&o.metadata),
             Self::TopUp(o) => Some(&o.metadata),
             Self::Payout(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Dispute(_) => None,
+            Self::Customer(o) => Some(&o.metadata),
+            Self::Setup(o) => Some(&o.metadata),
+            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) => None,
         }
     }
 }
@@ -179,6 +191,8 @@ pub struct Charge {
     pub paid: bool,
     /// The movement on the platform's balance, with the processor's fee.
     pub balance_transaction: Option<BalanceTransaction>,
+    /// What the provider sent of it to its destination by itself.
+    pub transfer: Option<Transfer>,
 }
 
 /// Whether money of a movement can be used.
@@ -265,6 +279,8 @@ pub struct Transfer {
     pub amount_reversed: i64,
     /// The connected account's id at the provider.
     pub destination: String,
+    /// The charge that it came with or drew on, by its id at the provider.
+    pub source_charge: Option<String>,
     /// The movement on the platform's balance.
     pub balance_transaction: Option<BalanceTransaction>,
     /// The movement on the connected account's balance.

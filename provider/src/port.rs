@@ -107,6 +107,12 @@ pub enum Lookup {
     TopUp(String),
     /// A dispute with its balance transactions.
     Dispute(String),
+    /// A customer.
+    Customer(String),
+    /// The set-up of a payment method, with the method.
+    Setup(String),
+    /// A payment method.
+    Method(String),
     /// A payout with its balance transactions.
     Payout {
         /// The connected account, none for the platform's own.

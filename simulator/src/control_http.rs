@@ -35,6 +35,7 @@ pub(crate) fn routes(control: Control) -> Router {
         .route("/_control/topups/{id}/fail", post(fail_topup))
         .route("/_control/payments/{id}/authenticate", post(authenticate))
         .route("/_control/payments/{id}/fail", post(fail_payment))
+        .route("/_control/setups/{id}/authenticate", post(authenticate_setup))
         .route("/_control/disputes", post(open_dispute))
         .route("/_control/disputes/{id}/decide", post(decide_dispute))
         .route("/_control/faults", post(plan_fault).delete(clear_faults))
@@ -209,6 +210,14 @@ async fn authenticate(
     Json(request): Json<Authentication>,
 ) -> Response {
     finish(async move { control.authenticate(&id, request.succeeds).await }).await
+}
+
+async fn authenticate_setup(
+    State(control): State<Control>,
+    Path(id): Path<String>,
+    Json(request): Json<Authentication>,
+) -> Response {
+    finish(async move { control.authenticate_setup(&id, request.succeeds).await }).await
 }
 
 async fn fail_payment(

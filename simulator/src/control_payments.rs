@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::control::{Control, ControlError};
-use crate::resources::{debits, payment_intents};
+use crate::resources::{debits, payment_intents, setup_intents};
 
 impl Control {
     /// Lets the buyer of a payment intent in `requires_action` authenticate, or fail to; the intent.
@@ -13,6 +13,16 @@ impl Control {
     pub async fn authenticate(&self, intent: &str, succeeds: bool) -> Result<Value, ControlError> {
         let mut cx = self.open(None).await?;
         let answer = payment_intents::authenticate(&mut cx, intent, succeeds).await;
+        self.close(cx, answer).await
+    }
+
+    /// Lets the buyer of a setup intent in `requires_action` authenticate, or fail to; the intent.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] for one in another state.
+    pub async fn authenticate_setup(&self, intent: &str, succeeds: bool) -> Result<Value, ControlError> {
+        let mut cx = self.open(None).await?;
+        let answer = setup_intents::authenticate(&mut cx, intent, succeeds).await;
         self.close(cx, answer).await
     }
 

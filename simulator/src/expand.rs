@@ -13,9 +13,10 @@ use crate::store;
 const DEEPEST: usize = 4;
 
 /// Fields that hold an id which can be replaced.
-const EXPANDABLE: [&str; 16] = [
+const EXPANDABLE: [&str; 17] = [
     "balance_transaction",
     "charge",
+    "customer",
     "destination",
     "destination_payment",
     "destination_payment_refund",

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::due;
 use crate::id::DisputeId;
 use crate::journal::{Entry, Journal, Record};
-use crate::payments::{self, Funds, Line, LineChange, Payment, PaymentStatus};
+use crate::payments::{self, ChargeType, Funds, Line, LineChange, Payment, PaymentStatus};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::reserves;
 use crate::transfers;
@@ -234,7 +234,7 @@ impl Case<'_> {
         } else if policy.hold == Hold::Shares {
             self.add(Kind::DisputeWon, dispute.key, entries::released(chart, &lines, &shares, funds));
         }
-        if !is_lost && funds == Funds::Available {
+        if !is_lost && funds == Funds::Available && self.payment.charge_type == ChargeType::Separate {
             // A share that was disputed before it was released is the seller's for the first time now.
             let lines = payments::find_lines(tx, self.payment.id).await?;
             let shares: Vec<_> = payments::seller_shares(&lines).into_values().collect();

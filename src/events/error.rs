@@ -2,6 +2,7 @@ use partita_db::DbError;
 use partita_ledger::LedgerError;
 
 use crate::app::ProviderSetupError;
+use crate::customers::CustomerError;
 use crate::disputes::DisputeError;
 use crate::journal::JournalError;
 use crate::payments::PaymentError;
@@ -29,6 +30,9 @@ pub enum ApplyError {
     /// Of a seller.
     #[error(transparent)]
     Seller(#[from] SellerError),
+    /// Of a customer or a saved method.
+    #[error(transparent)]
+    Customer(#[from] CustomerError),
     /// Of a payment.
     #[error(transparent)]
     Payment(#[from] PaymentError),
@@ -86,6 +90,7 @@ impl ApplyError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Payment(PaymentError::Incomplete(_))
+            | Self::Customer(CustomerError::Incomplete(_))
             | Self::Transfer(TransferError::Incomplete(_))
             | Self::Refund(RefundError::Incomplete(_))
             | Self::TopUp(TopUpError::Incomplete(_))
@@ -94,6 +99,7 @@ impl ApplyError {
             Self::OtherMode
             | Self::NotAsked
             | Self::Payment(PaymentError::Contradiction(_))
+            | Self::Customer(CustomerError::Contradiction(_))
             | Self::Transfer(TransferError::Contradiction(_))
             | Self::Refund(RefundError::Contradiction(_))
             | Self::TopUp(TopUpError::Contradiction(_))

@@ -16,20 +16,20 @@ use partita_provider::{BalanceTransaction, ProviderObject, Refusal, SettlementSt
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
-pub use refresh::client_action;
+pub use refresh::{client_action, method_action};
 pub use resolve::{adopt, give_up, lookup_of, search_for};
 pub use submit::{Driven, Holder, drive, may_go_on, mode_of, submit};
 pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
 
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};
-use crate::id::{RefundId, ReversalId, TopUpId, TransferId};
+use crate::id::{CustomerId, PaymentMethodId, RefundId, ReversalId, TopUpId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::{self, Conclusion, Operation};
 use crate::platforms::Mode;
 use crate::provider_movements::{self, Movement, Owner, Recorded, effective_at};
 use crate::sellers::METADATA_OPERATION;
-use crate::{disputes, payments, payouts, refunds, sellers, top_ups, transfers};
+use crate::{customers, disputes, payments, payouts, refunds, sellers, top_ups, transfers};
 
 /// What applying came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,9 @@ async fn apply_by_kind(
         ProviderObject::Dispute(said) if said.livemode != (origin.mode == Mode::Live) => {
             return Err(ApplyError::OtherMode);
         }
+        ProviderObject::Customer(said) => customers::apply(tx, said, now).await?.map(CustomerId::uuid),
+        ProviderObject::Setup(said) => customers::apply_setup(tx, said, now).await?.map(PaymentMethodId::uuid),
+        ProviderObject::Method(said) => customers::apply_method(tx, said, now).await?.map(PaymentMethodId::uuid),
         ProviderObject::Dispute(said) => {
             disputes::apply(tx, origin.provider, said, journal, now).await?.map(crate::id::DisputeId::uuid)
         }
@@ -136,7 +139,12 @@ async fn apply_payment(
 ) -> Result<Option<Uuid>, ApplyError> {
     let Some(id) = payments::apply(tx, said, journal, now).await? else { return Ok(None) };
     let payment = payments::find(tx, id).await?.ok_or(payments::PaymentError::NotFound)?;
-    if payment.funds == payments::Funds::Available {
+    let sent = said.charge.as_ref().and_then(|charge| charge.transfer.as_ref());
+    if let Some(sent) = sent.filter(|_| payment.sent_with_charge > 0) {
+        transfers::apply_sent(tx, &payment, sent, journal, now).await?;
+    }
+    // What was sent with the charge can be taken back before it is usable.
+    if payment.funds == payments::Funds::Available || payment.sent_with_charge > 0 {
         transfers::schedule_rebalance(tx, payment.key, now).await?;
     }
     Ok(Some(id.uuid()))
@@ -162,6 +170,7 @@ fn ends(operation: &Operation, object: &ProviderObject) -> bool {
         ProviderObject::Dispute(dispute) if operation.kind == "accept_dispute" => {
             dispute.status == partita_provider::DisputeStatus::Lost
         }
+        ProviderObject::Method(method) => operation.kind == "detach_method" && method.customer.is_none(),
         _ => operation.kind.starts_with("create_"),
     }
 }
@@ -180,6 +189,8 @@ pub async fn apply_refusal(
     let id = operation.object_id;
     match operation.kind.as_str() {
         "create_account" => sellers::apply_refusal(tx, id.into(), refusal, now).await?,
+        "create_customer" => customers::apply_refusal(tx, id.into(), refusal, now).await?,
+        "create_setup" => customers::apply_setup_refusal(tx, id.into(), refusal, now).await?,
         "create_payment" => payments::apply_refusal(tx, id.into(), refusal, now).await?,
         "create_transfer" => transfers::apply_refusal(tx, id.into(), operation, refusal, journal, now).await?,
         "create_reversal" => transfers::apply_reversal_refusal(tx, id.into(), operation, refusal, now).await?,
@@ -208,9 +219,13 @@ pub async fn apply_availability(
 ) -> Result<(), ApplyError> {
     if let ("payment", Some(id)) = (movement.object_type.as_str(), movement.object_id) {
         // The payment is locked before its movement is marked.
-        payments::release(tx, id.into(), movement.key, movement.net, journal, now).await?;
+        let payment = payments::find_for_update(tx, id.into()).await?.ok_or(payments::PaymentError::NotFound)?;
+        let came_back = match payment.charge_type {
+            payments::ChargeType::Destination => transfers::taken_back(tx, payment.id).await?,
+            payments::ChargeType::Separate => 0,
+        };
+        payments::release(tx, payment.id, movement.key, movement.net, came_back, journal, now).await?;
         if provider_movements::mark_available(tx, movement.key).await? {
-            let payment = payments::find(tx, id.into()).await?.ok_or(payments::PaymentError::NotFound)?;
             transfers::schedule_rebalance(tx, payment.key, now).await?;
         }
         return Ok(());

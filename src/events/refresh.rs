@@ -1,4 +1,4 @@
-//! Reading a payment at the provider because somebody waits for it: what is read is booked like any other news.
+//! Reading at the provider what somebody waits for, a payment or a method being saved: what is read is taken like any other news.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use partita_provider::{ClientAction, Lookup, ProviderObject};
 
 use super::{ApplyError, Origin, apply_object, mode_of};
 use crate::app::App;
-use crate::id::PaymentId;
+use crate::customers::{self, CustomerError};
+use crate::id::{PaymentId, PaymentMethodId};
 use crate::journal::Journal;
 use crate::payments::{self, PaymentError};
 
@@ -25,17 +26,43 @@ pub async fn client_action(app: &Arc<App>, book: BookId, id: PaymentId) -> Resul
         .await?;
     let payment = found.ok_or(PaymentError::NotFound)?;
     let Some(at_provider) = payment.provider_payment else { return Ok(None) };
+    match refreshed(app, book, Lookup::Payment(at_provider)).await? {
+        ProviderObject::Payment(said) => Ok(said.client_action),
+        _ => Ok(None),
+    }
+}
+
+/// The same of a payment method that is being saved.
+///
+/// # Errors
+/// As [`client_action`].
+pub async fn method_action(
+    app: &Arc<App>,
+    book: BookId,
+    id: PaymentMethodId,
+) -> Result<Option<ClientAction>, ApplyError> {
+    let found = app
+        .db
+        .read("payment method to ask about", Scope::Book(book), move |tx| {
+            Box::pin(async move { Ok::<_, ApplyError>(customers::find_method(tx, id).await?) })
+        })
+        .await?;
+    let method = found.ok_or(CustomerError::MethodNotFound)?;
+    let Some(setup) = method.provider_setup else { return Ok(None) };
+    match refreshed(app, book, Lookup::Setup(setup)).await? {
+        ProviderObject::Setup(said) => Ok(said.client_action),
+        _ => Ok(None),
+    }
+}
+
+async fn refreshed(app: &Arc<App>, book: BookId, lookup: Lookup) -> Result<ProviderObject, ApplyError> {
     let provider = app.provider(book).await?;
-    let said = provider.fetch(&Lookup::Payment(at_provider)).await.map_err(ApplyError::Fetch)?;
-    let action = match &said {
-        ProviderObject::Payment(payment) => payment.client_action.clone(),
-        _ => None,
-    };
+    let said = Arc::new(provider.fetch(&lookup).await.map_err(ApplyError::Fetch)?);
     let mode = mode_of(app, book).await?;
-    let (app_in, said, now) = (Arc::clone(app), Arc::new(said), app.clock.now());
+    let (app_in, said_in, now) = (Arc::clone(app), Arc::clone(&said), app.clock.now());
     app.db
-        .run_tx("take payment's news", Scope::Book(book), move |tx| {
-            let (app, said) = (Arc::clone(&app_in), Arc::clone(&said));
+        .run_tx("take news", Scope::Book(book), move |tx| {
+            let (app, said) = (Arc::clone(&app_in), Arc::clone(&said_in));
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
                 let origin = Origin { provider: "stripe", account: "", mode, now };
@@ -45,5 +72,5 @@ pub async fn client_action(app: &Arc<App>, book: BookId, id: PaymentId) -> Resul
             })
         })
         .await?;
-    Ok(action)
+    Ok(Arc::unwrap_or_clone(said))
 }

@@ -26,6 +26,9 @@ pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup>
         Command::CreateTopUp(_) => Lookup::TopUp(id),
         Command::CreatePayout(asked) => Lookup::Payout { account: asked.account.clone(), payout: id },
         Command::SubmitEvidence(_) | Command::AcceptDispute(_) => Lookup::Dispute(id),
+        Command::CreateCustomer(_) => Lookup::Customer(id),
+        Command::CreateSetup(_) => Lookup::Setup(id),
+        Command::DetachMethod(_) => Lookup::Method(id),
         Command::CreateAccountLink(_) => return None,
     })
 }

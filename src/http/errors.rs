@@ -1,6 +1,7 @@
 //! What each capability's errors are to a client. Exhaustive: a new error does not compile until it has a place here.
 
 mod approvals;
+mod customers;
 mod payouts;
 mod reserves;
 
@@ -12,6 +13,7 @@ use super::idempotency;
 use super::problem::{Place, Problem, ProviderProblem};
 use super::problem_types::{self, FieldCode};
 use crate::app::ProviderSetupError;
+use crate::customers::CustomerError;
 use crate::disputes::DisputeError;
 use crate::events::ApplyError;
 use crate::fees::{FeeError, TermsFault, TermsProblem};
@@ -260,6 +262,27 @@ impl From<PaymentError> for Problem {
                 &problem_types::NOT_ALLOWED,
                 "the line is the platform's own: no seller owes its tax",
             ),
+            PaymentError::SeveralSellers { line } | PaymentError::SellerNotReady { line } => {
+                line_field(line, "seller", &problem_types::NOT_ALLOWED, error.to_string())
+            }
+            PaymentError::NothingToSend | PaymentError::ShareKeptBack | PaymentError::SellerPaidByBank => {
+                field(&["charge_type"], &problem_types::NOT_ALLOWED, error.to_string())
+            }
+            PaymentError::ShareNotMovable(_) => {
+                field(&["charge_type"], &problem_types::OUT_OF_RANGE, error.to_string())
+            }
+            PaymentError::NothingToSendOfCapture => field(&["amount"], &problem_types::NOT_ALLOWED, error.to_string()),
+            PaymentError::MerchantNotInCart => {
+                field(&["on_behalf_of"], &problem_types::UNKNOWN_REFERENCE, error.to_string())
+            }
+            PaymentError::UnknownCustomer | PaymentError::CustomerNotActive(_) => {
+                customers::of_payer("customer", &error)
+            }
+            PaymentError::UnknownMethod | PaymentError::MethodOfAnother | PaymentError::MethodNotSaved(_) => {
+                customers::of_payer("payment_method", &error)
+            }
+            PaymentError::NotSavedForLater => customers::of_payer("off_session", &error),
+            PaymentError::MerchantNotReady => field(&["on_behalf_of"], &problem_types::NOT_ALLOWED, error.to_string()),
             PaymentError::WrongState { .. } | PaymentError::CommandOpen => conflict(sentence(&error)),
             PaymentError::MoreThanAuthorized { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
             PaymentError::MoreThanAuthorizedOfLine { index, .. } => {
@@ -393,6 +416,7 @@ impl From<ApplyError> for Problem {
             ApplyError::Provider(error) => error.into(),
             ApplyError::Ledger(error) => error.into(),
             ApplyError::Db(error) => error.into(),
+            ApplyError::Customer(CustomerError::MethodNotFound) => Self::not_found("payment method"),
             ApplyError::Payment(PaymentError::NotFound) => Self::not_found("payment"),
             ApplyError::Fetch(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
             // The client asked nothing wrong: what the provider said could not be taken.

@@ -49,6 +49,7 @@ Unknown fields and query parameters are errors. Clients must ignore fields and v
     tags(
         (name = "Sellers", description = "Who is paid, and what the provider still wants of them."),
         (name = "Fee policies", description = "What the platform keeps of a sale."),
+        (name = "Customers", description = "Buyers who come again, and their saved payment methods."),
         (name = "Payments", description = "One cart, one buyer, any number of sellers."),
         (name = "Refunds", description = "Money back to the buyer, taken from those who got it."),
         (name = "Disputes", description = "What buyers' banks take back: held, answered, won or lost."),

@@ -91,6 +91,10 @@ problem_types! {
         "The API key was revoked and no longer opens anything. Make a new key.";
     PAYMENT_DECLINED = "payment_declined", 402, false, "The payment was declined",
         "The buyer's bank or the provider declined the payment, and no money moved. provider.decline_code says why, as far as the bank tells. Ask the buyer for another payment method and make a new payment with a new Idempotency-Key.";
+    BUYER_AUTHENTICATION_REQUIRED = "buyer_authentication_required", 402, false, "The buyer has to confirm the payment",
+        "The buyer's bank wants the buyer to confirm, and the buyer is away (off_session). No money moved, and the payment has failed. Ask the buyer to come back, and make a new payment with a new Idempotency-Key, the same saved payment method, off_session false and a return_url: it is in requires_action, and GET ../client_action says what the buyer has to do.";
+    PAYMENT_METHOD_REFUSED = "payment_method_refused", 402, false, "The payment method was refused",
+        "The buyer's bank or the provider did not let the payment method be saved. No money moved; object is the payment method, which has failed. Ask the buyer for another one.";
     SCOPE_MISSING = "scope_missing", 403, false, "The API key may not do this",
         "The API key lacks a scope that this request needs; the detail names it. Use a key that has it.";
     NOT_FOUND = "not_found", 404, false, "Not found",

@@ -4,10 +4,11 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    HttpState, adjustments, approvals, auth, balances, bank_accounts, bank_details, bank_files, debts, deliveries,
-    disputes, docs, edge, events, fee_policies, health, inbox, ledger, limits, onboarding_links, openapi, operations,
-    payment_story, payments, payout_explanation, payout_schedules, payouts, platform_payouts, reconciliation, refunds,
-    reserves, seller_balance, sellers, stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
+    HttpState, adjustments, approvals, auth, balances, bank_accounts, bank_details, bank_files, customers, debts,
+    deliveries, disputes, docs, edge, events, fee_policies, health, inbox, ledger, limits, onboarding_links, openapi,
+    operations, payment_methods, payment_story, payments, payout_explanation, payout_schedules, payouts,
+    platform_payouts, reconciliation, refunds, reserves, seller_balance, sellers, stuck_money, top_ups, transfers,
+    webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -17,6 +18,8 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(seller_balance::routes()) //     /v1/sellers/{id}/balance
         .merge(onboarding_links::routes()) //   /v1/sellers/{id}/onboarding_links
         .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
+        .merge(customers::routes()) //          /v1/customers, ../{id}
+        .merge(payment_methods::routes()) //    /v1/payment_methods, ../{id}, ../{id}/detach, ../{id}/client_action
         .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain
         .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
         .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}, ../{id}/resolution, /v1/refund_policy, ..

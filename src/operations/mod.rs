@@ -10,6 +10,7 @@
 //!    goes out under a new key, or, above a limit and where facts contradict each other, two people decide
 //!    ([`after_absence`], `needs_review`).
 
+mod metadata;
 mod review;
 mod state;
 mod store;
@@ -21,6 +22,7 @@ use partita_db::{BookId, DbError, Tx};
 use partita_provider::{Command, PreparedRequest, RawAnswer, Refusal};
 use uuid::Uuid;
 
+pub use metadata::{METADATA_OBJECT, METADATA_OPERATION, metadata};
 pub use review::{record_resolution, record_review};
 pub use state::{Absence, Step, Verdict, after_absence, next_step, retry_delay_ms, verdict};
 pub use store::{

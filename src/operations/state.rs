@@ -120,7 +120,10 @@ fn amount(command: &Command) -> i64 {
         | Command::UpdateAccount(_)
         | Command::CancelPayment(_)
         | Command::SubmitEvidence(_)
-        | Command::AcceptDispute(_) => 0,
+        | Command::AcceptDispute(_)
+        | Command::CreateCustomer(_)
+        | Command::CreateSetup(_)
+        | Command::DetachMethod(_) => 0,
     }
 }
 

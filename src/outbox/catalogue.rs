@@ -25,6 +25,14 @@ event_types! {
     "payment.failed": "A payment was declined or refused and no money moved, or the buyer's bank took it back after it had succeeded.";
     "payment.canceled": "A payment was given up before the buyer was charged.";
     "payment.funds_available": "The provider made the money of a payment usable.";
+    "customer.created": "A customer was asked of the provider.";
+    "customer.activated": "The provider knows a customer: payment methods can be saved for it.";
+    "customer.failed": "The provider refused to know a customer.";
+    "payment_method.created": "A payment method is being saved for later.";
+    "payment_method.requires_action": "The buyer has to do something before a payment method is saved.";
+    "payment_method.saved": "A payment method was saved: it can be charged.";
+    "payment_method.failed": "A payment method could not be saved.";
+    "payment_method.detached": "A payment method was taken from its customer and cannot be charged any more.";
     "refund.created": "A refund was asked of the provider.";
     "refund.pending": "The provider has the refund and waits, for funds for instance.";
     "refund.succeeded": "The money is on its way back to the buyer.";
@@ -102,6 +110,7 @@ event_types! {
     "stuck_money.found": "Money does not move on, for longer than its cause allows; told once, with what helps.";
     "stuck_money.cleared": "Money that did not move on has moved on.";
     "recovery_policy.declared": "How what sellers are short of is recovered was declared anew.";
+    "charge_policy.declared": "How payments are charged that do not say it themselves was declared anew.";
     "reserve_policy.declared": "What is kept back of a seller, or of all, was declared anew.";
     "bank_holidays.declared": "On which days the banks of a country do not work was declared anew.";
     "dispute_policy.declared": "Who bears what of lost disputes was declared anew.";

@@ -20,6 +20,8 @@ pub enum Declaration {
     BankHolidays,
     /// What is kept back of sellers.
     ReservePolicy,
+    /// How charges reach their sellers.
+    ChargePolicy,
     /// Which bank account of the platform's own sellers are paid from.
     OwnBankAccount,
 }
@@ -32,6 +34,7 @@ impl Declaration {
             Self::DisputePolicy => "dispute_policy",
             Self::BankHolidays => "bank_holidays",
             Self::ReservePolicy => "reserve_policy",
+            Self::ChargePolicy => "charge_policy",
             Self::OwnBankAccount => "own_bank_account",
         }
     }
@@ -43,6 +46,7 @@ impl Declaration {
             Self::DisputePolicy => "dispute_policy.declared",
             Self::BankHolidays => "bank_holidays.declared",
             Self::ReservePolicy => "reserve_policy.declared",
+            Self::ChargePolicy => "charge_policy.declared",
             Self::OwnBankAccount => "own_bank_account.declared",
         }
     }
@@ -55,6 +59,7 @@ impl Declaration {
             Self::DisputePolicy => 3,
             Self::BankHolidays => 4,
             Self::ReservePolicy => 5,
+            Self::ChargePolicy => 6,
             Self::OwnBankAccount => 7,
         })
     }

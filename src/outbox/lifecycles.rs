@@ -153,6 +153,21 @@ lifecycles! {
     "bank_holidays" "Bank holidays" {
         "declared": new => declared;
     }
+    "charge_policy" "How charges reach their sellers" {
+        "declared": new => declared;
+    }
+    "customer" "Customers" {
+        "asked of the provider": new => processing;
+        "the provider knows it": processing => active;
+        "refused": processing => failed;
+    }
+    "payment_method" "Saved payment methods" {
+        "asked of the provider": new => processing;
+        "the buyer has to act": processing => requires_action;
+        "it can be charged": processing, requires_action, failed => saved;
+        "refused, or given up": processing, requires_action => failed;
+        "taken from its customer": saved => detached;
+    }
     "own_bank_account" "The platform's own bank account" {
         "declared": new => declared;
     }

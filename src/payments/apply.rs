@@ -6,9 +6,10 @@ use partita_ledger::Floors;
 use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
 
 use super::capture::{self, CaptureAsked};
+use super::charge_type;
 use super::{
-    Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries, record, split, state,
-    store,
+    ChargeType, Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries, record,
+    split, state, store,
 };
 use crate::actor::Actor;
 use crate::chart::Kind;
@@ -187,7 +188,7 @@ async fn succeed(
     let funds = Funds::from(movement.state);
     let uncaptured = payment.amount.minor - charge.captured_amount;
     let fee = movement.fee + charged.rest.map_or(0, |rest| rest.fee);
-    let taken = store::Taken { movement, fee, uncaptured };
+    let taken = store::Taken { movement, fee, uncaptured, sent: sent_with(payment, charge)? };
     let changed = store::set_succeeded(tx, payment, &said.id, &charge.id, taken, now).await?;
     record(tx, &changed, Some(payment.status), PaymentStatus::Succeeded.event(), Actor::System, now).await?;
 
@@ -220,10 +221,22 @@ async fn succeed(
         book_rest(tx, payment, rest, journal).await?;
     }
     if funds == Funds::Available {
-        keep_back(tx, payment, &lines, journal, now).await?;
-        journal.add(released(chart, payment.key, &lines, effective_at(movement)));
+        keep_back(tx, &changed, &lines, journal, now).await?;
+        journal.add(released(chart, &changed, &lines, 0, effective_at(movement)));
     }
     Ok(())
+}
+
+/// What the provider sent to the payment's destination with the charge: booked as it said it, by `transfers`.
+fn sent_with(payment: &Payment, charge: &Charge) -> Result<i64, PaymentError> {
+    if payment.charge_type == ChargeType::Separate {
+        return Ok(0);
+    }
+    let sent = charge.transfer.as_ref().ok_or(PaymentError::Incomplete("its seller is not sent its share yet"))?;
+    if sent.amount.currency != payment.amount.currency || sent.amount.minor > charge.captured_amount {
+        return Err(PaymentError::Contradiction(format!("{} was sent to {}", sent.amount, sent.destination)));
+    }
+    Ok(sent.amount.minor)
 }
 
 /// What the lines are captured with: as it was asked, or spread over all of them where somebody captured past us.
@@ -297,7 +310,8 @@ fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<Charged<'a>, Payment
 
 /// The provider made a charge's money usable: the sellers' shares are theirs to use.
 ///
-/// `source` is the key of the charge's movement, `net` what it changed the balance by.
+/// `source` is the key of the charge's movement, `net` what it changed the balance by, `came_back` what has come back of what was
+/// sent with the charge. The caller has locked the payment.
 ///
 /// # Errors
 /// [`PaymentError::NotFound`]; what the database says.
@@ -306,6 +320,7 @@ pub async fn release(
     id: PaymentId,
     source: i64,
     net: i64,
+    came_back: i64,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<(), PaymentError> {
@@ -326,7 +341,7 @@ pub async fn release(
         floors: Floors::Pass,
         entries: entries::funds_available(chart, net),
     });
-    journal.add(released(chart, payment.key, &lines, now));
+    journal.add(released(chart, &payment, &lines, came_back, now));
     keep_back(tx, &payment, &lines, journal, now).await
 }
 
@@ -338,16 +353,26 @@ async fn keep_back(
     journal: &Journal,
     now: Timestamp,
 ) -> Result<(), PaymentError> {
+    if payment.charge_type == ChargeType::Destination {
+        // The seller has it already.
+        return Ok(());
+    }
     let shares: Vec<_> = split::seller_shares(lines).into_values().collect();
     Ok(reserves::shares_released(tx, &payment.reserve_ground(), &shares, journal.keys(), now).await?)
 }
 
-fn released(chart: crate::chart::Chart, key: i64, lines: &[super::Line], at: Timestamp) -> Record {
-    let shares: Vec<_> = split::seller_shares(lines).into_iter().map(|(number, (_, share))| (number, share)).collect();
+fn released(
+    chart: crate::chart::Chart,
+    payment: &Payment,
+    lines: &[super::Line],
+    came_back: i64,
+    at: Timestamp,
+) -> Record {
+    let shares = charge_type::to_release(lines, payment.sent_with_charge - came_back);
     Record {
         kind: Kind::SharesReleased,
-        source: key,
-        subject: key,
+        source: payment.key,
+        subject: payment.key,
         effective_at: at,
         actor: Actor::System,
         floors: Floors::Pass,

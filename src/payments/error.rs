@@ -4,6 +4,7 @@ use partita_provider::{Currency, PrepareError};
 
 use super::PaymentStatus;
 use crate::app::ProviderSetupError;
+use crate::customers::{CustomerStatus, MethodStatus};
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
 use crate::reserves::ReserveError;
@@ -62,6 +63,57 @@ pub enum PaymentError {
         /// The line, from 0.
         line: usize,
     },
+    /// A charge that is sent to a seller has another seller, too.
+    #[error("line {line} is of a second seller: a charge with a destination has one")]
+    SeveralSellers {
+        /// The second seller's line, from 0.
+        line: usize,
+    },
+    /// A charge that is sent to a seller leaves it nothing, or has none.
+    #[error("a charge with a destination needs a seller who gets something of it")]
+    NothingToSend,
+    /// A capture of a charge that is sent to a seller leaves it nothing.
+    #[error("of what is to be captured nothing would be sent to the charge's destination")]
+    NothingToSendOfCapture,
+    /// A charge is to be sent to a seller of whose shares a part is kept back.
+    #[error("a part of the seller's shares is kept back (its reserve policy): what is sent with the charge cannot be")]
+    ShareKeptBack,
+    /// A charge is to be sent to a seller who is paid from the platform's own bank account.
+    #[error("the seller is paid from the platform's bank account: nothing is sent with the charge")]
+    SellerPaidByBank,
+    /// A share that the provider does not move as it is.
+    #[error("the seller's share cannot be sent with the charge: {0}")]
+    ShareNotMovable(String),
+    /// A seller is to be sent money with the charge and cannot receive any yet.
+    #[error("line {line} names a seller who cannot receive money yet")]
+    SellerNotReady {
+        /// The line, from 0.
+        line: usize,
+    },
+    /// A payment is made on behalf of a seller who has no line in it.
+    #[error("no line of the cart is of the seller that it is on behalf of")]
+    MerchantNotInCart,
+    /// A payment is made on behalf of a seller who may not take cards yet.
+    #[error("the seller that it is on behalf of may not take cards yet")]
+    MerchantNotReady,
+    /// A payment names a customer that this book does not have.
+    #[error("there is no such customer")]
+    UnknownCustomer,
+    /// A payment names a customer that the provider does not know.
+    #[error("the customer is {} and cannot pay", .0.as_str())]
+    CustomerNotActive(CustomerStatus),
+    /// A payment names a saved method that this book does not have.
+    #[error("there is no such payment method")]
+    UnknownMethod,
+    /// A payment names a saved method of another customer.
+    #[error("the payment method is another customer's")]
+    MethodOfAnother,
+    /// A payment names a method that cannot be charged.
+    #[error("a payment method that is {} cannot be charged", .0.as_str())]
+    MethodNotSaved(MethodStatus),
+    /// A buyer who is away is to be charged by a token that was not saved for that.
+    #[error("only a saved payment method can be charged while the buyer is away")]
+    NotSavedForLater,
     /// The payment is in a state in which this cannot be done.
     #[error("a payment that is {} cannot be {action}", .status.as_str())]
     WrongState {

@@ -7,7 +7,8 @@ use partita_db::{BookId, Scope, Tx};
 use partita_provider::{CancelPayment, CapturePayment, Command, Money, Provider};
 
 use super::capture::{self, CaptureAsked};
-use super::{Payment, PaymentError, PaymentStatus, store};
+use super::charge_type;
+use super::{ChargeType, Line, Payment, PaymentError, PaymentStatus, SellerShare, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::id::{OperationId, PaymentId};
@@ -44,7 +45,8 @@ pub async fn capture(
                 let lines = store::find_lines(tx, id).await?;
                 let (gross, shares) = capture::spread(&lines, &asked)?;
                 let amount = Money::new(gross, payment.amount.currency);
-                let command = Command::CapturePayment(CapturePayment { payment: provider_payment, amount });
+                let sent = sent_of(&payment, &lines, &shares)?;
+                let command = Command::CapturePayment(CapturePayment { payment: provider_payment, amount, sent });
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 let operation = plan(tx, &app, &*provider, &payment, command, actor, now).await?;
                 store::insert_capture(tx, operation, id, &shares).await?;
@@ -86,6 +88,23 @@ pub async fn cancel(
             })
         })
         .await
+}
+
+/// What of a capture the provider sends to the payment's destination: the share of what is captured.
+fn sent_of(payment: &Payment, lines: &[Line], captured: &[SellerShare]) -> Result<Option<Money>, PaymentError> {
+    if payment.charge_type == ChargeType::Separate {
+        return Ok(None);
+    }
+    let of = |line: &Line| {
+        let share = captured.iter().find(|share| share.line == line.number);
+        let (amount, tax, commission) = share.map_or((0, 0, 0), |share| (share.amount, share.tax, share.commission));
+        Line { amount, tax_amount: tax, commission, ..line.clone() }
+    };
+    let sent = charge_type::sent(&lines.iter().map(of).collect::<Vec<_>>());
+    if sent < 1 {
+        return Err(PaymentError::NothingToSendOfCapture);
+    }
+    Ok(Some(Money::new(sent, payment.amount.currency)))
 }
 
 /// Its id at the provider, if it is in one of the lawful states.

@@ -10,10 +10,13 @@
 
 mod apply;
 mod capture;
+mod charge_type;
+mod charging;
 mod entries;
 mod error;
 mod explain;
 mod hold;
+mod payer;
 mod quote;
 mod simulate;
 mod split;
@@ -29,10 +32,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use partita_db::{BookId, Scope, Tx};
-use partita_provider::{CaptureMethod, Command, CreatePayment, Currency, Money, Refusal};
+use partita_provider::{CaptureMethod, Currency, Money, Refusal};
 
 pub use apply::{apply, apply_refusal, release};
 pub use capture::CaptureAsked;
+pub use charge_type::{ChargePolicy, ChargeType, declare_charge_policy, to_release};
 pub use entries::{
     RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
     refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
@@ -41,6 +45,7 @@ pub(crate) use entries::{owner_account, tax_on_commission};
 pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
 pub use hold::{cancel, capture};
+pub use payer::Payer;
 pub use quote::{Quote, QuoteError, QuotedLine, quote};
 pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
@@ -49,8 +54,8 @@ pub(crate) use split::proportion;
 pub use split::{Remaining, fee_parts, fees_at_charge, losses, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
-    find, find_by_key, find_by_provider_for_update, find_for_update, find_lines, give_up_refund, list, record_dispute,
-    record_refund,
+    find, find_by_key, find_by_provider_for_update, find_charge_policy, find_for_update, find_lines, give_up_refund,
+    list, record_dispute, record_refund,
 };
 
 use crate::actor::Actor;
@@ -156,14 +161,20 @@ pub struct NewPayment {
     pub reference: String,
     /// What the buyer pays: the sum of lines and taxes.
     pub amount: Money,
-    /// The provider's token of the buyer's payment method.
+    /// The provider's token of the buyer's payment method; empty where a saved one is named.
     pub payment_method: String,
+    /// Who pays.
+    pub payer: Payer,
     /// What the provider shows in its dashboard.
     pub description: Option<String>,
     /// When the buyer is charged.
     pub capture: CaptureMethod,
     /// Where the buyer comes back to from pages of its bank.
     pub return_url: Option<String>,
+    /// How the charge reaches its sellers; the platform's declaration when it does not say.
+    pub charge_type: Option<ChargeType>,
+    /// The seller that the buyer buys from, to card networks and on statements.
+    pub on_behalf_of: Option<SellerId>,
     /// The cart.
     pub lines: Vec<NewLine>,
     /// The platform's own data.
@@ -185,6 +196,8 @@ pub struct Payment {
     pub amount: Money,
     /// The provider's token of the buyer's payment method.
     pub payment_method: String,
+    /// Who pays.
+    pub payer: Payer,
     /// What the provider shows in its dashboard.
     pub description: Option<String>,
     /// Where its money is.
@@ -207,6 +220,12 @@ pub struct Payment {
     pub capture_before: Option<Timestamp>,
     /// What was authorised and let go when the rest was captured; minor units.
     pub uncaptured_amount: i64,
+    /// How the charge reaches its sellers.
+    pub charge_type: ChargeType,
+    /// The seller that the buyer buys from, to card networks and on statements.
+    pub on_behalf_of: Option<SellerId>,
+    /// What the provider sent to the one seller with the charge; minor units.
+    pub sent_with_charge: i64,
     /// Why it failed.
     pub failure: Option<Refusal>,
     /// The platform's own data.
@@ -365,23 +384,15 @@ pub async fn create(
                 let volumes = volume::read(tx, &with_tiers, input.amount.currency, now).await?;
                 let lines = split::price(&input, &sellers, &policies, &volumes)?;
                 let (id, operation_id) = (PaymentId::new(), OperationId::new());
+                let charging = charging::decide(tx, &*provider, &input, &lines, &sellers, (id, operation_id)).await?;
                 let key = app.keys.next(tx).await?;
-                let command = Command::CreatePayment(CreatePayment {
-                    amount: input.amount,
-                    payment_method: input.payment_method.clone(),
-                    transfer_group: id.to_string(),
-                    description: input.description.clone(),
-                    capture: input.capture,
-                    return_url: input.return_url.clone(),
-                    metadata: sellers::metadata(operation_id, &id.to_string()),
-                });
                 let operation = NewOperation {
                     id: operation_id,
                     key: app.keys.next(tx).await?,
                     target: Target { object_type: "payment", object_id: id.uuid(), object_key: key },
                     provider: provider.name(),
-                    request: provider.prepare(&command)?,
-                    command,
+                    request: charging.request.clone(),
+                    command: charging.command.clone(),
                     actor,
                 };
                 // A seller's accounts stand since it was made, and the platform's beside them.
@@ -389,7 +400,8 @@ pub async fn create(
                 if lines.iter().all(|line| line.seller.is_none()) || lines.iter().any(|line| line.commission_vat > 0) {
                     chart(book, input.amount.currency).open_platform(tx).await?;
                 }
-                let payment = store::insert(tx, id, key, &input, &lines, provider.name(), actor, now).await?;
+                let payment =
+                    store::insert(tx, id, key, &input, &charging, &lines, provider.name(), actor, now).await?;
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 record(tx, &payment, None, "payment.created", actor, now).await?;

@@ -1,6 +1,7 @@
 //! SQL of payments and payment_lines.
 
 mod capture;
+mod charge_policy;
 mod sales;
 mod shares;
 
@@ -10,8 +11,11 @@ use partita_db::{DbError, Tx};
 use partita_provider::{BalanceTransaction, Currency, Money, Refusal};
 use uuid::Uuid;
 
+use super::charging::Charging;
+use super::payer::Payer;
 use super::{
-    Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, Remaining, TaxLiability,
+    ChargeType, Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, Remaining,
+    TaxLiability,
 };
 use crate::actor::Actor;
 use crate::chart::SellerNumber;
@@ -20,6 +24,8 @@ use crate::id::PaymentId;
 
 use capture::{capture_method, capture_word};
 pub(super) use capture::{captured_shares, insert_capture, set_authorized, set_uncaptured};
+pub use charge_policy::find_charge_policy;
+pub(super) use charge_policy::insert_charge_policy;
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
 pub use shares::{give_up_refund, record_dispute, record_refund};
 pub(super) use shares::{record_failure, set_passed_fees};
@@ -32,6 +38,9 @@ struct Row {
     amount: i64,
     currency: String,
     payment_method: String,
+    customer_id: Option<Uuid>,
+    payment_method_id: Option<Uuid>,
+    off_session: bool,
     description: Option<String>,
     funds: String,
     processor_fee: Option<i64>,
@@ -43,6 +52,9 @@ struct Row {
     capture_method: String,
     capture_before: Option<jiff_sqlx::Timestamp>,
     uncaptured_amount: i64,
+    charge_type: String,
+    on_behalf_of: Option<Uuid>,
+    sent_with_charge: i64,
     failure: Option<serde_json::Value>,
     metadata: serde_json::Value,
     sequence: i32,
@@ -60,6 +72,11 @@ impl From<Row> for Payment {
             status: PaymentStatus::parse(&row.status).expect("payments_status_known allows no other word"),
             amount: Money::new(row.amount, currency),
             payment_method: row.payment_method,
+            payer: Payer {
+                customer: row.customer_id.map(Into::into),
+                method: row.payment_method_id.map(Into::into),
+                off_session: row.off_session,
+            },
             description: row.description,
             funds: Funds::parse(&row.funds).expect("payments_funds_known allows no other word"),
             processor_fee: row.processor_fee,
@@ -71,6 +88,9 @@ impl From<Row> for Payment {
             capture: capture_method(&row.capture_method).expect("payments_capture_method_known allows no other word"),
             capture_before: row.capture_before.map(jiff_sqlx::Timestamp::to_jiff),
             uncaptured_amount: row.uncaptured_amount,
+            charge_type: ChargeType::parse(&row.charge_type).expect("payments_charge_type_known allows no other word"),
+            on_behalf_of: row.on_behalf_of.map(Into::into),
+            sent_with_charge: row.sent_with_charge,
             failure: row.failure.map(|value| serde_json::from_value(value).expect("written from a refusal")),
             metadata: row.metadata,
             sequence: row.sequence,
@@ -84,9 +104,10 @@ macro_rules! select {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
-            r#"select id, key, reference, status, amount, currency, payment_method, description, funds, processor_fee,
-                      refunded_amount, available_on as "available_on: _", provider, provider_payment, provider_charge,
-                      capture_method, capture_before as "capture_before: _", uncaptured_amount, failure, metadata, sequence,
+            r#"select id, key, reference, status, amount, currency, payment_method, customer_id,
+                      payment_method_id, off_session, description, funds, processor_fee, refunded_amount, available_on as "available_on: _", provider, provider_payment, provider_charge,
+                      capture_method, capture_before as "capture_before: _", uncaptured_amount, charge_type, on_behalf_of,
+                      sent_with_charge, failure, metadata, sequence,
                       created_at as "created_at: _", updated_at as "updated_at: _"
                from payments "# + $tail
             $(, $argument)*
@@ -100,29 +121,37 @@ pub(super) async fn insert(
     id: PaymentId,
     key: i64,
     input: &NewPayment,
+    charging: &Charging,
     lines: &[Line],
     provider: &str,
     actor: Actor,
     now: Timestamp,
 ) -> Result<Payment, PaymentError> {
     let book = tx.book_id();
+    let Charging { route, payer, .. } = charging;
     sqlx::query!(
         "insert into payments (book_id, id, key, reference, status, amount, currency, payment_method, description, provider,
-                               metadata, created_by, sequence, created_at, updated_at, capture_method)
-         values ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $13)",
+                               metadata, created_by, sequence, created_at, updated_at, capture_method, charge_type, on_behalf_of,
+                               customer_id, payment_method_id, off_session)
+         values ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, 1, $12, $12, $13, $14, $15, $16, $17, $18)",
         book.get(),
         id.uuid(),
         key,
         input.reference,
         input.amount.minor,
         input.amount.currency.code(),
-        input.payment_method,
+        payer.token,
         input.description,
         provider,
         input.metadata,
         actor.to_string(),
         now.to_sqlx() as _,
-        capture_word(input.capture)
+        capture_word(input.capture),
+        route.charge_type.as_str(),
+        route.on_behalf_of.map(crate::id::SellerId::uuid),
+        payer.payer.customer.map(crate::id::CustomerId::uuid),
+        payer.payer.method.map(crate::id::PaymentMethodId::uuid),
+        payer.payer.off_session
     )
     .execute(tx.conn())
     .await
@@ -403,6 +432,8 @@ pub(super) struct Taken<'a> {
     pub(super) fee: i64,
     /// What was authorised and not captured; minor units.
     pub(super) uncaptured: i64,
+    /// What was sent to the destination; minor units.
+    pub(super) sent: i64,
 }
 
 pub(super) async fn set_succeeded(
@@ -416,7 +447,7 @@ pub(super) async fn set_succeeded(
     let book = tx.book_id();
     let done = sqlx::query!(
         "update payments set status = 'succeeded', funds = $4, provider_payment = $5, provider_charge = $6,
-                             processor_fee = $7, available_on = $8, uncaptured_amount = $10, failure = null,
+                             processor_fee = $7, available_on = $8, uncaptured_amount = $10, sent_with_charge = $11, failure = null,
                              sequence = sequence + 1, updated_at = $9
          where book_id = $1 and id = $2 and status = $3",
         book.get(),
@@ -428,7 +459,8 @@ pub(super) async fn set_succeeded(
         taken.fee,
         clock::from_seconds(taken.movement.available_on).map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         now.to_sqlx() as _,
-        taken.uncaptured
+        taken.uncaptured,
+        taken.sent
     )
     .execute(tx.conn())
     .await

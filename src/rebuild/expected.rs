@@ -24,6 +24,8 @@ use crate::{payouts, reserves, top_ups, transfers};
 pub(super) struct PaymentFacts {
     pub(super) key: i64,
     pub(super) id: Uuid,
+    /// What the provider sent with the charge; minor units.
+    pub(super) sent_with_charge: i64,
     pub(super) lines: Vec<Line>,
     /// What each refund gives back.
     pub(super) refunds: Vec<(Uuid, Vec<RefundShare>)>,
@@ -184,11 +186,22 @@ impl PaymentFacts {
     }
 
     fn released_at(&self, chart: Chart, at: Timestamp) -> Vec<Entry> {
-        let shares: Vec<_> = payments::seller_shares(&self.lines_at(at))
-            .into_iter()
-            .map(|(number, (_, share))| (number, share))
-            .collect();
-        payments::shares_released(chart, &shares)
+        let sent = self.sent_with_charge - self.came_back_by(at);
+        payments::shares_released(chart, &payments::to_release(&self.lines_at(at), sent))
+    }
+
+    /// What had come back by a time of what was sent with the charge.
+    fn came_back_by(&self, at: Timestamp) -> i64 {
+        let is_reversal = |movement: &&MovementRow| {
+            let reversal = movement.object.filter(|id| movement.account.is_empty() && self.reversals.contains_key(id));
+            reversal.is_some_and(|id| moment(&self.moments, id, "reversal.succeeded").is_some_and(|then| then < at))
+        };
+        self.movements.iter().filter(is_reversal).map(|movement| movement.net).sum()
+    }
+
+    /// Where the payment's money was when a reversal was confirmed.
+    fn funds_of_reversal(&self, reversal: Uuid) -> Funds {
+        moment(&self.moments, reversal, "reversal.succeeded").map_or(Funds::Available, |at| self.funds_at(at))
     }
 }
 
@@ -274,7 +287,8 @@ pub(super) fn of_adjustment(
     add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
     add_transfers(&mut booked, chart, &facts.transfers, &facts.asks, &facts.moments);
     for movement in &facts.movements {
-        add_transfer_movement(&mut booked, chart, &facts.transfers, &facts.reversals, movement);
+        let (sent, back) = (&facts.transfers, &facts.reversals);
+        add_transfer_movement(&mut booked, chart, sent, back, movement, Funds::Available);
     }
     booked
 }
@@ -375,22 +389,26 @@ fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, m
         let kind = if amount < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };
         add(booked, kind, movement.key, disputes::entries::moved(chart, amount, movement.fee, state));
     } else {
-        add_transfer_movement(booked, chart, &facts.transfers, &facts.reversals, movement);
+        let funds = facts.funds_of_reversal(object);
+        add_transfer_movement(booked, chart, &facts.transfers, &facts.reversals, movement, funds);
     }
 }
 
-/// What is booked with a movement of a transfer or a reversal.
+/// What is booked with a movement of a transfer or a reversal; `funds`: where the money stood when it came back.
 fn add_transfer_movement(
     booked: &mut Transactions,
     chart: Chart,
     sent: &BTreeMap<Uuid, (SellerNumber, i64)>,
     reversals: &BTreeMap<Uuid, SellerNumber>,
     movement: &MovementRow,
+    funds: Funds,
 ) {
     let Some(object) = movement.object else { return };
     let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
     if let Some((seller, _)) = sent.get(&object) {
-        let (kind, entries) = if of_platform {
+        let (kind, entries) = if of_platform && movement.object_type == transfers::WITH_CHARGE {
+            (Kind::TransferWithCharge, transfers::entries::with_charge(chart, *seller, -net, state))
+        } else if of_platform {
             (Kind::TransferConfirmed, transfers::entries::confirmed(chart, -net, state))
         } else {
             (Kind::TransferArrived, transfers::entries::arrived(chart, *seller, net, state))
@@ -398,7 +416,7 @@ fn add_transfer_movement(
         add(booked, kind, movement.key, entries);
     } else if let Some(seller) = reversals.get(&object) {
         let (kind, entries) = if of_platform {
-            (Kind::ReversalConfirmed, transfers::entries::reversed(chart, *seller, net, state))
+            (Kind::ReversalConfirmed, transfers::entries::reversed(chart, *seller, net, state, funds))
         } else {
             (Kind::ReversalTaken, transfers::entries::taken(chart, *seller, -net, state))
         };

@@ -196,6 +196,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
     Ok(expected::PaymentFacts {
         key: payment.key,
         id: payment.id.uuid(),
+        sent_with_charge: payment.sent_with_charge,
         transfers: sent.iter().map(|t| (t.id.uuid(), (number(t.seller), t.amount.minor))).collect(),
         reversals: taken_back.iter().map(|r| (r.id.uuid(), number(r.seller))).collect(),
         lines,

@@ -18,6 +18,8 @@ pub(super) struct PaymentRow {
     pub(super) key: i64,
     pub(super) id: PaymentId,
     pub(super) currency: Currency,
+    /// What the provider sent with the charge; minor units.
+    pub(super) sent_with_charge: i64,
 }
 
 /// A top-up.
@@ -71,15 +73,20 @@ fn currency(code: &str) -> Currency {
 pub(super) async fn page_of_payments(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<PaymentRow>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
-        "select key, id, currency from payments where book_id = $1 and key > $2 order by key limit $3",
+        "select key, id, currency, sent_with_charge from payments where book_id = $1 and key > $2 order by key limit $3",
         book.get(),
         after,
         limit
     )
     .fetch_all(tx.conn())
     .await?;
-    let read = rows.into_iter();
-    Ok(read.map(|row| PaymentRow { key: row.key, id: row.id.into(), currency: currency(&row.currency) }).collect())
+    let read = rows.into_iter().map(|row| PaymentRow {
+        key: row.key,
+        id: row.id.into(),
+        currency: currency(&row.currency),
+        sent_with_charge: row.sent_with_charge,
+    });
+    Ok(read.collect())
 }
 
 pub(super) async fn page_of_adjustments(tx: &mut Tx, after: i64, limit: i64) -> Result<Vec<AdjustmentRow>, DbError> {

@@ -43,6 +43,9 @@ pub(super) async fn adopt(
         Some(ProviderObject::Refund(refund)) => {
             rest_of_capture(provider, &refund, movement).await?.or(Some(ProviderObject::Refund(refund)))
         }
+        Some(ProviderObject::Transfer(transfer)) => {
+            sent_with_charge(provider, &transfer).await?.or(Some(ProviderObject::Transfer(transfer)))
+        }
         object => object,
     };
     let taken = take(app, book, mode, account, movement, object).await;
@@ -71,6 +74,30 @@ async fn rest_of_capture(
             let rest = payment.charge.as_ref().and_then(|charge| charge.rest_transaction.as_ref());
             let is_rest = rest.is_some_and(|rest| rest.id == movement.id);
             Ok(is_rest.then_some(ProviderObject::Payment(payment)))
+        }
+        Ok(_)
+        | Err(FetchError::NotFound | FetchError::NoAccess | FetchError::Refused(_) | FetchError::Unreadable(_)) => {
+            Ok(None)
+        }
+        Err(FetchError::Unreachable(why)) => Err(FetchError::Unreachable(why).into()),
+    }
+}
+
+/// The payment behind a transfer that nobody asked for, where its charge brought it.
+async fn sent_with_charge(
+    provider: &Arc<dyn Provider>,
+    transfer: &partita_provider::Transfer,
+) -> Result<Option<ProviderObject>, ReconciliationError> {
+    let Some(charge) = transfer.source_charge.clone().filter(|_| !transfer.metadata.contains_key(METADATA_OPERATION))
+    else {
+        return Ok(None);
+    };
+    match provider.fetch(&Lookup::PaymentOfCharge(charge)).await {
+        Ok(ProviderObject::Payment(payment)) => {
+            let sent = payment.charge.as_ref().and_then(|charge| charge.transfer.as_ref());
+            // Another transfer that draws on the same charge is nobody's of ours.
+            let came_with_it = sent.is_some_and(|sent| sent.id == transfer.id);
+            Ok(came_with_it.then_some(ProviderObject::Payment(payment)))
         }
         Ok(_)
         | Err(FetchError::NotFound | FetchError::NoAccess | FetchError::Refused(_) | FetchError::Unreadable(_)) => {

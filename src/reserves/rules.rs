@@ -43,6 +43,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether a part of shares is kept back at all.
+    pub fn keep_back(&self, currency: Currency) -> bool {
+        self.rolling.is_some() || self.fixed_in(currency) > 0
+    }
+
     /// Up to which amount a fixed reserve is filled; minor units, 0 for none.
     pub fn fixed_in(&self, currency: Currency) -> i64 {
         self.fixed.iter().find(|amount| amount.currency == currency).map_or(0, |amount| amount.minor)

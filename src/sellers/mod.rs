@@ -31,12 +31,8 @@ use crate::chart::{Chart, SellerNumber};
 use crate::id::{OperationId, SellerId};
 use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
+pub use crate::operations::{METADATA_OBJECT, METADATA_OPERATION, metadata};
 use crate::outbox::{self, Change};
-
-/// The metadata key by which the provider's objects name the operation that made them.
-pub const METADATA_OPERATION: &str = "op_id";
-/// The metadata key by which the provider's objects name ours.
-pub const METADATA_OBJECT: &str = "partita_object";
 
 /// A seller.
 #[derive(Debug, Clone)]
@@ -181,14 +177,6 @@ pub async fn create(
             })
         })
         .await
-}
-
-/// The metadata that ties a provider's object to our operation and object.
-pub fn metadata(operation: OperationId, object: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (METADATA_OPERATION.to_owned(), operation.to_string()),
-        (METADATA_OBJECT.to_owned(), object.to_owned()),
-    ])
 }
 
 /// Takes the provider's word on a seller's account. Returns the seller it belongs to, if it is one of this book's.

@@ -14,9 +14,12 @@ use crate::chart::{Chart, Kind};
 use crate::id::{Of, ReversalId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::Operation;
-use crate::payments;
+use crate::payments::{self, Funds, Payment};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::sellers::{self, METADATA_OBJECT};
+
+/// What movements of a transfer belong to that came with its payment's charge.
+pub(crate) const WITH_CHARGE: &str = "charge_transfer";
 
 /// How long after a refusal the payment's transfers are looked at again.
 const RETRY_AFTER_REFUSAL_HOURS: i64 = 1;
@@ -62,6 +65,45 @@ pub async fn apply(
     booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await?;
     schedule_rebalance(tx, booking.key, now).await?;
     Ok(Some(transfer.id))
+}
+
+/// Takes the provider's word on the transfer that came with a payment's charge: nobody asked for it by itself. Known by its id,
+/// it is no news. The caller has locked the payment.
+///
+/// # Errors
+/// [`TransferError::Contradiction`], [`TransferError::Incomplete`].
+pub async fn apply_sent(
+    tx: &mut Tx,
+    payment: &Payment,
+    said: &Said,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<(), TransferError> {
+    if store::find_by(tx, None, &said.id).await?.is_some() {
+        return Ok(());
+    }
+    let ours = said.balance_transaction.as_ref().ok_or(TransferError::Incomplete("no balance transaction"))?;
+    let theirs =
+        said.destination_transaction.as_ref().ok_or(TransferError::Incomplete("no movement at the seller's"))?;
+    let sold = payments::find_lines(tx, payment.id).await?;
+    let seller = sellers::find_by_account(tx, &said.destination).await?;
+    let is_sellers = |id| sold.iter().any(|line| line.seller.is_some_and(|(seller, _)| seller == id));
+    let Some(seller) = seller.filter(|seller| is_sellers(seller.id)) else {
+        return Err(TransferError::Contradiction(format!("{} went to {}", said.id, said.destination)));
+    };
+    let (id, key) = (TransferId::new(), journal.keys().next(tx).await?);
+    let of = Of::Payment(payment.id);
+    let asked = store::insert(tx, (id, key), of, seller.id, said.amount, &payment.provider, now).await?;
+    record(tx, &asked, None, "transfer.created", now).await?;
+    let done = store::set_succeeded(tx, &asked, &said.id, now).await?;
+    record(tx, &done, Some(asked.status), "transfer.succeeded", now).await?;
+    let owner = Owner { object_type: WITH_CHARGE, object_id: Some(id.uuid()) };
+    let booking = Booking::of(tx, of, said.amount, owner, &payment.provider).await?;
+    let chart = booking.chart;
+    let sent = entries::with_charge(chart, seller.number, -ours.net, ours.state);
+    booking.add(tx, journal, "", ours, Kind::TransferWithCharge, sent).await?;
+    let arrived = entries::arrived(chart, seller.number, theirs.net, theirs.state);
+    booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await
 }
 
 /// Takes the provider's refusal of a transfer: the seller has its money back.
@@ -133,7 +175,7 @@ pub async fn apply_reversal(
     let owner = Owner { object_type: "reversal", object_id: Some(reversal.id.uuid()) };
     let booking = Booking::of(tx, reversal.of, reversal.amount, owner, &reversal.provider).await?;
     let chart = booking.chart;
-    let reversed = entries::reversed(chart, seller.number, ours.net, ours.state);
+    let reversed = entries::reversed(chart, seller.number, ours.net, ours.state, booking.funds);
     booking.add(tx, journal, "", ours, Kind::ReversalConfirmed, reversed).await?;
     let taken = entries::taken(chart, seller.number, -theirs.net, theirs.state);
     booking.add(tx, journal, &account, theirs, Kind::ReversalTaken, taken).await?;
@@ -203,6 +245,8 @@ struct Booking<'a> {
     chart: Chart,
     /// The ledger subject of what the transfer moves money of.
     key: i64,
+    /// Where that money is.
+    funds: Funds,
     /// What each of the two must move, either way; minor units.
     amount: i64,
     owner: Owner,
@@ -211,13 +255,13 @@ struct Booking<'a> {
 
 impl<'a> Booking<'a> {
     async fn of(tx: &mut Tx, of: Of, amount: Money, owner: Owner, provider: &'a str) -> Result<Self, TransferError> {
-        let key = match of {
-            Of::Payment(id) => payments::find(tx, id).await?.map(|payment| payment.key),
-            Of::Adjustment(id) => adjustments::find(tx, id).await?.map(|adjustment| adjustment.key),
+        let found = match of {
+            Of::Payment(id) => payments::find(tx, id).await?.map(|payment| (payment.key, payment.funds)),
+            Of::Adjustment(id) => adjustments::find(tx, id).await?.map(|adjustment| (adjustment.key, Funds::Available)),
         };
-        let key = key.ok_or(TransferError::PaymentNotFound)?;
+        let (key, funds) = found.ok_or(TransferError::PaymentNotFound)?;
         let chart = Chart { book: tx.book_id(), currency: amount.currency };
-        Ok(Self { chart, key, amount: amount.minor, owner, provider })
+        Ok(Self { chart, key, funds, amount: amount.minor, owner, provider })
     }
 
     async fn add(

@@ -26,14 +26,15 @@ use partita_db::{BookId, Scope, Tx};
 use partita_ledger::{Floors, balances};
 use partita_provider::{Command, CreateReversal, CreateTransfer, Currency, Money, PrepareError, Provider, Refusal};
 
-pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal};
+pub(crate) use apply::WITH_CHARGE;
+pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal, apply_sent};
 pub use by_bank::{BankPart, collect, give_back, lock_parts, lock_payables, paid, send_instead};
 pub use error::TransferError;
 pub use reserving::advance_reserve;
 pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
     ListFilter, Payable, find, find_reversal, going_back, list, list_by_adjustment, list_by_payment, list_reversals,
-    list_reversals_of, open_reversal_transfers, parts_of, without_transfer,
+    list_reversals_of, open_reversal_transfers, parts_of, taken_back, without_transfer,
 };
 
 use crate::actor::Actor;
@@ -46,7 +47,7 @@ use crate::id::{Of, OperationId, ReversalId, SellerId, TransferId};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change};
-use crate::payments::{self, Funds, Payment};
+use crate::payments::{self, ChargeType, Funds, Payment};
 use crate::reserves;
 use crate::sellers::{self, Seller};
 use crate::verify;
@@ -196,6 +197,8 @@ struct Ground {
     source_charge: Option<String>,
     /// How the provider groups what belongs together.
     transfer_group: String,
+    /// Whether the money is usable; until then nothing is sent, and only what came with the charge can be taken back.
+    is_usable: bool,
     /// What each seller is entitled to; minor units.
     shares: Vec<(SellerId, i64)>,
     /// Where some of that may be kept back.
@@ -214,17 +217,21 @@ impl Ground {
     }
 
     async fn of_payment(tx: &mut Tx, payment: Payment) -> Result<Option<Self>, TransferError> {
-        if payment.funds != Funds::Available {
-            return Ok(None);
-        }
+        let is_usable = match payment.funds {
+            Funds::Available => true,
+            Funds::Pending if payment.sent_with_charge > 0 => false,
+            Funds::Pending | Funds::None => return Ok(None),
+        };
         let lines = payments::find_lines(tx, payment.id).await?;
         Ok(Some(Self {
             of: Of::Payment(payment.id),
             key: payment.key,
             currency: payment.amount.currency,
             reserves: Some(payment.reserve_ground()),
-            source_charge: payment.provider_charge,
+            // Of a charge with a destination the provider has sent all that it sends by itself.
+            source_charge: payment.provider_charge.filter(|_| payment.charge_type == ChargeType::Separate),
             transfer_group: payment.id.to_string(),
+            is_usable,
             shares: payments::seller_shares(&lines).into_values().collect(),
         }))
     }
@@ -238,6 +245,7 @@ impl Ground {
             currency: adjustment.amount.currency,
             source_charge: None,
             transfer_group: adjustment.id.to_string(),
+            is_usable: true,
             shares: vec![(adjustment.seller, share)],
             reserves: None,
         })
@@ -268,7 +276,7 @@ async fn rebalance_in(
         let of = |amounts: &HashMap<SellerId, i64>| amounts.get(&seller.id).copied().unwrap_or(0);
         let share = share + standing.entitlement(seller.id) - of(&kept) - of(&paid_by_bank);
         let is_sent = !by_bank.contains(&seller.id);
-        let has = available(tx, chart, seller).await?;
+        let has = if ground.is_usable { available(tx, chart, seller).await? } else { 0 };
         let missing = plan::missing(share, &of_seller).min(has);
         let settling = if missing > 0 {
             debts::settle(tx, (ground.of, ground.key), seller, missing, journal, now).await?
@@ -283,7 +291,7 @@ async fn rebalance_in(
         let gone = settling.paid + keeping;
         let spendable = if is_sent && can_receive(seller) { has - gone } else { 0 };
         let plan = plan::plan(share - gone, &of_seller, spendable);
-        waits |= is_sent && plan.short > 0;
+        waits |= ground.is_usable && is_sent && plan.short > 0;
         if !is_sent {
             by_bank::note(tx, &ground, seller.id, plan.short.min(has - gone)).await?;
         }
@@ -298,7 +306,13 @@ async fn rebalance_in(
             }
         }
         for (transfer, amount) in plan.reversals {
-            ask_reversal(tx, provider, &ground, transfer, amount, journal, now).await?;
+            match ask_reversal(tx, provider, &ground, transfer, amount, journal, now).await {
+                Err(TransferError::Prepare(PrepareError::Amount(why))) => {
+                    tracing::warn!(seller = %seller.id, why, "a share cannot be taken back as it is");
+                    waits = true;
+                }
+                asked => asked?,
+            }
         }
     }
     Ok(waits.then(|| now + SignedDuration::from_hours(WAIT_HOURS)))

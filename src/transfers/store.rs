@@ -181,6 +181,23 @@ pub async fn list_by_payment(tx: &mut Tx, payment: PaymentId) -> Result<Vec<Tran
     Ok(rows.into_iter().map(Transfer::from).collect())
 }
 
+/// What has come back of a payment's transfers; minor units.
+///
+/// # Errors
+/// What the database says.
+pub async fn taken_back(tx: &mut Tx, payment: PaymentId) -> Result<i64, DbError> {
+    let book = tx.book_id();
+    let amount = sqlx::query_scalar!(
+        r#"select coalesce(sum(reversed_amount), 0)::bigint as "amount!" from transfers
+           where book_id = $1 and payment_id = $2"#,
+        book.get(),
+        payment.uuid()
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(amount)
+}
+
 /// The transfers of an adjustment, oldest first.
 ///
 /// # Errors

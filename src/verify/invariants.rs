@@ -145,7 +145,23 @@ const CHECKS: &[Check] = &[
                   from payment_lines where book_id = $1 and seller_id is not null [[payment_id]] group by 1, 2)
               select format('payment %s seller %s: %s of %s', sent.payment_id, sent.seller_id, sent.amount, share.amount)
               from sent left join share using (payment_id, seller_id)
-              where sent.amount > coalesce(share.amount, 0)",
+              join payments p on p.book_id = $1 and p.id = sent.payment_id
+              -- Captured past us, a charge may send more; what is too much is taken back once it is usable.
+              where sent.amount > greatest(coalesce(share.amount, 0), p.sent_with_charge)",
+    },
+    Check {
+        code: "I11",
+        invariant: "what was sent with a charge is the transfer that nobody asked for by itself",
+        kind: Kind::Agreement,
+        sentence: "A payment's transfers without a command of their own are what its provider sent with the charge.",
+        sql: "with sent as (
+                  select t.payment_id, sum(t.amount) as amount from transfers t
+                  where t.book_id = $1 and t.payment_id is not null [[t.payment_id]]
+                    and not exists (select from operations o where o.book_id = t.book_id and o.object_id = t.id)
+                  group by 1)
+              select format('payment %s: %s instead of %s', p.id, coalesce(s.amount, 0), p.sent_with_charge)
+              from payments p left join sent s on s.payment_id = p.id
+              where p.book_id = $1 [[p.id]] and p.sent_with_charge <> coalesce(s.amount, 0)",
     },
     Check {
         code: "I11",
@@ -335,6 +351,8 @@ const CHECKS: &[Check] = &[
         sentence: "An object is in the state that its history says.",
         sql: "select format('%s %s', s.type, s.id) from (
                   select 'payment' as type, id, status, sequence from payments where book_id = $1 [[id]]
+                  union all select 'customer', id, status, sequence from customers where book_id = $1 [[id]]
+                  union all select 'payment_method', id, status, sequence from payment_methods where book_id = $1 [[id]]
                   union all select 'refund', id, status, sequence from refunds where book_id = $1 [[id]]
                   union all select 'dispute', id, status, sequence from disputes where book_id = $1 [[id]]
                   union all select 'transfer', id, status, sequence from transfers where book_id = $1 [[id]]
@@ -373,7 +391,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62))",
+                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 16, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62))",
     },
     Check {
         code: "I7",

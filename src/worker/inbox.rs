@@ -123,6 +123,9 @@ fn kind_of(read: &Read) -> Option<&'static str> {
         ProviderObject::TopUp(_) => "top_up",
         ProviderObject::Payout(_) => "payout",
         ProviderObject::Dispute(_) => "dispute",
+        ProviderObject::Customer(_) => "customer",
+        ProviderObject::Setup(_) => "setup",
+        ProviderObject::Method(_) => "method",
     })
 }
 

@@ -88,6 +88,8 @@ fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
         ("payment_intent", None) => Some(Lookup::Payment(id)),
         ("refund", None) => Some(Lookup::Refund(id)),
         ("dispute", None) => Some(Lookup::Dispute(id)),
+        ("setup_intent", None) => Some(Lookup::Setup(id)),
+        ("payment_method", None) => Some(Lookup::Method(id)),
         ("topup", None) => Some(Lookup::TopUp(id)),
         ("transfer", None) => Some(Lookup::Transfer(id)),
         _ => None,
@@ -134,6 +136,8 @@ mod tests {
             ),
             (json!({"object": "refund", "id": "re_1"}), Lookup::Refund(id("re_1"))),
             (json!({"object": "dispute", "id": "du_1"}), Lookup::Dispute(id("du_1"))),
+            (json!({"object": "setup_intent", "id": "seti_1"}), Lookup::Setup(id("seti_1"))),
+            (json!({"object": "payment_method", "id": "pm_1"}), Lookup::Method(id("pm_1"))),
             (json!({"object": "transfer", "id": "tr_1"}), Lookup::Transfer(id("tr_1"))),
             (json!({"object": "topup", "id": "tu_1"}), Lookup::TopUp(id("tu_1"))),
             (json!({"object": "account", "id": "acct_1"}), Lookup::Account(id("acct_1"))),
@@ -156,7 +160,9 @@ mod tests {
             assert_eq!(external, Some(Lookup::Account("acct_1".into())), "{object}");
             assert_eq!(concerned(None, &json!({"object": object, "id": "ba_1"})), None, "the platform's own");
         }
-        for object in ["charge", "payment_intent", "refund", "transfer", "topup", "dispute"] {
+        for object in
+            ["charge", "payment_intent", "refund", "transfer", "topup", "dispute", "setup_intent", "payment_method"]
+        {
             assert_eq!(concerned(account, &json!({"object": object, "id": "x_1"})), None, "{object}");
         }
     }

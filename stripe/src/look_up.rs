@@ -13,9 +13,11 @@ use serde_json::Value;
 use stripe_client_core::StripeRequest as _;
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
+use stripe_core::customer as customers;
 use stripe_core::payment_intent as intents;
 use stripe_core::payout as payouts;
 use stripe_core::refund as refunds;
+use stripe_core::setup_intent as setups;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
 use crate::read::{Read, checked};
@@ -54,12 +56,15 @@ pub(crate) fn plan(search: &Search) -> Plan {
         Command::UpdateAccount(command) => return Plan::Written(Lookup::Account(command.account.clone())),
         Command::SubmitEvidence(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
         Command::AcceptDispute(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
+        Command::DetachMethod(command) => return Plan::Written(Lookup::Method(command.payment_method.clone())),
         Command::CreateAccountLink(_) => return Plan::Nowhere("Stripe keeps no list of account links"),
         Command::CreatePayment(_) => true,
         Command::CreateAccount(_)
         | Command::CreateTransfer(_)
         | Command::CreateReversal(_)
         | Command::CreateRefund(_)
+        | Command::CreateCustomer(_)
+        | Command::CreateSetup(_)
         | Command::CreatePayout(_)
         | Command::CreateTopUp(_) => false,
     };
@@ -87,6 +92,8 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
     let request = match &search.command {
         Command::CreateAccount(_) => from!(accounts::ListAccount::new().created(window(search))),
         Command::CreatePayment(_) => from!(intents::ListPaymentIntent::new().created(window(search))),
+        Command::CreateCustomer(_) => from!(customers::ListCustomer::new().created(window(search))),
+        Command::CreateSetup(_) => from!(setups::ListSetupIntent::new().created(window(search))),
         Command::CreateTopUp(_) => from!(topups::ListTopup::new().created(window(search))),
         Command::CreatePayout(c) => {
             let request = from!(payouts::ListPayout::new().created(window(search)));
@@ -101,6 +108,7 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
         | Command::CreateAccountLink(_)
         | Command::UpdateAccount(_)
         | Command::SubmitEvidence(_)
+        | Command::DetachMethod(_)
         | Command::AcceptDispute(_) => return Ok(None),
     };
     Ok(Some(Read::of(request, None)))
@@ -175,17 +183,20 @@ pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
         Command::CreateTransfer(_) => Some(Lookup::Transfer(id)),
         Command::CreateReversal(c) => Some(Lookup::Reversal { transfer: c.transfer.clone(), reversal: id }),
         Command::CreateRefund(_) => Some(Lookup::Refund(id)),
+        Command::CreateCustomer(_) => Some(Lookup::Customer(id)),
+        Command::CreateSetup(_) => Some(Lookup::Setup(id)),
         Command::CancelPayment(_)
         | Command::CapturePayment(_)
         | Command::CreateAccountLink(_)
         | Command::UpdateAccount(_)
         | Command::SubmitEvidence(_)
+        | Command::DetachMethod(_)
         | Command::AcceptDispute(_) => None,
     }
 }
 
 /// Whether an object shows that the command about it struck: a payment that is cancelled or captured, a dispute that carries the
-/// marker of its evidence, one that is lost, an account that is paid out as asked.
+/// marker of its evidence, one that is lost, an account that is paid out as asked, a method that is with nobody.
 pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
     match (&search.command, object) {
         (Command::CancelPayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Canceled,
@@ -196,6 +207,7 @@ pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
         (Command::SubmitEvidence(_), ProviderObject::Dispute(dispute)) => search
             .marker_value()
             .is_some_and(|value| dispute.metadata.get(&search.marker).is_some_and(|kept| kept == value)),
+        (Command::DetachMethod(_), ProviderObject::Method(method)) => method.customer.is_none(),
         (Command::AcceptDispute(_), ProviderObject::Dispute(dispute)) => dispute.status == DisputeStatus::Lost,
         _ => false,
     }

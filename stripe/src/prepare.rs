@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use partita_provider::{
     CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink, CreatePayment,
-    CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, EvidenceKind, PayoutInterval,
-    PrepareError, PreparedRequest, SubmitEvidence, UpdateAccount,
+    CreatePayout, CreateRefund, CreateReversal, CreateSetup, CreateTopUp, CreateTransfer, DetachMethod, EvidenceKind,
+    PayoutInterval, PrepareError, PreparedRequest, SubmitEvidence, UpdateAccount,
 };
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::account_link as links;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
+use stripe_core::customer as customers;
 use stripe_core::dispute as disputes;
 use stripe_core::payment_intent as intents;
 use stripe_core::payout as payouts;
 use stripe_core::refund as refunds;
+use stripe_core::setup_intent as setups;
 
 use crate::amount::{payout_amount, to_stripe, to_stripe_currency};
 use crate::objects::expand;
@@ -35,6 +37,9 @@ pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError
         Command::UpdateAccount(c) => update_account(c)?,
         Command::CreatePayout(c) => create_payout(c)?,
         Command::SubmitEvidence(c) => submit_evidence(c)?,
+        Command::CreateCustomer(c) => customers::CreateCustomer::new().metadata(metadata(&c.metadata)).build(),
+        Command::CreateSetup(c) => create_setup(c),
+        Command::DetachMethod(c) => detach_method(c)?,
         Command::AcceptDispute(c) => disputes::CloseDispute::new(path_id("dispute", &c.dispute)?).build(),
     };
     Ok(PreparedRequest {
@@ -200,20 +205,65 @@ fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareErro
     if let Some(return_url) = &command.return_url {
         request = request.return_url(return_url.clone());
     }
+    if let Some(destination) = &command.destination {
+        let mut data = intents::CreatePaymentIntentTransferData::new(destination.account.clone());
+        data.amount = Some(to_stripe(destination.amount)?);
+        request = request.transfer_data(data);
+    }
+    if let Some(account) = &command.on_behalf_of {
+        request = request.on_behalf_of(account.clone());
+    }
+    if let Some(customer) = &command.customer {
+        request = request.customer(customer.clone());
+    }
+    if command.off_session {
+        request = request.off_session(intents::CreatePaymentIntentOffSession::Bool(true));
+    }
     Ok(request.build())
 }
 
 fn capture_payment(command: &CapturePayment) -> Result<RequestBuilder, PrepareError> {
     let id = path_id("payment", &command.payment)?;
-    Ok(intents::CapturePaymentIntent::new(id)
+    let mut request = intents::CapturePaymentIntent::new(id)
         .amount_to_capture(to_stripe(command.amount)?)
-        .expand(expand(&expand::PAYMENT))
-        .build())
+        .expand(expand(&expand::PAYMENT));
+    if let Some(sent) = command.sent {
+        let data = intents::CapturePaymentIntentTransferData { amount: Some(to_stripe(sent)?) };
+        request = request.transfer_data(data);
+    }
+    Ok(request.build())
 }
 
 fn cancel_payment(command: &CancelPayment) -> Result<RequestBuilder, PrepareError> {
     let id = path_id("payment", &command.payment)?;
     Ok(intents::CancelPaymentIntent::new(id).expand(expand(&expand::PAYMENT)).build())
+}
+
+/// Confirmed at once, as payments are, and for charges while the buyer is away.
+fn create_setup(command: &CreateSetup) -> RequestBuilder {
+    let mut methods = setups::CreateSetupIntentAutomaticPaymentMethods::new(true);
+    methods.allow_redirects = Some(match command.return_url {
+        Some(_) => setups::CreateSetupIntentAutomaticPaymentMethodsAllowRedirects::Always,
+        None => setups::CreateSetupIntentAutomaticPaymentMethodsAllowRedirects::Never,
+    });
+    let mut request = setups::CreateSetupIntent::new()
+        .confirm(true)
+        .customer(command.customer.clone())
+        .payment_method(command.payment_method.clone())
+        .automatic_payment_methods(methods)
+        .usage(setups::CreateSetupIntentUsage::OffSession)
+        .metadata(metadata(&command.metadata))
+        .expand(expand(&expand::SETUP));
+    if let Some(return_url) = &command.return_url {
+        request = request.return_url(return_url.clone());
+    }
+    request.build()
+}
+
+/// Of a crate of async-stripe's that nothing else here needs.
+fn detach_method(command: &DetachMethod) -> Result<RequestBuilder, PrepareError> {
+    let id = path_id("payment method", &command.payment_method)?;
+    Ok(RequestBuilder::new(StripeMethod::Post, format!("/payment_methods/{id}/detach")))
 }
 
 fn create_transfer(command: &CreateTransfer) -> Result<RequestBuilder, PrepareError> {

@@ -1,13 +1,14 @@
 //! Reads as requests: which address, which expansions, for which connected account.
 
 use partita_provider::{EventQuery, FetchError, Lookup, PageRequest};
-use stripe_client_core::{RequestBuilder, StripeRequest};
+use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
 use stripe_core::payment_intent as intents;
+use stripe_core::setup_intent as setups;
 use stripe_core::{
-    balance, balance_transaction, charge as charges, dispute as disputes, event as events, payout as payouts,
-    refund as refunds,
+    balance, balance_transaction, charge as charges, customer as customers, dispute as disputes, event as events,
+    payout as payouts, refund as refunds,
 };
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
@@ -57,6 +58,16 @@ pub(crate) fn plan(lookup: &Lookup) -> Result<Plan, FetchError> {
             Ok(Plan::Charge(Read::of(charges::RetrieveCharge::new(checked(id)?).build(), None)))
         }
         Lookup::Dispute(id) => object(disputes::RetrieveDispute::new(checked(id)?).build(), Resource::Dispute),
+        Lookup::Customer(id) => object(customers::RetrieveCustomer::new(checked(id)?).build(), Resource::Customer),
+        Lookup::Setup(id) => {
+            let request = setups::RetrieveSetupIntent::new(checked(id)?).expand(expand(&expand::SETUP));
+            object(request.build(), Resource::Setup)
+        }
+        // Of a crate of async-stripe's that nothing else here needs.
+        Lookup::Method(id) => object(
+            RequestBuilder::new(StripeMethod::Get, format!("/payment_methods/{}", checked(id)?)),
+            Resource::Method,
+        ),
         Lookup::Refund(id) => {
             let request = refunds::RetrieveRefund::new(checked(id)?).expand(expand(&expand::REFUND));
             object(request.build(), Resource::Refund)

@@ -5,7 +5,7 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 20] = [
+const WORDS: [&str; 24] = [
     "v1",
     "accounts",
     "account_links",
@@ -15,14 +15,18 @@ const WORDS: [&str; 20] = [
     "capture",
     "charges",
     "close",
+    "customers",
+    "detach",
     "disputes",
     "events",
     "files",
     "payment_intents",
+    "payment_methods",
     "payouts",
     "refunds",
     "reversals",
     "search",
+    "setup_intents",
     "topups",
     "transfers",
     "",
@@ -47,11 +51,14 @@ pub(crate) fn is_id(text: &str) -> bool {
 pub(crate) enum Resource {
     Account,
     AccountLink,
+    Customer,
     Dispute,
+    Method,
     Payment,
     Payout,
     Refund,
     Reversal,
+    Setup,
     TopUp,
     Transfer,
 }
@@ -66,6 +73,9 @@ impl Resource {
                 Some(Self::Payment)
             }
             "/v1/disputes/{id}" | "/v1/disputes/{id}/close" => Some(Self::Dispute),
+            "/v1/customers" => Some(Self::Customer),
+            "/v1/payment_methods/{id}/detach" => Some(Self::Method),
+            "/v1/setup_intents" => Some(Self::Setup),
             "/v1/payouts" => Some(Self::Payout),
             "/v1/refunds" => Some(Self::Refund),
             "/v1/topups" => Some(Self::TopUp),
@@ -84,6 +94,9 @@ impl Resource {
         Ok(match self {
             Self::Account => ProviderObject::Account(objects::account(&parse("account", body)?)),
             Self::AccountLink => ProviderObject::AccountLink(objects::account_link(parse("account link", body)?)),
+            Self::Customer => ProviderObject::Customer(objects::customer(&parse("customer", body)?)),
+            Self::Method => ProviderObject::Method(objects::method(&parse("payment method", body)?)),
+            Self::Setup => ProviderObject::Setup(objects::setup(&parse("setup intent", body)?)),
             Self::Dispute => ProviderObject::Dispute(objects::dispute(&parse("dispute", body)?)?),
             Self::Payment => ProviderObject::Payment(objects::payment(&parse("payment intent", body)?)?),
             Self::Payout => ProviderObject::Payout(objects::payout(&parse("payout", body)?)?),

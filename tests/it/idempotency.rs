@@ -163,6 +163,9 @@ async fn plan_and_die(t: &TestApp, key: &str, body: &Value) {
         description: None,
         capture: partita_provider::CaptureMethod::Automatic,
         return_url: None,
+        payer: partita::payments::Payer::default(),
+        charge_type: None,
+        on_behalf_of: None,
         lines: lines.collect(),
         metadata: json!({}),
     };

@@ -67,7 +67,12 @@ impl Life {
         let (country, currency, unit) = MARKETS[pick(&mut dice, MARKETS.len())];
         let count = SELLERS[pick(&mut dice, SELLERS.len())];
         let t = TestApp::new().await;
-        let declared = declare(&t, &mut dice, currency, unit).await;
+        let mut declared = declare(&t, &mut dice, currency, unit).await;
+        if seed % 2 == 1 {
+            let policy = json!({"charge_type": "destination"});
+            t.send("PUT", "/v1/charge_policy", None, Some(policy.clone())).await.expect(200);
+            declared.push(format!("/v1/charge_policy {policy}"));
+        }
         let mut sellers = Vec::new();
         for number in 0..count {
             let interval = if dice.roll(0, 1) == 0 { "manual" } else { "daily" };

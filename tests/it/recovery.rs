@@ -58,6 +58,9 @@ pub(crate) async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, re
         description: None,
         capture: partita_provider::CaptureMethod::Automatic,
         return_url: None,
+        payer: partita::payments::Payer::default(),
+        charge_type: None,
+        on_behalf_of: None,
         lines: vec![line],
         metadata: json!({}),
     };

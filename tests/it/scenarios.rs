@@ -53,6 +53,7 @@ scenarios! {
     payout_explained = "payout-explained",
     payout_returned_after_paid = "payout-returned-after-paid",
     refund_after_payout = "refund-after-payout",
+    refund_before_the_share_is_usable = "refund-before-the-share-is-usable",
     refund_that_fails_days_later = "refund-that-fails-days-later",
     refund_uses_the_reserve_first = "refund-uses-the-reserve-first",
     refunded_in_the_dashboard = "refunded-in-the-dashboard",

@@ -33,6 +33,7 @@ const ROUTING: &[&str] = &[
 const APPEND_ONLY: &[&str] = &[
     "adjustment_limits",
     "bank_holidays",
+    "charge_policies",
     "debt_settlements",
     "dispute_lines",
     "dispute_policies",
@@ -80,6 +81,9 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
     t.tamper("update provider_movements set available_on = available_on - interval '5 days' where state = 'pending'")
         .await;
+    let buyer = t.post("/v1/customers", "buyer", json!({"reference": "buyer"})).await.expect(201);
+    let method = json!({"customer": buyer["id"], "token": "pm_card_visa"});
+    t.post("/v1/payment_methods", "method", method).await.expect(201);
     t.advance(6 * DAY).await;
     t.post("/v1/payouts", "by-bank", json!({"reference": "by-bank", "seller": b["id"]})).await.expect(201);
     t.post("/v1/bank_files", "file-1", json!({"reference": "file-1", "currency": "EUR"})).await.expect(201);
@@ -87,6 +91,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.settle().await;
     let policy = json!({"liability": "sellers", "hold": "shares", "tax_relief": false, "fee": "platform"});
     t.send("PUT", "/v1/dispute_policy", None, Some(policy)).await.expect(200);
+    t.send("PUT", "/v1/charge_policy", None, Some(json!({"charge_type": "separate"}))).await.expect(200);
     let dispute = NewDispute { amount: Some(10_00), ..NewDispute::of(&text(&payment["provider"]["id"])) };
     t.control.open_dispute(dispute).await.expect("disputed");
     t.settle().await;
@@ -109,6 +114,8 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     for resource in [
         "sellers",
         "fee_policies",
+        "customers",
+        "payment_methods",
         "payments",
         "refunds",
         "disputes",
@@ -169,6 +176,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "POST",
             "/v1/payments/{id}/cancel"
             | "/v1/payments/{id}/capture"
+            | "/v1/payment_methods/{id}/detach"
             | "/v1/disputes/{id}/accept"
             | "/v1/payouts/{id}/confirm"
             | "/v1/payouts/{id}/cancel"
@@ -221,6 +229,12 @@ async fn every_route_with_an_id_is_404_for_another_platform_and_for_the_other_mo
         ("/v1/refunds", "#/payment", json!({"payment": ids["payments"]})),
         ("/v1/refunds/preview", "#/payment", json!({"payment": ids["payments"]})),
         ("/v1/payments", "#/lines/0/seller", cart("x", "EUR", &[json!({"seller": ids["sellers"], "amount": 1_00})])),
+        ("/v1/payment_methods", "#/customer", json!({"customer": ids["customers"], "token": "pm_card_visa"})),
+        ("/v1/payments", "#/payment_method", {
+            let mut cart = cart("x", "EUR", &[json!({"type": "platform", "amount": 1_00})]);
+            cart["payment_method"] = json!(ids["payment_methods"]);
+            cart
+        }),
         ("/v1/payments", "#/lines/0/fee_policy", {
             let line = json!({"type": "platform", "amount": 1_00, "fee_policy": ids["fee_policies"]});
             cart("x", "EUR", &[line])

@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::jobs;
 use crate::params::Params;
 use crate::resources::cards::Card;
-use crate::resources::{charges, disputes, payment_intents, refunds};
+use crate::resources::{charges, destinations, disputes, payment_intents, refunds};
 use crate::settings::DAY;
 use crate::store::{self, integer, text};
 
@@ -33,6 +33,7 @@ pub(crate) async fn authorize(cx: &mut Cx, mut intent: Value, card: Card) -> Ans
 /// `POST /v1/payment_intents/{id}/capture`.
 pub(crate) async fn capture(cx: &mut Cx, id: &str, mut params: Params) -> Answer {
     let asked = params.integer("amount_to_capture")?;
+    let sent = destinations::read_of_capture(&mut params)?;
     let metadata = params.metadata()?;
     if params.boolean("final_capture")? == Some(false) {
         return Err(ApiError::invalid("This payment method does not support multicapture.").param("final_capture"));
@@ -51,6 +52,9 @@ pub(crate) async fn capture(cx: &mut Cx, id: &str, mut params: Params) -> Answer
         let message =
             format!("The amount to capture ({asked}) is greater than the amount that can be captured ({held}).");
         return Err(ApiError::refused(message).code("amount_too_large").param("amount_to_capture"));
+    }
+    if let Some(sent) = sent {
+        destinations::change(&mut intent, sent, amount)?;
     }
     if let (Some(more), Some(kept)) = (metadata, intent["metadata"].as_object_mut()) {
         kept.extend(more.into_iter().map(|(key, value)| (key, json!(value))));
@@ -71,7 +75,8 @@ pub(crate) async fn capture(cx: &mut Cx, id: &str, mut params: Params) -> Answer
 async fn take(cx: &mut Cx, intent: &Value, amount: i64) -> Result<(), ApiError> {
     let account = cx.account.clone();
     let found = store::find_for_update(&mut cx.conn, &account, "charge", text(intent, "latest_charge")).await?;
-    let charge = found.ok_or_else(|| ApiError::internal("A hold without its charge."))?;
+    let mut charge = found.ok_or_else(|| ApiError::internal("A hold without its charge."))?;
+    charge["transfer_data"] = intent["transfer_data"].clone();
     let card = payment_intents::card_of(cx, intent).await?;
     let at_once = card.is_some_and(Card::bypasses_pending);
     let mut charge = charges::book(cx, charge, amount, at_once).await?;
@@ -83,6 +88,7 @@ async fn take(cx: &mut Cx, intent: &Value, amount: i64) -> Result<(), ApiError> 
         let available_on = if at_once { cx.now } else { cx.settings.available_on(cx.now) };
         release_rest(cx, &charge, rest, available_on).await?;
     }
+    destinations::send(cx, &mut charge).await?;
     store::update(&mut cx.conn, &charge).await?;
     let shown = store::with_children(&mut cx.conn, charge).await?;
     cx.emit(&account, "charge.captured", &shown);

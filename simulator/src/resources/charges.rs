@@ -11,7 +11,7 @@ use crate::jobs;
 use crate::list;
 use crate::params::Params;
 use crate::resources::cards::{Card, no_billing_details};
-use crate::resources::disputes;
+use crate::resources::{destinations, disputes};
 use crate::store::{self, integer, text};
 
 /// Fields of a charge or payment that has gone well.
@@ -77,12 +77,15 @@ fn of_intent(intent: &Value, card: Card, now: i64) -> Value {
     let (amount, currency) = (integer(intent, "amount"), text(intent, "currency"));
     let mut charge = body(&new_id("ch"), amount, currency, now);
     for field in [
+        "customer",
         "description",
         "metadata",
+        "on_behalf_of",
         "payment_method",
         "receipt_email",
         "statement_descriptor",
         "statement_descriptor_suffix",
+        "transfer_data",
         "transfer_group",
     ] {
         charge[field] = intent[field].clone();
@@ -100,6 +103,7 @@ pub(crate) async fn succeed(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
     if late.is_none() {
         let amount = integer(&charge, "amount");
         charge = book(cx, charge, amount, card.bypasses_pending()).await?;
+        destinations::send(cx, &mut charge).await?;
     }
     store::insert(cx, &account, Some(store::id(intent)), &charge).await?;
     if let Some(seconds) = late {
@@ -126,6 +130,7 @@ pub(crate) async fn pending(cx: &mut Cx, intent: &Value, card: Card) -> Answer {
 pub(crate) async fn arrived(cx: &mut Cx, charge: Value) -> Answer {
     let amount = integer(&charge, "amount");
     let mut charge = book(cx, charge, amount, false).await?;
+    destinations::send(cx, &mut charge).await?;
     charge["paid"] = json!(true);
     charge["status"] = json!("succeeded");
     store::update(&mut cx.conn, &charge).await?;
@@ -148,7 +153,8 @@ pub(crate) async fn authorize(cx: &mut Cx, intent: &Value, card: Card, expires: 
 pub(crate) async fn book(cx: &mut Cx, mut charge: Value, captured: i64, at_once: bool) -> Answer {
     let account = cx.account.clone();
     let (amount, currency) = (integer(&charge, "amount"), text(&charge, "currency").to_owned());
-    books::lock(cx, &[&account], &currency).await?;
+    let touched: Vec<&str> = [account.as_str()].into_iter().chain(destinations::account_of(&charge)).collect();
+    books::lock(cx, &touched, &currency).await?;
     let movement = Movement {
         account: &account,
         currency: &currency,
@@ -171,7 +177,8 @@ pub(crate) async fn book_late(cx: &mut Cx, id: &str) -> Result<(), ApiError> {
     let account = cx.account.clone();
     let Some(charge) = store::find_for_update(&mut cx.conn, &account, "charge", id).await? else { return Ok(()) };
     let amount = integer(&charge, "amount");
-    let charge = book(cx, charge, amount, false).await?;
+    let mut charge = book(cx, charge, amount, false).await?;
+    destinations::send(cx, &mut charge).await?;
     store::update(&mut cx.conn, &charge).await?;
     cx.emit_change(&account, "charge.updated", &charge, Some(json!({ "balance_transaction": null })));
     Ok(())

@@ -33,7 +33,9 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
         "image/jpeg" => "jpg",
         "image/png" => "png",
         _ => {
-            return Err(ApiError::invalid(format!("A file of the type {media_type} cannot be {PURPOSE}.")).param("file"));
+            return Err(
+                ApiError::invalid(format!("A file of the type {media_type} cannot be {PURPOSE}.")).param("file")
+            );
         }
     };
     if !(1..=LARGEST_BYTES).contains(&size) {

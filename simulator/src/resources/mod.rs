@@ -7,14 +7,18 @@ pub(crate) mod bank_accounts;
 pub(crate) mod captures;
 pub(crate) mod cards;
 pub(crate) mod charges;
+pub(crate) mod customers;
 pub(crate) mod debits;
+pub(crate) mod destinations;
 pub(crate) mod disputes;
 pub(crate) mod files;
 pub(crate) mod onboarding;
 pub(crate) mod payment_intents;
+pub(crate) mod payment_methods;
 pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod reversals;
+pub(crate) mod setup_intents;
 pub(crate) mod topups;
 pub(crate) mod transfers;
 

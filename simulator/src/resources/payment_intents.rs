@@ -10,8 +10,10 @@ use crate::error::ApiError;
 use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
-use crate::resources::cards::{self, Behaviour, Card};
-use crate::resources::{captures, charges, debits};
+use crate::resources::cards::{Behaviour, Card};
+use crate::resources::destinations::Connected;
+use crate::resources::payment_methods::{self, Attached};
+use crate::resources::{captures, charges, customers, debits};
 use crate::store::{self, text};
 
 /// A request to confirm, now or with the creation.
@@ -19,7 +21,9 @@ use crate::store::{self, text};
 struct Confirmation {
     payment_method: Option<String>,
     return_url: Option<String>,
+    /// Nobody is there to act, so that the need to is a decline.
     error_on_requires_action: bool,
+    off_session: Option<bool>,
 }
 
 impl Confirmation {
@@ -28,6 +32,7 @@ impl Confirmation {
             payment_method: params.text("payment_method")?,
             return_url: params.text("return_url")?,
             error_on_requires_action: params.boolean("error_on_requires_action")?.unwrap_or(false),
+            off_session: params.boolean("off_session")?,
         })
     }
 }
@@ -62,6 +67,8 @@ struct Creation {
     capture_method: String,
     allowed_types: Option<Vec<String>>,
     allow_redirects: Option<String>,
+    connected: Connected,
+    customer: Option<String>,
     texts: BTreeMap<&'static str, String>,
     metadata: BTreeMap<String, String>,
 }
@@ -73,10 +80,9 @@ impl Creation {
         check_charge_amount(amount, &currency)?;
         let confirm = params.boolean("confirm")?.unwrap_or(false);
         let confirmation = Confirmation::read(params)?;
-        let off_session = params.boolean("off_session")?;
         if !confirm {
             let given = [
-                ("off_session", off_session.is_some()),
+                ("off_session", confirmation.off_session.is_some()),
                 ("return_url", confirmation.return_url.is_some()),
                 ("error_on_requires_action", confirmation.error_on_requires_action),
             ];
@@ -90,6 +96,8 @@ impl Creation {
         params.choice("confirmation_method", &["automatic"])?;
         let mut creation = Self {
             amount,
+            connected: Connected::read(params, amount, &currency)?,
+            customer: params.text("customer")?,
             currency,
             confirm,
             confirmation,
@@ -159,7 +167,7 @@ impl Creation {
             "confirmation_method": "automatic",
             "created": now,
             "currency": self.currency,
-            "customer": null,
+            "customer": self.customer,
             "customer_account": null,
             "description": null,
             "excluded_payment_method_types": null,
@@ -186,6 +194,7 @@ impl Creation {
             "transfer_data": null,
             "transfer_group": null,
         });
+        self.connected.put_on(&mut intent);
         for (field, value) in &self.texts {
             intent[*field] = json!(value);
         }
@@ -197,6 +206,10 @@ impl Creation {
 pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     let creation = Creation::read(&mut params)?;
     params.finish()?;
+    creation.connected.check(cx).await?;
+    if let Some(customer) = &creation.customer {
+        customers::check(cx, customer, "customer").await?;
+    }
     let mut intent = creation.body(cx.now);
     let account = cx.account.clone();
     let attached = match &creation.confirmation.payment_method {
@@ -212,7 +225,6 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
 pub(crate) async fn confirm(cx: &mut Cx, id: &str, mut params: Params) -> Answer {
     let confirmation = Confirmation::read(&mut params)?;
     read_types(&mut params)?;
-    params.boolean("off_session")?;
     params.finish()?;
     let mut intent = find_for_update(cx, id).await?;
     let status = text(&intent, "status").to_owned();
@@ -264,11 +276,6 @@ pub(crate) async fn index(cx: &mut Cx, params: Params) -> Answer {
     list::objects(cx, params, "payment_intent", "/v1/payment_intents", None, None).await
 }
 
-/// `GET /v1/payment_methods/{id}`.
-pub(crate) async fn payment_method(cx: &mut Cx, id: &str, params: Params) -> Answer {
-    super::retrieve(cx, "payment_method", id, params).await
-}
-
 pub(crate) async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
     store::find_for_update(&mut cx.conn, &cx.account, "payment_intent", id).await?.ok_or_else(|| {
         let mut error = ApiError::no_such("payment_intent", id);
@@ -287,25 +294,10 @@ pub(crate) fn unexpected_state(intent: &Value, verb: &str, lawful: &str) -> ApiE
     .with("payment_intent", intent.clone())
 }
 
-/// A payment method with the card behind it.
-struct Attached {
-    method: Value,
-    card: Card,
-}
-
 /// Puts a payment method on the intent: a test card makes a new one, an id names one made before.
 async fn attach(cx: &mut Cx, intent: &mut Value, name: &str) -> Result<Attached, ApiError> {
-    let attached = match cards::find(name) {
-        Some(card) => {
-            let method = card.payment_method(&new_id("pm"), cx.now);
-            let account = cx.account.clone();
-            store::insert(cx, &account, Some(card.token), &method).await?;
-            Attached { method, card }
-        }
-        None => made_before(cx, name)
-            .await?
-            .ok_or_else(|| ApiError::no_such_param("PaymentMethod", name, "payment_method"))?,
-    };
+    let attached = payment_methods::named(cx, name).await?;
+    payment_methods::check_owner(&attached, intent["customer"].as_str())?;
     intent["payment_method"] = attached.method["id"].clone();
     intent["status"] = json!("requires_confirmation");
     Ok(attached)
@@ -313,7 +305,7 @@ async fn attach(cx: &mut Cx, intent: &mut Value, name: &str) -> Result<Attached,
 
 async fn attached_before(cx: &mut Cx, intent: &Value) -> Result<Option<Attached>, ApiError> {
     match intent["payment_method"].as_str() {
-        Some(id) => made_before(cx, id).await,
+        Some(id) => payment_methods::made_before(cx, id).await,
         None => Ok(None),
     }
 }
@@ -321,16 +313,6 @@ async fn attached_before(cx: &mut Cx, intent: &Value) -> Result<Option<Attached>
 /// The test card behind the payment method of an intent.
 pub(crate) async fn card_of(cx: &mut Cx, intent: &Value) -> Result<Option<Card>, ApiError> {
     Ok(attached_before(cx, intent).await?.map(|attached| attached.card))
-}
-
-async fn made_before(cx: &mut Cx, id: &str) -> Result<Option<Attached>, ApiError> {
-    let row: Option<(String, Value)> =
-        sqlx::query_as("select parent, body from objects where id = $1 and account = $2 and object = 'payment_method'")
-            .bind(id)
-            .bind(&cx.account)
-            .fetch_optional(&mut *cx.conn)
-            .await?;
-    Ok(row.and_then(|(token, method)| cards::find(&token).map(|card| Attached { method, card })))
 }
 
 /// Charges the intent's card, with the result that the card stands for.
@@ -352,7 +334,9 @@ async fn charge(cx: &mut Cx, intent: Value, attached: Option<Attached>, confirma
         Behaviour::Succeeds | Behaviour::BypassesPending | Behaviour::Disputed { .. } => {
             succeed(cx, intent, attached.card).await
         }
-        Behaviour::NeedsAuthentication if confirmation.error_on_requires_action => {
+        Behaviour::NeedsAuthentication
+            if confirmation.error_on_requires_action || confirmation.off_session == Some(true) =>
+        {
             let message = "Your card was declined. This transaction requires authentication.";
             decline(cx, intent, attached, "authentication_required", Some("authentication_required"), message).await
         }

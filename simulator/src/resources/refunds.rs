@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
-use crate::resources::disputes;
+use crate::resources::{destinations, disputes, reversals};
 use crate::settings::RefundWhenShort;
 use crate::store::{self, integer, text};
 
@@ -55,26 +55,30 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     let amount = params.integer("amount")?;
     let metadata = params.metadata()?.unwrap_or_default();
     let reason = params.choice("reason", &["duplicate", "fraudulent", "requested_by_customer"])?;
-    for field in ["reverse_transfer", "refund_application_fee"] {
-        if params.boolean(field)? == Some(true) {
-            return Err(
-                ApiError::invalid("Only destination charges carry a transfer and an application fee.").param(field)
-            );
-        }
+    let reverses = params.boolean("reverse_transfer")? == Some(true);
+    if params.boolean("refund_application_fee")? == Some(true) {
+        return Err(ApiError::invalid("This charge carries no application fee.").param("refund_application_fee"));
     }
     params.finish()?;
     let charge = find_charge(cx, charge, intent).await?;
+    if reverses && charge["transfer"].is_null() {
+        return Err(ApiError::invalid("Only destination charges carry a transfer.").param("reverse_transfer"));
+    }
     let amount = amount_to_refund(&charge, amount)?;
     refuse_disputed(cx, &charge, amount).await?;
     let account = cx.account.clone();
     let currency = text(&charge, "currency").to_owned();
-    let held = books::lock(cx, &[&account], &currency).await?;
+    let touched: Vec<&str> = [account.as_str()].into_iter().chain(destinations::account_of(&charge)).collect();
+    let held = books::lock(cx, &touched, &currency).await?;
     let mut refund = body(&charge, amount, cx.now);
     refund["metadata"] = json!(metadata);
     refund["reason"] = json!(reason);
     let short = books::available(&held, &account) < amount;
     let waits = short && cx.settings.refund_when_short == RefundWhenShort::Pending;
     refund = if waits { wait(cx, refund).await? } else { pay(cx, refund).await? };
+    if reverses {
+        refund["transfer_reversal"] = reversals::with_refund(cx, &charge, &refund).await?["id"].clone();
+    }
     store::insert(cx, &account, Some(store::id(&charge)), &refund).await?;
     cx.emit(&account, "refund.created", &refund);
     add_to_charge(cx, &account, store::id(&charge), amount).await?;

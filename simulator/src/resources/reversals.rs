@@ -24,9 +24,39 @@ pub(crate) async fn create(cx: &mut Cx, transfer: &str, mut params: Params) -> A
         );
     }
     params.finish()?;
-    let platform = cx.platform.clone();
-    let mut transfer = find_transfer(cx, transfer, true).await?;
+    let transfer = find_transfer(cx, transfer, true).await?;
     let amount = amount_to_reverse(&transfer, amount)?;
+    let texts = Texts { description, metadata: json!(metadata), source_refund: Value::Null };
+    reverse(cx, transfer, amount, texts).await
+}
+
+/// What a refund with `reverse_transfer` takes back of its charge's transfer: the same part of it as the refund is of the
+/// charge, at most what is left (docs.stripe.com/connect/destination-charges#issue-refunds).
+pub(crate) async fn with_refund(cx: &mut Cx, charge: &Value, refund: &Value) -> Answer {
+    let transfer = find_transfer(cx, text(charge, "transfer"), true).await?;
+    let part = |amount: i64| {
+        let (amount, refunded, charged) = (
+            i128::from(amount),
+            i128::from(integer(refund, "amount")),
+            i128::from(integer(charge, "amount_captured").max(1)),
+        );
+        i64::try_from((2 * amount * refunded + charged) / (2 * charged)).unwrap_or(i64::MAX)
+    };
+    let left = integer(&transfer, "amount") - integer(&transfer, "amount_reversed");
+    let amount = amount_to_reverse(&transfer, Some(part(integer(&transfer, "amount")).min(left)))?;
+    let texts = Texts { description: None, metadata: json!({}), source_refund: refund["id"].clone() };
+    reverse(cx, transfer, amount, texts).await
+}
+
+/// What a reversal shows beside its figures.
+struct Texts {
+    description: Option<String>,
+    metadata: Value,
+    source_refund: Value,
+}
+
+async fn reverse(cx: &mut Cx, mut transfer: Value, amount: i64, texts: Texts) -> Answer {
+    let platform = cx.platform.clone();
     let (currency, destination) = (text(&transfer, "currency").to_owned(), text(&transfer, "destination").to_owned());
     let held = books::lock(cx, &[&destination], &currency).await?;
     let transaction = text(&transfer, "balance_transaction").to_owned();
@@ -49,8 +79,8 @@ pub(crate) async fn create(cx: &mut Cx, transfer: &str, mut params: Params) -> A
         "created": cx.now,
         "currency": currency,
         "destination_payment_refund": refund["id"],
-        "metadata": metadata,
-        "source_refund": null,
+        "metadata": texts.metadata,
+        "source_refund": texts.source_refund,
         "transfer": transfer["id"],
     });
     let back = Movement {
@@ -61,7 +91,7 @@ pub(crate) async fn create(cx: &mut Cx, transfer: &str, mut params: Params) -> A
         kind: "transfer_refund",
         category: "transfer_reversal",
         source: &id,
-        description: description.as_deref(),
+        description: texts.description.as_deref(),
         available_on,
         counterpart: Counterpart::Transfers,
     };

@@ -71,7 +71,7 @@ pub(crate) async fn create(cx: &mut Cx, params: Params) -> Answer {
     if *cx.account != *cx.platform {
         return Err(ApiError::refused("Cannot create transfers from a connected account."));
     }
-    check_destination(cx, &creation.destination).await?;
+    check_destination(cx, &creation.destination, "destination").await?;
     let mut transfer = creation.body(cx.now);
     let available_on = match &creation.source_transaction {
         Some(charge) => {
@@ -100,12 +100,13 @@ fn insufficient_balance() -> ApiError {
     .code("balance_insufficient")
 }
 
-async fn check_destination(cx: &mut Cx, destination: &str) -> Result<(), ApiError> {
+/// Refuses an account that is not there or may not be sent anything; `param` names it.
+pub(crate) async fn check_destination(cx: &mut Cx, destination: &str, param: &str) -> Result<(), ApiError> {
     let platform = cx.platform.clone();
     let account = store::find(&mut cx.conn, &platform, "account", destination).await?;
     let account = account
         .filter(|_| *destination != *platform)
-        .ok_or_else(|| ApiError::no_such_param("destination", destination, "destination"))?;
+        .ok_or_else(|| ApiError::no_such_param("destination", destination, param))?;
     if text(&account["capabilities"], "transfers") == "active" {
         return Ok(());
     }
@@ -160,6 +161,25 @@ async fn check_source(cx: &mut Cx, creation: &Creation, id: &str) -> Result<(Val
     let available_on = balance_transactions::available_on(&mut cx.conn, &transaction).await?;
     let group = charge["transfer_group"].as_str().map_or_else(|| format!("group_{id}"), ToOwned::to_owned);
     Ok((json!(group), available_on.max(cx.now)))
+}
+
+/// The transfer that a charge makes by itself, once it is booked; it is pending as long as the charge is.
+pub(crate) async fn with_charge(cx: &mut Cx, charge: &Value, destination: &str, amount: i64) -> Answer {
+    let group = charge["transfer_group"].as_str();
+    let creation = Creation {
+        amount,
+        currency: text(charge, "currency").to_owned(),
+        destination: destination.to_owned(),
+        source_transaction: Some(store::id(charge).to_owned()),
+        transfer_group: Some(
+            group.map_or_else(|| format!("group_{}", text(charge, "payment_intent")), ToOwned::to_owned),
+        ),
+        description: None,
+        metadata: json!({}),
+    };
+    let booked = text(charge, "balance_transaction").to_owned();
+    let available_on = balance_transactions::available_on(&mut cx.conn, &booked).await?;
+    book(cx, creation.body(cx.now), available_on.max(cx.now)).await
 }
 
 /// Writes the transfer with its payment and books both sides.

@@ -3,6 +3,8 @@
 
 mod accounts;
 mod captures;
+mod customers;
+mod destinations;
 mod disputes;
 mod errors;
 mod fault_plans;

@@ -9,8 +9,9 @@ use super::super::fields::{
 };
 use super::super::problem::Problem;
 use super::super::problem_types;
-use crate::id::{FeePolicyId, SellerId};
-use crate::payments::{LineKind, NewLine, NewPayment, TaxLiability};
+use super::charge_policy::ChargeTypeBody;
+use crate::id::{CustomerId, FeePolicyId, PaymentMethodId, SellerId};
+use crate::payments::{LineKind, NewLine, NewPayment, Payer, TaxLiability};
 
 /// What a line is for.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -101,13 +102,24 @@ pub(super) struct NewPaymentBody {
     /// That of every seller in the cart.
     #[schema(schema_with = currency_schema)]
     currency: Currency,
-    /// The provider's token of the buyer's payment method. Never a card number.
+    /// The provider's token of the buyer's payment method, or the id of a saved one (`pmt_..`). Never a card number.
     payment_method: PaymentToken,
+    /// Whose payment it is. A saved payment method says it itself.
+    customer: Option<CustomerId>,
+    /// Whether the buyer is away: a saved payment method is charged, and nobody can confirm anything at the bank. `false` when
+    /// absent.
+    #[serde(default)]
+    off_session: bool,
     /// `automatic`, when absent: the buyer is charged at once. `manual`: when you capture (`POST ../capture`).
     #[serde(default)]
     capture_method: Capture,
     /// Where the buyer comes back to from pages of its bank or the provider, https. Without it the buyer is not sent to any.
     return_url: Option<WebAddress>,
+    /// How the charge reaches its sellers; when absent, as `/v1/charge_policy` says.
+    charge_type: Option<ChargeTypeBody>,
+    /// The seller of the cart that the buyer buys from, to card networks and on statements. When absent it is you, or what
+    /// `/v1/charge_policy` says where `charge_type` is absent too.
+    on_behalf_of: Option<SellerId>,
     /// Your own id of the payment, unique among your payments.
     reference: Reference,
     /// What the provider shows in its dashboard.
@@ -133,16 +145,25 @@ impl NewPaymentBody {
         }
         let lines: Result<Vec<NewLine>, Problem> =
             self.lines.into_iter().enumerate().map(|(at, line)| line.read(at)).collect();
+        let token = self.payment_method.into_string();
+        let saved = PaymentMethodId::parse(&token).ok();
+        if self.off_session && self.return_url.is_some() {
+            let detail = "a buyer who is away comes back from no page";
+            return Err(Problem::invalid_field(&["return_url"], &problem_types::NOT_ALLOWED, detail));
+        }
         Ok(NewPayment {
             reference: self.reference.into_string(),
             amount: Money::new(self.amount.minor(), self.currency),
-            payment_method: self.payment_method.into_string(),
+            payer: Payer { customer: self.customer, method: saved, off_session: self.off_session },
+            payment_method: if saved.is_some() { String::new() } else { token },
             description: self.description.map(Text::into_string),
             capture: match self.capture_method {
                 Capture::Automatic => CaptureMethod::Automatic,
                 Capture::Manual => CaptureMethod::Manual,
             },
             return_url: self.return_url.map(WebAddress::into_string),
+            charge_type: self.charge_type.map(Into::into),
+            on_behalf_of: self.on_behalf_of,
             lines: lines?,
             metadata: self.metadata.into_json(),
         })

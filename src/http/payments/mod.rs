@@ -1,6 +1,7 @@
 //! `/v1/payments`.
 
 mod cart;
+mod charge_policy;
 mod explanation;
 mod hold;
 
@@ -29,7 +30,7 @@ use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
-use crate::id::{FeePolicyId, PaymentId, SellerId};
+use crate::id::{CustomerId, FeePolicyId, PaymentId, PaymentMethodId, SellerId};
 use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
@@ -39,6 +40,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(create, list))
         .routes(routes!(fetch))
         .merge(hold::routes())
+        .merge(charge_policy::routes())
         .merge(explanation::routes())
 }
 
@@ -147,7 +149,14 @@ struct PaymentBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
+    /// The provider's token that is charged.
     payment_method: String,
+    /// The saved method that is charged; null where the token came with the request.
+    saved_payment_method: Option<PaymentMethodId>,
+    /// Whose payment it is; null for a buyer who is not known.
+    customer: Option<CustomerId>,
+    /// Whether the buyer is away and can confirm nothing.
+    off_session: bool,
     description: Option<String>,
     /// Where the money is. `none`: with the buyer; `pending`: at the provider, not usable yet; `available`: usable.
     #[schema(value_type = String, example = "pending")]
@@ -167,6 +176,12 @@ struct PaymentBody {
     captured_amount: i64,
     /// What was given back or is being given back; minor units.
     refunded_amount: i64,
+    /// `separate`: sellers are sent their shares by transfers of their own once the money is usable; `destination`: the provider
+    /// sends the one seller its share with the charge.
+    #[schema(value_type = String, example = "separate")]
+    charge_type: &'static str,
+    /// The seller that the buyer buys from, to card networks and on statements; null: you.
+    on_behalf_of: Option<SellerId>,
     lines: Vec<LineBody>,
     provider: ProviderRef,
     /// The charge's id at the provider.
@@ -190,6 +205,9 @@ impl PaymentBody {
             amount: payment.amount.minor,
             currency: payment.amount.currency,
             payment_method: payment.payment_method,
+            saved_payment_method: payment.payer.method,
+            customer: payment.payer.customer,
+            off_session: payment.payer.off_session,
             description: payment.description,
             // Where the money of a payment that failed late stood still tells where its shares were.
             funds: if payment.status == PaymentStatus::Failed { Funds::None } else { payment.funds }.as_str(),
@@ -202,6 +220,8 @@ impl PaymentBody {
             capture_before: payment.capture_before.map(Time),
             captured_amount,
             refunded_amount: payment.refunded_amount,
+            charge_type: payment.charge_type.as_str(),
+            on_behalf_of: payment.on_behalf_of,
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
@@ -213,8 +233,20 @@ impl PaymentBody {
     }
 }
 
+/// What the provider says when the buyer's bank wants to hear from a buyer who is away (docs.stripe.com/error-codes).
+const WANTS_BUYER: &str = "authentication_required";
+
 fn declined(payment: &Payment, body: PaymentBody) -> Problem {
-    let mut problem = Problem::new(&problem_types::PAYMENT_DECLINED);
+    let wants_buyer = payment.payer.off_session
+        && payment
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == WANTS_BUYER || failure.decline_code.as_deref() == Some(WANTS_BUYER));
+    let mut problem = Problem::new(if wants_buyer {
+        &problem_types::BUYER_AUTHENTICATION_REQUIRED
+    } else {
+        &problem_types::PAYMENT_DECLINED
+    });
     if let Some(refusal) = &payment.failure {
         problem = told(problem, &payment.provider, refusal);
     }
@@ -270,8 +302,9 @@ struct CreateRefusals;
 impl utoipa::IntoResponses for CreateRefusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         let mut responses = CommandRefusals::responses();
-        let declined =
-            problem_response("Declined: `payment_declined`. No money moved; `object` is the failed payment.");
+        let declined = problem_response(
+            "Declined: `payment_declined`, or `buyer_authentication_required` while the buyer was away. No money moved; `object` is the failed payment.",
+        );
         responses.insert("402".to_owned(), RefOr::T(declined));
         responses
     }

@@ -6,6 +6,7 @@ use partita_db::{DbError, Tx};
 
 use super::super::Payout;
 use super::super::explain::{Line, Place, Sums, What, Window};
+use crate::transfers;
 
 /// Where a payout stands among the movements of its account.
 pub(in crate::payouts) async fn window_of(tx: &mut Tx, payout: &Payout, account: &str) -> Result<Window, DbError> {
@@ -44,10 +45,10 @@ pub(in crate::payouts) async fn sums_in(
     let book = tx.book_id();
     let sums = sqlx::query!(
         r#"select coalesce(sum(net), 0)::bigint as "since!",
-                  coalesce(sum(net) filter (where m.within and object_type = 'transfer'), 0)::bigint as "transfers!",
+                  coalesce(sum(net) filter (where m.within and object_type in ('transfer', 'charge_transfer')), 0)::bigint as "transfers!",
                   coalesce(sum(net) filter (where m.within and object_type = 'reversal'), 0)::bigint as "reversals!",
                   coalesce(sum(net) filter (where m.within and object_type = 'payout'), 0)::bigint as "payouts_returned!",
-                  coalesce(sum(net) filter (where m.within and object_type not in ('transfer', 'reversal', 'payout')), 0)::bigint
+                  coalesce(sum(net) filter (where m.within and object_type not in ('transfer', 'charge_transfer', 'reversal', 'payout')), 0)::bigint
                       as "other!"
            from (select net, object_type, recorded_at < coalesce($4::timestamptz, 'infinity') as within from provider_movements
                  where book_id = $1 and account = $2 and recorded_at > coalesce($3::timestamptz, '-infinity')) m"#,
@@ -83,7 +84,7 @@ pub(in crate::payouts) async fn lines_in(
                   coalesce(t.payment_id, v.payment_id) as "payment: uuid::Uuid",
                   coalesce(t.adjustment_id, v.adjustment_id) as "adjustment: uuid::Uuid", p.reference as "reference?"
            from provider_movements m
-           left join transfers t on t.book_id = $1 and t.id = m.object_id and m.object_type = 'transfer'
+           left join transfers t on t.book_id = $1 and t.id = m.object_id and m.object_type in ('transfer', 'charge_transfer')
            left join transfer_reversals v on v.book_id = $1 and v.id = m.object_id and m.object_type = 'reversal'
            left join payments p on p.book_id = $1 and p.id = coalesce(t.payment_id, v.payment_id)
            where m.book_id = $1 and m.account = $2
@@ -104,7 +105,7 @@ pub(in crate::payouts) async fn lines_in(
         place: Place { recorded_micros: row.recorded_at.to_jiff().as_microsecond(), key: row.key },
         at: row.created_on.to_jiff(),
         what: match row.object_type.as_str() {
-            "transfer" => What::Transfer,
+            "transfer" | transfers::WITH_CHARGE => What::Transfer,
             "reversal" => What::Reversal,
             "payout" => What::PayoutReturned,
             _ => What::Other,

@@ -15,13 +15,14 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 18] = [
+const OF_MOVEMENTS: [Kind; 19] = [
     Kind::PaymentCharged,
     Kind::CaptureRestReleased,
     Kind::PaymentFailed,
     Kind::FundsAvailable,
     Kind::TransferConfirmed,
     Kind::TransferArrived,
+    Kind::TransferWithCharge,
     Kind::ReversalConfirmed,
     Kind::ReversalTaken,
     Kind::RefundConfirmed,

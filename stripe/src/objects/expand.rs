@@ -1,10 +1,13 @@
 //! What is asked for along with an object, so that one answer holds all that its booking needs.
 
-/// A payment's charge with its movement on the balance, what gave the rest of a capture back, and what took it all away.
-pub(crate) const PAYMENT: [&str; 3] = [
+/// A payment's charge with its movement on the balance, what gave the rest of a capture back, what took it all away, and
+/// what was sent to its destination.
+pub(crate) const PAYMENT: [&str; 5] = [
     "latest_charge.balance_transaction",
     "latest_charge.failure_balance_transaction",
     "latest_charge.refunds.data.balance_transaction",
+    "latest_charge.transfer.balance_transaction",
+    "latest_charge.transfer.destination_payment.balance_transaction",
 ];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
@@ -12,6 +15,8 @@ pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_tr
 pub(crate) const REFUND: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A reversal's movements, on the platform's balance and on the connected account's.
 pub(crate) const REVERSAL: [&str; 2] = ["balance_transaction", "destination_payment_refund.balance_transaction"];
+/// The method that a set-up saves.
+pub(crate) const SETUP: [&str; 1] = ["payment_method"];
 /// A top-up's movement.
 pub(crate) const TOP_UP: [&str; 1] = ["balance_transaction"];
 /// A transfer's movements, on the platform's balance and on the connected account's.

@@ -5,7 +5,7 @@ use stripe_shared::PaymentIntentStatus;
 use stripe_types::Expandable;
 
 use super::balance_transaction::{balance_transaction, expanded};
-use super::{metadata, refusal};
+use super::{metadata, refusal, transfer};
 use crate::amount::{minor, money};
 
 /// A payment. Its charge is read when the answer holds it, not when it only names it.
@@ -55,6 +55,7 @@ fn charge(theirs: &stripe_shared::Charge) -> Result<Charge, FetchError> {
         failure_transaction: expanded(theirs.failure_balance_transaction.as_ref())?,
         paid: theirs.paid,
         balance_transaction: expanded(theirs.balance_transaction.as_ref())?,
+        transfer: theirs.transfer.as_ref().and_then(Expandable::as_object).map(transfer).transpose()?,
     })
 }
 

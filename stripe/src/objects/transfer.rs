@@ -21,6 +21,7 @@ pub(crate) fn transfer(theirs: &stripe_shared::Transfer) -> Result<Transfer, Fet
         amount,
         amount_reversed: minor(theirs.amount_reversed, amount.currency)?,
         destination: theirs.destination.as_ref().ok_or_else(without)?.id().to_string(),
+        source_charge: theirs.source_transaction.as_ref().map(|charge| charge.id().to_string()),
         balance_transaction: expanded(theirs.balance_transaction.as_ref())?,
         destination_transaction: expanded(payment.and_then(|payment| payment.balance_transaction.as_ref()))?,
         metadata: metadata(&theirs.metadata),

@@ -45,6 +45,10 @@ pub(crate) fn create_payment(cents: i64, method: &str) -> Command {
         description: Some("Order 7".into()),
         capture: CaptureMethod::Automatic,
         return_url: None,
+        destination: None,
+        on_behalf_of: None,
+        customer: None,
+        off_session: false,
         metadata: kept("op_payment"),
     })
 }
@@ -92,7 +96,7 @@ pub(crate) fn cancel(payment: &str) -> Command {
 }
 
 pub(crate) fn capture(payment: &str, cents: i64) -> Command {
-    Command::CapturePayment(CapturePayment { payment: payment.into(), amount: euros(cents) })
+    Command::CapturePayment(CapturePayment { payment: payment.into(), amount: euros(cents), sent: None })
 }
 
 /// A payment that is held on the card until it is captured.

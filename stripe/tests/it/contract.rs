@@ -250,7 +250,8 @@ fn each_command_says_exactly_this() {
     let stripe = adapter("http://127.0.0.1:1", Duration::from_secs(20));
     let metadata = "metadata[op_id]=op_id & more; metadata[payment]=payment & more; metadata[seller]=seller & more";
     let expansions = "expand[0]=latest_charge.balance_transaction; expand[1]=latest_charge.failure_balance_transaction; \
-          expand[2]=latest_charge.refunds.data.balance_transaction";
+          expand[2]=latest_charge.refunds.data.balance_transaction; expand[3]=latest_charge.transfer.balance_transaction; \
+          expand[4]=latest_charge.transfer.destination_payment.balance_transaction";
     let expected = [
         (
             "/v1/accounts",
@@ -268,11 +269,12 @@ fn each_command_says_exactly_this() {
         (
             "/v1/payment_intents",
             "amount=12345; automatic_payment_methods[allow_redirects]=always; \
-          automatic_payment_methods[enabled]=true; capture_method=manual; confirm=true; currency=eur; description=Order 7; \
-          $X; $M; payment_method=pm_card_visa; return_url=https://example.com/back; transfer_group=pay_1",
+          automatic_payment_methods[enabled]=true; capture_method=manual; confirm=true; currency=eur; customer=cus_1; description=Order 7; \
+          $X; $M; off_session=true; on_behalf_of=acct_1; payment_method=pm_card_visa; return_url=https://example.com/back; \
+          transfer_data[amount]=10000; transfer_data[destination]=acct_1; transfer_group=pay_1",
         ),
         ("/v1/payment_intents/pi_1/cancel", "$X"),
-        ("/v1/payment_intents/pi_1/capture", "amount_to_capture=9999; $X"),
+        ("/v1/payment_intents/pi_1/capture", "amount_to_capture=9999; $X; transfer_data[amount]=8000"),
         (
             "/v1/transfers",
             "amount=700; currency=eur; destination=acct_1; expand[0]=balance_transaction; \
@@ -295,6 +297,14 @@ fn each_command_says_exactly_this() {
         ),
         ("/v1/disputes/du_1", "$E; $M; submit=true"),
         ("/v1/disputes/du_1/close", ""),
+        ("/v1/customers", "$M"),
+        (
+            "/v1/setup_intents",
+            "automatic_payment_methods[allow_redirects]=always; automatic_payment_methods[enabled]=true; confirm=true; \
+          customer=cus_1; expand[0]=payment_method; $M; payment_method=pm_1; return_url=https://example.com/back; \
+          usage=off_session",
+        ),
+        ("/v1/payment_methods/pm_1/detach", ""),
     ];
     let evidence: Vec<String> = every_evidence()
         .into_keys()

@@ -32,9 +32,12 @@ fn of_operation(command: &Command, operation: &str) -> Command {
         Command::CreateTopUp(c) => mark(&mut c.metadata, operation),
         Command::CreatePayout(c) => mark(&mut c.metadata, operation),
         Command::SubmitEvidence(c) => mark(&mut c.metadata, operation),
+        Command::CreateCustomer(c) => mark(&mut c.metadata, operation),
+        Command::CreateSetup(c) => mark(&mut c.metadata, operation),
         Command::CreateAccountLink(_)
         | Command::CancelPayment(_)
         | Command::CapturePayment(_)
+        | Command::DetachMethod(_)
         | Command::UpdateAccount(_)
         | Command::AcceptDispute(_) => {}
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use partita_provider::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
-    CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateTopUp, CreateTransfer, Currency, EvidenceKind,
-    Lookup, Money, PayoutInterval, SubmitEvidence, UpdateAccount,
+    CreateCustomer, CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateSetup, CreateTopUp,
+    CreateTransfer, Currency, Destination, DetachMethod, EvidenceKind, Lookup, Money, PayoutInterval, SubmitEvidence,
+    UpdateAccount,
 };
 use partita_stripe::{Stripe, StripeOptions};
 use serde_json::{Value, json};
@@ -183,6 +184,10 @@ pub(crate) fn payment() -> Command {
         description: Some("Order 7".into()),
         capture: CaptureMethod::Manual,
         return_url: Some("https://example.com/back".into()),
+        destination: Some(Destination { account: "acct_1".into(), amount: euros(10_000) }),
+        on_behalf_of: Some("acct_1".into()),
+        customer: Some("cus_1".into()),
+        off_session: true,
         metadata: metadata(),
     })
 }
@@ -205,7 +210,11 @@ pub(crate) fn commands() -> Vec<Command> {
         }),
         payment(),
         Command::CancelPayment(CancelPayment { payment: "pi_1".into() }),
-        Command::CapturePayment(CapturePayment { payment: "pi_1".into(), amount: euros(9_999) }),
+        Command::CapturePayment(CapturePayment {
+            payment: "pi_1".into(),
+            amount: euros(9_999),
+            sent: Some(euros(8_000)),
+        }),
         Command::CreateTransfer(CreateTransfer {
             amount: euros(700),
             destination: "acct_1".into(),
@@ -232,6 +241,14 @@ pub(crate) fn commands() -> Vec<Command> {
             metadata: metadata(),
         }),
         Command::AcceptDispute(AcceptDispute { dispute: "du_1".into() }),
+        Command::CreateCustomer(CreateCustomer { metadata: metadata() }),
+        Command::CreateSetup(CreateSetup {
+            customer: "cus_1".into(),
+            payment_method: "pm_1".into(),
+            return_url: Some("https://example.com/back".into()),
+            metadata: metadata(),
+        }),
+        Command::DetachMethod(DetachMethod { payment_method: "pm_1".into() }),
     ]
 }
 
@@ -281,6 +298,9 @@ pub(crate) fn lookups() -> Vec<Lookup> {
         Lookup::Reversal { transfer: "tr_1".into(), reversal: "trr_1".into() },
         Lookup::TopUp("tu_1".into()),
         Lookup::Dispute("du_1".into()),
+        Lookup::Customer("cus_1".into()),
+        Lookup::Setup("seti_1".into()),
+        Lookup::Method("pm_1".into()),
         Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() },
     ]
 }

@@ -10,11 +10,12 @@ const OUTER: [&str; 3] = ["http", "web", "worker"];
 const ASSEMBLY: [&str; 5] = ["demo", "commands", "cli", "stage", "scenarios"];
 
 /// Capabilities by rank: each may use those of a lower rank only.
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("platforms", 0),
     ("webhook_endpoints", 1),
     ("sellers", 1),
     ("fees", 1),
+    ("customers", 1),
     ("reserves", 1),
     ("payments", 2),
     ("adjustments", 2),
