@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::debts::end_of_day;
 use crate::disputes::assert_balances;
 use crate::doubt::{decide, second_key};
 use crate::reserves::{keep_back, market, ten_per_cent};
@@ -16,7 +17,7 @@ pub(crate) fn of(seller: &Value, what: &str) -> String {
 }
 
 /// A, of whose sales the platform takes a tenth, with bank details here.
-async fn by_bank(t: &TestApp) -> Value {
+pub(crate) async fn by_bank(t: &TestApp) -> Value {
     let a = market(t).await;
     let details = json!({"holder": "Shop Ä", "iban": IBAN});
     let declared = t.send("PUT", &of(&a, "bank_details"), None, Some(details)).await.expect(200);
@@ -200,7 +201,7 @@ async fn a_refund_after_the_payout_is_owed_and_later_sales_pay_it_before_the_ban
     t.settle().await;
     assert_eq!(t.balances().await["sel.A.available EUR"], -22_50, "25 less its commission of 2.50");
     assert!(text(&ask(&t, &a, "short").await.expect(409)["detail"]).contains("owes_platform"));
-    t.advance(2 * DAY).await;
+    end_of_day(&t).await;
     assert_eq!(t.balances().await["sel.A.debt EUR"], 22_50);
     t.pay(cart("order-2", "EUR", &[item(&a, 40_00)])).await;
     t.advance(4 * DAY).await;
@@ -409,7 +410,7 @@ async fn above_the_limit_two_people_say_that_a_payout_came_back() {
     let_one_say(&t, 36_00).await;
     for (reference, status) in [("two", 200), ("three", 202)] {
         let payout = ask(&t, &a, reference).await.expect(201);
-        make_file(&t, reference).await.expect(201);
+        make_file(&t, &format!("file-{reference}")).await.expect(201);
         tell(&t, &payout, "return", returned.clone()).await.expect(status);
     }
     assert_eq!(t.get("/v1/payout_return_limits").await["data"][0]["alone_up_to"], 36_00);
@@ -435,5 +436,23 @@ async fn a_seller_whom_the_provider_will_not_have_is_paid_by_bank() {
     t.send("PUT", &of(&b, "bank_details"), None, Some(details)).await.expect(200);
     t.settle().await;
     assert_eq!(ask(&t, &b, "now").await.expect(201)["amount"], 36_00);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_refunded_is_not_paid_of_its_payment() {
+    let t = TestApp::new().await;
+    let (a, first) = sold_40(&t).await;
+    t.pay(cart("order-2", "EUR", &[item(&a, 40_00)])).await;
+    t.advance(4 * DAY).await;
+    let body = json!({"payment": first["id"], "lines": [{"line": 0, "amount": 10_00}]});
+    t.post("/v1/refunds", "ret-1", body).await.expect(201);
+    // Nothing has looked at the payment since.
+    let payout = ask(&t, &a, "one").await.expect(201);
+    assert_eq!(payout["amount"], 63_00, "36 and 36, less 10 and its commission of 1");
+    let explained = t.get(&format!("/v1/payouts/{}/explain", text(&payout["id"]))).await;
+    let lines = explained["lines"].as_array().expect("lines").iter();
+    let paid: Vec<_> = lines.map(|line| (text(&line["payment_reference"]), line["amount"].clone())).collect();
+    assert_eq!(paid, [("order-2".to_owned(), json!(36_00)), ("order-1".to_owned(), json!(27_00))]);
     t.finish().await;
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::adjustments::{adjust, adjustment, allow_alone};
+use crate::bank_payouts::by_bank;
 use crate::debts::end_of_day;
 use crate::destinations::{USABLE, ground, sent};
 use crate::disputes::assert_balances;
@@ -181,6 +182,21 @@ async fn a_declaration_holds_where_it_can_be_done_and_what_is_said_is_refused_wh
     let versions: Vec<Value> = told.map(|event| event["data"]["object"]["version"].clone()).collect();
     assert_eq!(versions, [json!(2), json!(1)], "newest first");
     t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_who_is_paid_by_bank_is_sent_nothing_with_a_charge() {
+    let t = TestApp::new().await;
+    let a = by_bank(&t).await;
+    declare(&t, json!({"charge_type": "destination"})).await;
+    assert_eq!(charge_type(&t, cart("order-1", "EUR", &[item(&a, 40_00)])).await, "separate");
+    let problem = t.post("/v1/payments", "order-2", sent("order-2", &[item(&a, 40_00)])).await.expect(422);
+    let error = &problem["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("#/charge_type"), &json!("not_allowed")));
+    assert!(text(&error["detail"]).contains("bank account"), "{error}");
+    t.advance(4 * DAY).await;
+    assert_eq!((left(&t, "sel.A.available").await, left(&t, "conn.available.A").await), (36_00, 0));
+    t.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,14 @@ async fn a_payout_is_what_came_since_the_one_before_less_what_went_back_and_stay
         (waits("provider_available"), waits("in_transit"), waits("debt")),
         (json!(10_00), json!(107_50), json!(0))
     );
+
+    // The third begins with what the second left, and the second stays as it was.
+    t.advance(7 * DAY).await;
+    let three = t.list("/v1/payouts").await.remove(0);
+    assert_eq!(three["amount"], 10_00);
+    let sums = |of: &Value| ["opening", "transfers", "left"].map(|name| of[name].as_i64().expect("minor units"));
+    assert_eq!(sums(&explained(&t, &three).await), [10_00, 0, 0]);
+    assert_eq!(sums(&explained(&t, &two).await), [0, 40_00, 10_00]);
     t.finish().await;
 }
 

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Reply, Sim};
 
-/// A form of these parts: name, what stands after it in its head, content.
-async fn upload(sim: &Sim, parts: &[(&str, &str, &[u8])]) -> Reply {
+/// A part of a form: its name, what stands after it in its head, its content.
+type Part<'a> = (&'a str, &'a str, &'a [u8]);
+
+async fn upload(sim: &Sim, parts: &[Part<'_>]) -> Reply {
     let mut body = Vec::new();
     for (name, more, content) in parts {
         body.extend(format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n").into_bytes());
@@ -19,7 +21,7 @@ async fn upload(sim: &Sim, parts: &[(&str, &str, &[u8])]) -> Reply {
 }
 
 const HEAD: &str = "; filename=\"receipt.pdf\"\r\nContent-Type: application/pdf";
-const PURPOSE: (&str, &str, &[u8]) = ("purpose", "", b"dispute_evidence");
+const PURPOSE: Part<'_> = ("purpose", "", b"dispute_evidence");
 
 #[tokio::test]
 async fn a_file_is_kept_by_what_it_says_of_itself_and_named_by_evidence() {
@@ -40,7 +42,7 @@ async fn a_file_is_kept_by_what_it_says_of_itself_and_named_by_evidence() {
     assert_eq!((unknown.status, &unknown.body["error"]["param"]), (400, &json!("evidence[receipt]")));
     let shown = sim.post(&path, &[("evidence[receipt]", id), ("submit", "false")]).await.ok().body;
     assert_eq!((&shown["evidence"]["receipt"], &shown["status"]), (&json!(id), &json!("needs_response")));
-    sim.end().await;
+    sim.finish().await;
 }
 
 #[tokio::test]
@@ -48,7 +50,7 @@ async fn what_stripe_would_not_take_is_refused() {
     let sim = Sim::start().await;
     let large = vec![b' '; 5 * 1024 * 1024 + 1];
     let html = "; filename=\"page.html\"\r\nContent-Type: text/html";
-    let cases: [(&str, Vec<(&str, &str, &[u8])>); 6] = [
+    let cases: [(&str, Vec<Part<'_>>); 6] = [
         ("purpose", vec![("file", HEAD, b"x")]),
         ("purpose", vec![("purpose", "", b"business_logo"), ("file", HEAD, b"x")]),
         ("file", vec![PURPOSE]),
@@ -62,5 +64,5 @@ async fn what_stripe_would_not_take_is_refused() {
     }
     let unknown: Value = upload(&sim, &[PURPOSE, ("colour", "", b"red"), ("file", HEAD, b"x")]).await.body;
     assert_eq!(unknown["error"]["code"], "parameter_unknown");
-    sim.end().await;
+    sim.finish().await;
 }

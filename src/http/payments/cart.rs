@@ -269,6 +269,6 @@ mod tests {
         assert_eq!(refused(|cart| cart["lines"][0]["type"] = json!("gift")), is("#/lines/0/type", "invalid_value"));
         assert_eq!(refused(|cart| cart["capture_method"] = json!("later")), is("#/capture_method", "invalid_value"));
         let line = cart()["lines"][1].clone();
-        assert_eq!(refused(|cart| cart["lines"] = json!(vec![line; 101])), is("#/lines", "too_long"));
+        assert_eq!(refused(|cart| cart["lines"] = json!(vec![line; 201])), is("#/lines", "too_long"));
     }
 }

@@ -31,8 +31,8 @@ pub(super) enum ChargeTypeBody {
     /// sellers.
     Separate,
     /// The provider sends the seller its share with the charge: it stands on the seller's account at once, pays no debt of the
-    /// seller's, and nothing of it is kept back. One seller, who can receive money and of whose shares no part is to be kept back
-    /// (`/v1/reserve_policy`).
+    /// seller's, and nothing of it is kept back. One seller, who can receive money at the provider, is not paid by bank, and of
+    /// whose shares no part is to be kept back (`/v1/reserve_policy`).
     Destination,
 }
 
