@@ -177,18 +177,25 @@ pub async fn ask(
         .await
 }
 
-/// Hands a file over to the provider, for evidence that is still to be sent; the provider's token of it. Nothing is stored.
+/// Whether evidence can still be sent, so that a file for it is of use.
 ///
 /// # Errors
-/// As [`ask`] for evidence, and [`DisputeError::Upload`].
-pub async fn upload(app: &Arc<App>, book: BookId, id: DisputeId, file: &EvidenceFile) -> Result<String, DisputeError> {
-    let provider = app.provider(book).await?;
+/// As [`ask`] for evidence.
+pub async fn can_take_files(app: &Arc<App>, book: BookId, id: DisputeId) -> Result<(), DisputeError> {
     let dispute = app
         .db
         .read("look at dispute", Scope::Book(book), move |tx| Box::pin(async move { store::find(tx, id).await }))
         .await?
         .ok_or(DisputeError::NotFound)?;
-    refuse_unlawful(&dispute, &Asked::Evidence(BTreeMap::new()), app.clock.now())?;
+    refuse_unlawful(&dispute, &Asked::Evidence(BTreeMap::new()), app.clock.now())
+}
+
+/// Hands a file over to the provider; the provider's token of it. Nothing is stored.
+///
+/// # Errors
+/// [`DisputeError::Upload`].
+pub async fn upload(app: &Arc<App>, book: BookId, file: &EvidenceFile) -> Result<String, DisputeError> {
+    let provider = app.provider(book).await?;
     provider.upload_evidence(file).await.map_err(|error| DisputeError::Upload { provider: provider.name(), error })
 }
 

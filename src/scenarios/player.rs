@@ -28,7 +28,7 @@ use crate::id::random_hex;
 use crate::platforms::{Book, ProviderConnection};
 use crate::stage::{Client, Stage, egress, loopback, text};
 use crate::telemetry::Metrics;
-use crate::{operations, rebuild, reconciliation, verify};
+use crate::{operations, rebuild, reconciliation, verify, worker};
 
 const CONNECTIONS: u32 = 12;
 const MAX_CONNECTIONS: usize = 64;
@@ -84,6 +84,9 @@ impl Player {
             secret_ref: format!("file:{}", key_file.display()),
         };
         let (book, api_key) = stage.open_platform("market", "Market Square", connection, &origin).await?;
+        // What a service of its own schedules when it has a minute: here minutes are the scenario's.
+        worker::schedule_day_ends(&stage.app).await?;
+        worker::schedule_stuck_money(&stage.app).await?;
         let client = Client::new(&origin, &api_key)?;
         let colleague = Client::new(&origin, &stage.open_key(&book, "colleague").await?)?;
         let player = Self {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::adjustments::{adjust, adjustment};
 use crate::disputes::{at_provider, dispute_at_provider, the_dispute};
-use crate::doubt::{decide, only_operation, second_key};
+use crate::doubt::{decide, second_key};
 use crate::support::{cart, item, paid_with};
 use crate::test_app::{Answer, DAY, TestApp, text};
 
@@ -90,7 +90,7 @@ async fn a_change_that_is_not_drawn_cannot_be_written_down() {
 /// The answer is a conflict whose sentence names the state, and nothing was stored for it.
 async fn names_the_state(t: &TestApp, path: &str, body: Value, state: &str) {
     let counts = t.row_counts().await;
-    let answer = t.post(path, &format!("{path} {state}"), body).await;
+    let answer = t.post(path, &format!("{path}:{state}"), body).await;
     conflict(path, answer, state);
     assert_eq!(t.row_counts().await, counts, "{path}: nothing was stored");
 }
@@ -193,7 +193,7 @@ async fn what_is_over_cannot_be_decided_again_and_says_how_it_ended() {
     t.settle().await;
     names_the_state(&t, &path, json!({"reason": "all arrived"}), "released").await;
 
-    let operation = only_operation(&t, "kind=create_refund").await;
+    let operation = t.list("/v1/operations?state=succeeded").await.remove(0);
     let path = format!("/v1/operations/{}/resolution", text(&operation["id"]));
     let proposal = json!({"outcome": "failed", "reason": "not in the dashboard"});
     names_the_state(&t, &path, proposal, "succeeded").await;

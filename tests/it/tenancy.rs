@@ -191,6 +191,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/payouts/{id}/return") => Some(json!({"code": "AC04", "note": "statement of 9 March"})),
         ("POST", "/v1/refunds/{id}/resolution") => Some(json!({"outcome": "reinstated", "reason": "as agreed"})),
         ("POST", "/v1/disputes/{id}/evidence") => Some(json!({"customer_name": "Ada"})),
+        // Whose dispute it is comes before what kind of file it is.
+        ("POST", "/v1/disputes/{id}/evidence_files") => None,
         ("POST", "/v1/sellers/{id}/unblock_bank_account") => Some(json!({"reason": "it works again"})),
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
@@ -211,7 +213,8 @@ async fn every_route_with_an_id_is_404_for_another_platform_and_for_the_other_mo
     for (method, path) in routes().into_iter().filter(|(_, path)| path.contains("{id}")) {
         let resource = path.strip_prefix("/v1/").and_then(|rest| rest.split("/{id}").next()).expect("a resource");
         let id = ids.get(resource).unwrap_or_else(|| panic!("{path} is new: make one of it above"));
-        let address = path.replace("{id}", id);
+        let query = if path.ends_with("/evidence_files") { "?name=receipt.pdf" } else { "" };
+        let address = path.replace("{id}", id) + query;
         for key in [&other.key, &other.live_key, &live] {
             let answer = t.send_as(key, &method, &address, Some("a-key"), body_for(&method, &path)).await;
             assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
@@ -328,7 +331,7 @@ async fn every_table_of_a_book_is_shut_without_it_and_empty_in_another() {
         .expect("set");
     let sql = format!(
         "insert into state_history (book_id, object_type, object_id, sequence, to_state, actor, at)
-         values ({}, 'payment', gen_random_uuid(), 1, 'succeeded', 'nobody', now())",
+         values ({}, 'payment', gen_random_uuid(), 1, 'processing', 'nobody', now())",
         t.book.id.get()
     );
     let refused = sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.expect_err("another's book");
