@@ -159,7 +159,8 @@ fn routes() -> Vec<(String, String)> {
 /// A body that the route would take from the object's owner.
 fn body_for(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
-        ("GET" | "DELETE", _) => None,
+        // Of a file, whose dispute it is for comes before what kind it is.
+        ("GET" | "DELETE", _) | ("POST", "/v1/disputes/{id}/evidence_files") => None,
         ("PATCH", "/v1/fee_policies/{id}") => Some(json!({"percent_bps": 1})),
         ("POST", "/v1/fee_policies/{id}/quote") => Some(json!({"amount": 100, "currency": "EUR"})),
         ("POST", "/v1/fee_policies/{id}/simulate") => {
@@ -191,8 +192,6 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/payouts/{id}/return") => Some(json!({"code": "AC04", "note": "statement of 9 March"})),
         ("POST", "/v1/refunds/{id}/resolution") => Some(json!({"outcome": "reinstated", "reason": "as agreed"})),
         ("POST", "/v1/disputes/{id}/evidence") => Some(json!({"customer_name": "Ada"})),
-        // Whose dispute it is comes before what kind of file it is.
-        ("POST", "/v1/disputes/{id}/evidence_files") => None,
         ("POST", "/v1/sellers/{id}/unblock_bank_account") => Some(json!({"reason": "it works again"})),
         ("POST", "/v1/sellers/{id}/onboarding_links") => Some(json!({"return_url": "https://market.example/done"})),
         _ => panic!("{method} {path} is new: say here what its owner would send"),
