@@ -58,6 +58,8 @@ struct Struck {
 /// What was struck, for [`judge`].
 pub(super) struct Aftermath {
     struck: Vec<Struck>,
+    /// When a process with a worker died or was killed; milliseconds since 1970.
+    deaths: Vec<i64>,
     ground: Ground,
 }
 
@@ -75,6 +77,7 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<Aftermath> {
         pairs.iter().copied().partition(|pair| pair.is_passed_by_worker());
 
     let (mut struck, mut missed, mut out_of_time) = (Vec::new(), Vec::new(), 0_usize);
+    let mut deaths = Vec::new();
     scene.rig.replicas[HEALTHY].kill().await?;
     let mut healthy = false;
     for (number, pair) in by_worker.into_iter().chain(by_request).enumerate() {
@@ -86,7 +89,12 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<Aftermath> {
             live(&mut scene.rig, HEALTHY, Vec::new()).await?;
             healthy = true;
         }
-        match strike_one(scene, &mut ground, number, pair).await.with_context(|| pair.armed())? {
+        let one = strike_one(scene, &mut ground, number, pair).await.with_context(|| pair.armed())?;
+        if pair.is_passed_by_worker() {
+            // One that did not die at its point is killed for the next one.
+            deaths.push(one.as_ref().map_or_else(now_ms, |one| one.at_ms));
+        }
+        match one {
             Some(one) => struck.push(one),
             None => missed.push(format!("{} of {}", pair.armed(), pair.kind.command())),
         }
@@ -108,7 +116,11 @@ pub(super) async fn strike(scene: &mut Scene) -> anyhow::Result<Aftermath> {
     scene.note("pairs_out_of_time", out_of_time);
     scene.note("stale_answers_not_taken", stale);
     scene.note("deaths_of_migrations", migrated);
-    Ok(Aftermath { struck, ground })
+    Ok(Aftermath { struck, deaths, ground })
+}
+
+fn now_ms() -> i64 {
+    partita::clock::system_now().as_millisecond()
 }
 
 /// How many different points there are, whatever they were armed for.
@@ -173,7 +185,7 @@ async fn strike_one(
         }
         wait_for_death(scene).await?
     };
-    let at_ms = partita::clock::system_now().as_millisecond();
+    let at_ms = now_ms();
     provoke::calm(scene).await?;
     let Some(status) = status else { return Ok(None) };
     let log = scene.rig.replicas[MORTAL].log()?;
@@ -216,8 +228,8 @@ async fn ask_again(scene: &mut Scene, ground: &Ground, struck: &[Struck]) -> any
 
 /// What only shows once everything is quiet: how long each struck operation took, and that every event reached the sink.
 pub(super) async fn judge(scene: &mut Scene, aftermath: Aftermath) -> anyhow::Result<()> {
-    let Aftermath { struck, ground } = aftermath;
-    recovery::measure(scene, &struck).await.context("recovery")?;
+    let Aftermath { struck, deaths, ground } = aftermath;
+    recovery::measure(scene, &struck, &deaths).await.context("recovery")?;
     recovery::events_arrived(scene, &ground.sink).await.context("the sink")?;
     if !struck.iter().any(|one| one.way == Way::Asked) {
         scene.found.add("I7", "no process died at its point: the run proves nothing");

@@ -27,8 +27,10 @@ const BAR_MS: i64 = LEASE_MS + MARGIN_MS;
 #[derive(sqlx::FromRow)]
 struct Seen {
     id: Uuid,
-    /// The numbers of the pieces of work that make it and bring it on.
-    keys: Vec<i64>,
+    /// The number of the piece of work that brings it on.
+    key: i64,
+    /// And of the one that makes it, where none was asked for by a request.
+    object_key: i64,
     /// Milliseconds since 1970.
     begun: i64,
     ended: Option<i64>,
@@ -58,12 +60,12 @@ pub(super) async fn keep_claims(rig: &Rig) -> anyhow::Result<()> {
 }
 
 /// Measures from each death to the end of the operation that was struck. Whoever holds it may die, too, and so may the next
-/// one: then it waits for another lease. But from a death, and from each claim, the next claim or the end must come within
-/// the lease.
+/// one: then it waits for another lease. But from a death, and from each claim that somebody died over, the next such claim
+/// or the end must come within the lease. `deaths`: when a process with a worker died or was killed.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Result<()> {
+pub(super) async fn measure(scene: &mut Scene, struck: &[Struck], deaths: &[i64]) -> anyhow::Result<()> {
     let (mut measured, mut slowest, mut again, mut longest) = (0_u32, 0, 0_u32, 0);
     for one in struck.iter().filter(|one| !matches!(one.way, Way::Approved)) {
         let Some(asked) = &one.asked else { continue };
@@ -75,7 +77,7 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
                 continue;
             }
             let claims = claims(scene, &seen, one, ended).await?;
-            let waited = longest_wait(one.at_ms, &claims, ended);
+            let waited = longest_wait(one.at_ms, &claims, deaths, ended);
             measured += 1;
             slowest = slowest.max(ended - one.at_ms);
             longest = longest.max(waited);
@@ -97,21 +99,25 @@ pub(super) async fn measure(scene: &mut Scene, struck: &[Struck]) -> anyhow::Res
     Ok(())
 }
 
-/// The longest that nobody came, from the death to the end.
-fn longest_wait(at_ms: i64, claims: &[i64], ended: i64) -> i64 {
-    let moments = std::iter::once(&at_ms).chain(claims).chain([&ended]);
-    let later = claims.iter().chain([&ended]);
-    moments.zip(later).map(|(one, next)| next - one).max().unwrap_or(0)
+/// The longest that nobody came, from the death to the end. Who claimed it and lived has no excuse.
+fn longest_wait(at_ms: i64, claims: &[i64], deaths: &[i64], ended: i64) -> i64 {
+    let died_over = |claim: &&i64| deaths.iter().any(|death| (**claim..=**claim + LEASE_MS).contains(death));
+    let mut moments = vec![at_ms];
+    moments.extend(claims.iter().filter(died_over));
+    moments.push(ended);
+    moments.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
 }
 
 /// When its pieces of work were claimed between the death and its end, in order; the inbox's too, where that was struck.
 async fn claims(scene: &Scene, seen: &Seen, one: &Struck, ended: i64) -> anyhow::Result<Vec<i64>> {
     let claims = sqlx::query_scalar(
         "select (extract(epoch from at) * 1000)::bigint as ms from claims_seen
-         where (id = any($1) or $2 and kind = 'inbox') and (extract(epoch from at) * 1000)::bigint between $3 and $4
+         where (kind = 'operation' and id = $1 or kind = 'rebalance' and id = $2 or $3 and kind = 'inbox')
+             and (extract(epoch from at) * 1000)::bigint between $4 and $5
          order by 1",
     )
-    .bind(&seen.keys)
+    .bind(seen.key)
+    .bind(seen.object_key)
     .bind(one.way == Way::Told)
     .bind(one.at_ms)
     .bind(ended);
@@ -128,7 +134,7 @@ async fn operations(scene: &Scene, kind: Kind, key: &str) -> anyhow::Result<Vec<
         _ => "o.object_id = k.object_id",
     };
     let sql = format!(
-        "select o.id, array[o.key, o.object_key] as keys,
+        "select o.id, o.key, o.object_key,
                 (select (extract(epoch from min(h.recorded_at)) * 1000)::bigint from operation_history h
                  where h.book_id = o.book_id and h.operation_id = o.id) as begun,
                 (select (extract(epoch from max(h.recorded_at)) * 1000)::bigint from operation_history h
@@ -178,10 +184,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_wait_counts_and_not_their_sum() {
-        assert_eq!(longest_wait(1_000, &[], 46_000), 45_000);
-        assert_eq!(longest_wait(1_000, &[41_200, 81_300], 81_500), 40_200, "two died over it");
-        assert_eq!(longest_wait(1_000, &[10_000, 60_000], 60_100), 50_000, "nobody came when the lease was over");
-        assert_eq!(longest_wait(1_000, &[41_000], 90_000), 49_000, "it was claimed and not ended");
+    fn each_wait_for_a_dead_one_counts_and_not_their_sum() {
+        assert_eq!(longest_wait(1_000, &[], &[1_000], 46_000), 45_000);
+        assert_eq!(
+            longest_wait(1_000, &[41_200, 81_300], &[1_000, 41_500, 82_000], 121_500),
+            40_200,
+            "two died over it"
+        );
+        assert_eq!(longest_wait(1_000, &[10_000, 60_000], &[10_100, 60_050], 60_100), 50_000, "nobody came in time");
+        assert_eq!(longest_wait(1_000, &[41_000], &[42_000], 90_000), 49_000, "it was claimed and not ended");
+    }
+
+    #[test]
+    fn what_somebody_claims_again_and_again_and_lives_is_not_excused() {
+        let claims: Vec<i64> = (1..24).map(|n| 1_000 + 30_000 * n).collect();
+        assert_eq!(longest_wait(1_000, &claims, &[1_000], 700_000), 699_000);
     }
 }
