@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// A field of evidence: a text, or a file by the provider's token of it.
@@ -107,7 +108,7 @@ pub struct EvidenceFile {
     /// What it is.
     pub kind: FileKind,
     /// The file.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// Says nothing of what is in it.
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn files_are_known_by_how_they_begin_and_never_printed() {
-        let pdf = EvidenceFile { name: "ada.pdf".into(), kind: FileKind::Pdf, bytes: b"%PDF-1.7 secret".to_vec() };
+        let pdf =
+            EvidenceFile { name: "ada.pdf".into(), kind: FileKind::Pdf, bytes: Bytes::from_static(b"%PDF-1.7 secret") };
         let begins: Vec<_> = FileKind::ALL.into_iter().filter(|kind| kind.begins(&pdf.bytes)).collect();
         assert_eq!(begins, [FileKind::Pdf]);
         assert!(FileKind::Jpeg.begins(&[0xff, 0xd8, 0xff, 0xe0]) && !FileKind::Png.begins(b"PNG"));

@@ -180,7 +180,7 @@ pub async fn ask(
 /// Whether evidence can still be sent, so that a file for it is of use.
 ///
 /// # Errors
-/// As [`ask`] for evidence.
+/// [`DisputeError::NotFound`], [`DisputeError::WrongState`], [`DisputeError::Submitted`], [`DisputeError::Late`].
 pub async fn can_take_files(app: &Arc<App>, book: BookId, id: DisputeId) -> Result<(), DisputeError> {
     let dispute = app
         .db

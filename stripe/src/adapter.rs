@@ -112,16 +112,7 @@ impl Stripe {
             account: read.account.as_deref(),
             idempotency_key: None,
         };
-        self.answered(outgoing).await
-    }
-
-    /// The answer to something that may be asked again at any time.
-    async fn answered(&self, outgoing: Outgoing<'_>) -> Result<Answer, FetchError> {
-        match self.transport.exchange(outgoing).await {
-            Exchange::Answered(answer) if (200..=299).contains(&answer.status) => Ok(answer),
-            Exchange::Answered(answer) => Err(outcome::read_failure(&answer)),
-            Exchange::NotSent(reason) | Exchange::Unclear { reason, .. } => Err(FetchError::Unreachable(reason)),
-        }
+        answered(self.transport.exchange(outgoing).await)
     }
 
     async fn object(&self, read: &Read, resource: Resource) -> Result<ProviderObject, FetchError> {
@@ -177,6 +168,15 @@ impl Stripe {
             Err(FetchError::Refused(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The answer to something that may be asked again at any time.
+fn answered(exchange: Exchange) -> Result<Answer, FetchError> {
+    match exchange {
+        Exchange::Answered(answer) if (200..=299).contains(&answer.status) => Ok(answer),
+        Exchange::Answered(answer) => Err(outcome::read_failure(&answer)),
+        Exchange::NotSent(reason) | Exchange::Unclear { reason, .. } => Err(FetchError::Unreachable(reason)),
     }
 }
 
@@ -288,7 +288,7 @@ impl Provider for Stripe {
     }
 
     async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
-        let form = upload::evidence(file);
+        let form = upload::evidence(file, rand::random());
         let outgoing = Outgoing {
             method: Method::POST,
             path: upload::PATH,
@@ -297,7 +297,15 @@ impl Provider for Stripe {
             account: None,
             idempotency_key: None,
         };
-        let file: stripe_shared::File = parse("file", &self.answered(outgoing).await?.body)?;
+        let answer = match self.transport.exchange(outgoing).await {
+            // Not the file: our key may not hand any over, which is ours to mend.
+            Exchange::Answered(Answer { status: status @ (401 | 403), .. }) => {
+                tracing::error!(status, "the provider's key may not upload files");
+                return Err(FetchError::Unreachable(format!("HTTP {status}: the key may not upload files")));
+            }
+            exchange => answered(exchange)?,
+        };
+        let file: stripe_shared::File = parse("file", &answer.body)?;
         Ok(file.id.as_str().to_owned())
     }
 

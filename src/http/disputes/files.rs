@@ -97,7 +97,7 @@ async fn upload(
         let detail = format!("the body is no {}", kind.media_type());
         return Err(Problem::invalid_field::<&str>(&[], &problem_types::INVALID_VALUE, detail));
     }
-    let file = EvidenceFile { name: name.into_string(), kind, bytes: bytes.to_vec() };
+    let file = EvidenceFile { name: name.into_string(), kind, bytes };
     let token = disputes::upload(&state.app, caller.book, &file).await?;
     let (media_type, size) = (kind.media_type(), file.bytes.len());
     Ok((StatusCode::CREATED, Json(FileBody { object: "evidence_file", id: token, name: file.name, media_type, size })))

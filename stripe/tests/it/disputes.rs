@@ -129,7 +129,7 @@ async fn a_parameter_that_stripe_does_not_have_is_refused_with_disputes_too() {
 async fn a_file_is_handed_over_and_evidence_names_it() {
     let world = World::start().await;
     let (dispute, _) = disputed(&world, "op_1.1").await;
-    let bytes = b"\x89PNG\r\n\x1a\n--partita-0000000000000000--\r\n\x00\xff".to_vec();
+    let bytes = b"\x89PNG\r\n\x1a\n--partita-0000000000000000--\r\n\x00\xff".to_vec().into();
     let file = EvidenceFile { name: "a \"parcel\".png".into(), kind: FileKind::Png, bytes };
     let token = world.stripe.upload_evidence(&file).await.expect("taken");
     assert!(token.starts_with("file_"));
@@ -140,7 +140,7 @@ async fn a_file_is_handed_over_and_evidence_names_it() {
     world.done(&Command::SubmitEvidence(command), "op_2.1").await;
     assert_eq!(read(&world, &dispute.id).await.status, DisputeStatus::UnderReview);
 
-    let empty = EvidenceFile { bytes: Vec::new(), ..file };
+    let empty = EvidenceFile { bytes: Vec::new().into(), ..file };
     let refused = world.stripe.upload_evidence(&empty).await;
     assert!(matches!(refused, Err(FetchError::Refused(_))), "{refused:?}");
     world.end().await;

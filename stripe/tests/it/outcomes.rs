@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use partita_provider::{
-    FetchError, Lookup, Outcome, PaymentStatus, PreparedRequest, Provider as _, ProviderObject, Submission,
+    EvidenceFile, FetchError, FileKind, Lookup, Outcome, PaymentStatus, PreparedRequest, Provider as _, ProviderObject,
+    Submission,
 };
 use serde_json::{Value, json};
 
@@ -140,6 +141,18 @@ async fn a_wrong_key_or_permission_is_ours_to_mend() {
     for (status, code) in [(401, Value::Null), (403, json!("account_invalid"))] {
         let submission = answered(status, &[], error("invalid_request_error", &code, json!({}))).await;
         assert!(matches!(submission.outcome, Outcome::Misconfigured(_)), "{status}: {:?}", submission.outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_upload_is_not_taken_for_a_file_that_is_not_wanted() {
+    for (status, refused) in [(401, false), (403, false), (400, true)] {
+        let body = error("invalid_request_error", &Value::Null, json!({}));
+        let fake = Fake::start(move |_| Reply::json(status, &[], &body)).await;
+        let file = EvidenceFile { name: "a.pdf".into(), kind: FileKind::Pdf, bytes: b"%PDF-1.7".to_vec().into() };
+        let told = adapter(&fake.address, PATIENCE).upload_evidence(&file).await;
+        assert_eq!(matches!(told, Err(FetchError::Refused(_))), refused, "{status}: {told:?}");
+        assert!(refused || matches!(told, Err(FetchError::Unreachable(_))), "{status}: {told:?}");
     }
 }
 
