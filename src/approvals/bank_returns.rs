@@ -36,7 +36,9 @@ pub async fn return_payout(
         .run_tx("return payout", Scope::Book(book), move |tx| {
             let (app, said, request) = (Arc::clone(&app_in), Arc::clone(&said), request.clone());
             Box::pin(async move {
-                if let Some(earlier) = idempotency::claim(tx, &request, now).await.map_err(PayoutError::from)? {
+                if let Some(earlier) =
+                    idempotency::claim_movement(tx, &request, now).await.map_err(PayoutError::from)?
+                {
                     return Ok(earlier);
                 }
                 let asked = payouts::find(tx, id).await?.ok_or(PayoutError::NotFound)?;

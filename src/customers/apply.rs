@@ -68,9 +68,18 @@ pub async fn apply_setup(tx: &mut Tx, said: &Setup, now: Timestamp) -> Result<Op
     match status {
         MethodStatus::Saved => {
             let saved = said.method.as_ref().ok_or(CustomerError::Incomplete("the set-up names no method"))?;
-            new.provider_method = Some(saved.id.clone());
-            new.looks = looks(saved);
-            new.failure = None;
+            match store::find_method_by_provider_for_update(tx, &saved.id).await?.filter(|other| other.id != id) {
+                Some(_) if method.status == MethodStatus::Failed => return Ok(Some(id)),
+                Some(other) => {
+                    new.status = MethodStatus::Failed;
+                    new.failure = Some(saved_already(other.id));
+                }
+                None => {
+                    new.provider_method = Some(saved.id.clone());
+                    new.looks = looks(saved);
+                    new.failure = None;
+                }
+            }
         }
         MethodStatus::Failed => new.failure = Some(said.last_error.clone().unwrap_or_else(unexplained)),
         MethodStatus::Processing | MethodStatus::RequiresAction | MethodStatus::Detached => {}
@@ -88,6 +97,16 @@ fn looks(said: &SaidMethod) -> Looks {
         last4: card.map(|card| card.last4.clone()),
         expires_month: card.and_then(|card| number(card.expires_month)),
         expires_year: card.and_then(|card| number(card.expires_year)),
+    }
+}
+
+/// One method of the provider's is one of ours: whoever saves it again is told which.
+fn saved_already(other: PaymentMethodId) -> Refusal {
+    Refusal {
+        code: "payment_method_saved_already".to_owned(),
+        decline_code: None,
+        message: format!("it is {other}"),
+        request_id: None,
     }
 }
 

@@ -398,7 +398,7 @@ async fn conclude(
         Conclusion::Renewed { .. } => due::schedule(tx, DUE_KIND, operation.key, now).await?,
         Conclusion::NeedsReview { why } => {
             tracing::error!(operation = %operation.id, why, "two people have to decide what became of a command");
-            operations::record_review(tx, operation.id, &why, now).await?;
+            operations::record_review(tx, operation, &why, now).await?;
         }
         Conclusion::Succeeded { .. } | Conclusion::Failed { .. } => {}
     }

@@ -8,14 +8,13 @@ use crate::actor::Actor;
 use crate::id::{OperationId, public_id};
 use crate::outbox::{self, Change};
 
-/// Tells that people have to decide; in the transaction that made it so.
+/// Tells that people have to decide; in the transaction that made it so of a command as it was `before`.
 ///
 /// # Errors
 /// What the database says.
-pub async fn record_review(tx: &mut Tx, id: OperationId, why: &str, now: Timestamp) -> Result<(), DbError> {
-    let Some(operation) = store::find(tx, id).await? else { return Ok(()) };
-    let unknown = OperationState::Unknown.as_str();
-    record(tx, &operation, unknown, "operation.needs_review", why, Actor::System, now).await
+pub async fn record_review(tx: &mut Tx, before: &Operation, why: &str, now: Timestamp) -> Result<(), DbError> {
+    let Some(operation) = store::find(tx, before.id).await? else { return Ok(()) };
+    record(tx, &operation, before.state.as_str(), "operation.needs_review", why, Actor::System, now).await
 }
 
 /// Tells how people decided; in the transaction of the decision.

@@ -86,8 +86,13 @@ pub(super) fn route(
     };
     let charge_type = if destination.is_some() { ChargeType::Destination } else { ChargeType::Separate };
     let of_policy = input.charge_type.is_none() && policy.on_behalf_of;
-    let on_behalf_of = input.on_behalf_of.or_else(|| only_seller(lines).ok().flatten().filter(|_| of_policy));
-    let on_behalf_of_account = on_behalf_of.map(|id| merchant(id, lines, sellers)).transpose()?;
+    let named = input.on_behalf_of.map(|id| merchant(id, lines, sellers).map(|account| (id, account))).transpose()?;
+    // What is declared holds where it can be done.
+    let declared = || {
+        let seller = only_seller(lines).ok().flatten().filter(|_| of_policy)?;
+        merchant(seller, lines, sellers).ok().map(|account| (seller, account))
+    };
+    let (on_behalf_of, on_behalf_of_account) = named.or_else(declared).unzip();
     Ok(Route { charge_type, on_behalf_of, on_behalf_of_account, destination })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use partita_db::Tx;
 use partita_provider::{Command, CreatePayment, Currency, PrepareError, PreparedRequest, Provider};
 
-use super::charge_type::{self, Route};
+use super::charge_type::{self, ChargePolicy, Route};
 use super::payer::{self, AtProvider};
 use super::{ChargeType, Line, NewPayment, PaymentError, store};
 use crate::id::{OperationId, PaymentId, SellerId};
@@ -30,7 +30,10 @@ pub(super) async fn decide(
     sellers: &HashMap<SellerId, Seller>,
     (id, operation): (PaymentId, OperationId),
 ) -> Result<Charging, PaymentError> {
-    let policy = store::find_charge_policy(tx).await?;
+    let policy = match input.charge_type {
+        Some(_) => ChargePolicy::default(),
+        None => store::find_charge_policy(tx).await?,
+    };
     let is_to_be_sent = input.charge_type.unwrap_or(policy.charge_type) == ChargeType::Destination;
     let stays = match charge_type::only_seller(lines) {
         Ok(Some(seller)) if is_to_be_sent => stays_here(tx, seller, input.amount.currency).await?,

@@ -146,7 +146,7 @@ const CHECKS: &[Check] = &[
               select format('payment %s seller %s: %s of %s', sent.payment_id, sent.seller_id, sent.amount, share.amount)
               from sent left join share using (payment_id, seller_id)
               join payments p on p.book_id = $1 and p.id = sent.payment_id
-              -- Captured past us, a charge may send more; what is too much is taken back once it is usable.
+              -- Captured past us, a charge may send more; what is too much is taken back by the rule of transfers.
               where sent.amount > greatest(coalesce(share.amount, 0), p.sent_with_charge)",
     },
     Check {

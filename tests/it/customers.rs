@@ -82,6 +82,27 @@ async fn a_saved_method_is_charged_again_and_again_until_it_is_detached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_is_saved_again_is_told_as_the_one_it_is_and_leaves_nothing_open() {
+    let t = TestApp::new().await;
+    let buyer = customer(&t, "buyer-7").await;
+    let saved = save(&t, "save-1", &buyer, "pm_card_visa").await.expect(201);
+    let token = text(&saved["provider"]["id"]);
+    for key in ["save-2", "save-3"] {
+        save(&t, key, &buyer, &token).await;
+        t.settle().await;
+    }
+    let failed = t.list("/v1/payment_methods?status=failed").await;
+    assert_eq!(failed.len(), 2);
+    assert_eq!(failed[0]["failure"]["code"], "payment_method_saved_already", "{:#}", failed[0]);
+    let all_saved = t.list("/v1/payment_methods?status=saved").await;
+    assert_eq!((all_saved.len(), &all_saved[0]["id"]), (1, &saved["id"]));
+    let open = "select count(*) from operations where state not in ('succeeded', 'failed')";
+    assert_eq!(t.count(open).await, 0);
+    assert_eq!(t.count("select count(*) from inbox_events where state in ('received', 'parked')").await, 0);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_who_is_away_and_must_confirm_is_a_402_that_says_the_way_on() {
     let t = TestApp::new().await;
     let a = t.seller("A", "DE", "EUR", "manual").await;

@@ -159,7 +159,7 @@ async fn a_declaration_holds_where_it_can_be_done_and_what_is_said_is_refused_wh
     let body = json!({"reference": "C", "email": "c@example.com", "country": "DE", "default_currency": "EUR"});
     let new = t.post("/v1/sellers", "C", body).await.expect(201);
     declare(&t, json!({"charge_type": "destination"})).await;
-    declare(&t, json!({"charge_type": "destination"})).await;
+    declare(&t, json!({"charge_type": "destination", "on_behalf_of": true})).await;
     let table = [
         (cart("one", "EUR", &[item(&a, 60_00), json!({"type": "platform", "amount": 1_00})]), "destination"),
         (cart("two", "EUR", &[item(&a, 60_00), item(&b, 40_00)]), "separate"),

@@ -78,6 +78,8 @@ async fn a_change_that_is_not_drawn_cannot_be_written_down() {
         ("dispute", Some("won"), "lost"),
         ("debt", Some("written_off"), "open"),
         ("unicorn", None, "open"),
+        ("unicorn", Some("open"), "open"),
+        ("payment", Some("levitating"), "levitating"),
     ] {
         let refused = write(object, from, to).await.expect_err("not drawn");
         let refused = refused.as_database_error().expect("the database refuses");

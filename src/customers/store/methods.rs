@@ -191,7 +191,12 @@ pub(in crate::customers) async fn update_method(
     )
     .execute(tx.conn())
     .await
-    .map_err(DbError::from)?;
+    .map_err(DbError::from)
+    .map_err(|error| match error.constraint() {
+        // Two at the same moment: read again, it finds the other.
+        Some("payment_methods_provider_unique") => CustomerError::Incomplete("the method is being saved by another"),
+        _ => error.into(),
+    })?;
     if done.rows_affected() != 1 {
         return Err(CustomerError::Contradiction("it changed meanwhile".to_owned()));
     }

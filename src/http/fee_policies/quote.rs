@@ -187,7 +187,7 @@ async fn quote(
         mode: caller.mode.as_str(),
         fee_policy: id,
         fee_policy_version: quote.version,
-        // A hundred amounts of 53 bits have 60.
+        // Two hundred amounts of 53 bits have 61.
         amount: lines.iter().map(|line| line.amount).sum(),
         currency,
         commission: lines.iter().map(|line| line.commission).sum(),

@@ -46,15 +46,15 @@ impl From<ChargeTypeBody> for ChargeType {
 }
 
 /// How payments are charged from now on that do not say it themselves. `destination` holds where it can be done: a cart of several
-/// sellers, a seller who cannot receive money yet, a share that is kept back in part or finer than the provider moves are separate
-/// charges; the payment shows which it is.
+/// sellers, a seller who cannot receive money yet or is paid by bank, a share that is kept back in part or finer than the provider
+/// moves are separate charges; the payment shows which it is. That is decided when the payment is made.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewChargePolicy, example = json!({"charge_type": "destination", "on_behalf_of": true}))]
 struct NewPolicyBody {
     charge_type: ChargeTypeBody,
-    /// Whether the seller is who the buyer buys from, to card networks and on statements, where a cart has one seller; of
-    /// `destination` only. `false` when absent.
+    /// Whether the seller is who the buyer buys from, to card networks and on statements, where a cart has one seller who
+    /// may take cards; of a policy of `destination` only. `false` when absent.
     #[serde(default)]
     on_behalf_of: bool,
 }
