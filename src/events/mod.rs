@@ -23,6 +23,7 @@ pub use sweep::{SWEEP_DUE_KIND, schedule_sweeps, sweep};
 
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, PlatformAccount, SellerAccount, SellerNumber};
+use crate::due;
 use crate::id::{CustomerId, PaymentMethodId, RefundId, ReversalId, TopUpId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::{self, Conclusion, Operation};
@@ -123,9 +124,8 @@ async fn apply_account(
     let seller = sellers::find(tx, id).await?.ok_or(sellers::SellerError::NotFound)?;
     payouts::see_bank_account(tx, &seller, now).await?;
     if seller.standing.transfers_active {
-        for key in transfers::without_transfer(tx, id).await? {
-            transfers::schedule_rebalance(tx, key, now).await?;
-        }
+        let waiting = transfers::without_transfer(tx, id).await?;
+        due::schedule_all(tx, transfers::DUE_KIND, &waiting, now).await?;
     }
     Ok(Some(id.uuid()))
 }

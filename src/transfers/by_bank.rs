@@ -7,14 +7,16 @@
 //! 3. [`paid`]: the bank paid it; [`give_back`]: it did not, or it came back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use partita_db::{DbError, Tx};
+use partita_db::{BookId, DbError, Scope, Tx};
 use partita_ledger::Floors;
 
 use super::store::{self, Payable};
 use super::{Ground, TransferError, available, entries};
 use crate::actor::Actor;
+use crate::app::App;
 use crate::chart::{Chart, Kind, SellerAccount, SellerNumber};
 use crate::due;
 use crate::id::{Of, PayoutId, SellerId};
@@ -64,6 +66,20 @@ pub(super) async fn note(tx: &mut Tx, ground: &Ground, seller: SellerId, amount:
 pub async fn send_instead(tx: &mut Tx, seller: SellerId, now: Timestamp) -> Result<(), TransferError> {
     let subjects: Vec<i64> = store::take_payables(tx, seller).await?;
     Ok(due::schedule_all(tx, super::DUE_KIND, &subjects, now).await?)
+}
+
+/// Has sent to their accounts what was noted for sellers at the moment in which they ceased to be paid by bank file: the rule of
+/// transfers reads without a lock who is.
+pub(super) async fn send_what_is_left(app: &Arc<App>, book: BookId) -> Result<(), TransferError> {
+    let now = app.clock.now();
+    app.db
+        .run_tx("send what is not paid by bank", Scope::Book(book), move |tx| {
+            Box::pin(async move {
+                let subjects = store::take_payables_of_others(tx).await?;
+                Ok(due::schedule_all(tx, super::DUE_KIND, &subjects, now).await?)
+            })
+        })
+        .await
 }
 
 /// Of a seller, which is locked, what it may be paid of each ground that it has something of, oldest first, all of them locked:

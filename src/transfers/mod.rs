@@ -291,10 +291,12 @@ async fn rebalance_in(
         let gone = settling.paid + keeping;
         let spendable = if is_sent && can_receive(seller) { has - gone } else { 0 };
         let plan = plan::plan(share - gone, &of_seller, spendable);
-        waits |= ground.is_usable && is_sent && plan.short > 0;
+        let noted = if is_sent { 0 } else { plan.short.min(has - gone) };
         if !is_sent {
-            by_bank::note(tx, &ground, seller.id, plan.short.min(has - gone)).await?;
+            by_bank::note(tx, &ground, seller.id, noted).await?;
         }
+        // What is missing elsewhere may be there tomorrow.
+        waits |= ground.is_usable && plan.short > noted;
         if plan.transfer > 0 {
             match ask_transfer(tx, provider, &ground, seller, plan.transfer, journal, now).await {
                 // Finer than the provider moves, or more than it moves at once: it keeps no other seller waiting.

@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use super::reserving::pay_from_reserves;
 use super::store::Ground;
-use super::{TransferError, TransferStatus, schedule_rebalance, store};
+use super::{DUE_KIND, TransferError, TransferStatus, by_bank, store};
 use crate::adjustments;
 use crate::app::App;
 use crate::chart::{Chart, SellerAccount, SellerNumber};
 use crate::debts;
+use crate::due;
 use crate::id::{Of, SellerId};
 use crate::journal::Journal;
 use crate::payments;
@@ -56,6 +57,7 @@ pub async fn end_day(app: &Arc<App>, book: BookId) -> Result<(), TransferError> 
         }
     }
     pay_from_reserves(app, book).await?;
+    by_bank::send_what_is_left(app, book).await?;
     trouble.map_or(Ok(()), Err)
 }
 
@@ -150,12 +152,7 @@ pub(super) async fn look_again(app: &Arc<App>, book: BookId, keys: Vec<i64>) -> 
     app.db
         .run_tx("look at transfers again", Scope::Book(book), move |tx| {
             let keys = keys.clone();
-            Box::pin(async move {
-                for key in keys {
-                    schedule_rebalance(tx, key, now).await?;
-                }
-                Ok(())
-            })
+            Box::pin(async move { Ok(due::schedule_all(tx, DUE_KIND, &keys, now).await?) })
         })
         .await
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use by_bank::{Payable, parts_of};
 pub(super) use by_bank::{
     has_of, insert_parts, list_payables, lock_grounds, lower_payables, parts_of_payout, set_payable, take_payables,
-    undo_parts,
+    take_payables_of_others, undo_parts,
 };
 pub use reversals::{find_reversal, going_back, list_reversals, list_reversals_of, open_reversal_transfers};
 pub(super) use reversals::{
@@ -260,14 +260,16 @@ pub async fn without_transfer(tx: &mut Tx, seller: SellerId) -> Result<Vec<i64>,
             join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
             where l.book_id = $1 and l.seller_id = $2 and not exists (
                 select from transfers t
-                where t.book_id = l.book_id and t.payment_id = l.payment_id and t.seller_id = $2 and t.status <> 'failed')
+                where t.book_id = l.book_id and t.payment_id = l.payment_id and t.seller_id = $2 and t.status <> 'failed'
+                  and t.amount > t.reversed_amount + t.reversing_amount)
             limit 1000)
            union all
            (select a.key from adjustments a
             where a.book_id = $1 and a.seller_id = $2 and a.status = 'booked' and a.direction = 'credit'
               and a.reverses is null and not exists (
                 select from transfers t
-                where t.book_id = a.book_id and t.adjustment_id = a.id and t.status <> 'failed')
+                where t.book_id = a.book_id and t.adjustment_id = a.id and t.status <> 'failed'
+                  and t.amount > t.reversed_amount + t.reversing_amount)
             limit 1000)"#,
         book.get(),
         seller.uuid()

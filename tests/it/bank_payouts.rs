@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::adjustments::{adjust, adjustment, allow_alone};
 use crate::debts::end_of_day;
 use crate::disputes::assert_balances;
 use crate::doubt::{decide, second_key};
@@ -149,11 +150,15 @@ async fn what_the_bank_never_took_or_nobody_put_into_a_file_is_the_sellers_again
     assert_balances(&t, &sold).await;
     let payout = ask(&t, &a, "two").await.expect(201);
     make_file(&t, "file-1").await.expect(201);
-    tell(&t, &payout, "return", json!({"code": "AM04", "note": "not covered"})).await.expect(200);
+    // It did not lie with the seller's account.
+    tell(&t, &payout, "return", json!({"code": "RR01", "note": "our own account was wrong"})).await.expect(200);
     assert_balances(&t, &sold).await;
-    // It did not lie with the account.
+    t.advance(DAY).await;
     let payout = ask(&t, &a, "three").await.expect(201);
     assert_eq!(payout["amount"], 36_00);
+    make_file(&t, "file-2").await.expect(201);
+    tell(&t, &payout, "return", json!({"code": "AM04", "note": "not covered"})).await.expect(200);
+    assert_eq!(ask(&t, &a, "four").await.expect(201)["amount"], 36_00);
     t.finish().await;
 }
 
@@ -273,6 +278,10 @@ async fn a_schedule_pays_by_bank_on_its_days_and_a_halted_book_pays_nothing() {
     assert_eq!(t.tamper(halted).await, 1);
     assert_eq!(make_file(&t, "file-1").await.expect(503)["code"], "money_movement_halted");
     assert_eq!(ask(&t, &a, "halted").await.expect(503)["code"], "money_movement_halted");
+    let returned = json!({"code": "AC04", "note": "statement of 9 March"});
+    for (what, body) in [("cancel", json!({})), ("return", returned)] {
+        assert_eq!(tell(&t, &payout, what, body).await.expect(503)["code"], "money_movement_halted", "{what}");
+    }
     t.advance(4 * DAY).await;
     assert_eq!(t.list("/v1/payouts").await.len(), 1);
     assert_eq!(t.tamper("delete from halted_books").await, 1);
@@ -454,5 +463,36 @@ async fn what_was_just_refunded_is_not_paid_of_its_payment() {
     let lines = explained["lines"].as_array().expect("lines").iter();
     let paid: Vec<_> = lines.map(|line| (text(&line["payment_reference"]), line["amount"].clone())).collect();
     assert_eq!(paid, [("order-2".to_owned(), json!(36_00)), ("order-1".to_owned(), json!(27_00))]);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_could_not_be_noted_whole_is_looked_at_again() {
+    let t = TestApp::new().await;
+    let a = by_bank(&t).await;
+    allow_alone(&t, "EUR", 100_00).await;
+    let taken = adjust(&t, adjustment(&a, "case-1", "debit", 22_50, "correction")).await.expect(201);
+    t.pay(cart("order-1", "EUR", &[item(&a, 40_00)])).await;
+    t.advance(4 * DAY).await;
+    assert_eq!(t.count("select sum(amount)::bigint from bank_payables").await, 13_50, "36 less 22.50");
+    let path = format!("/v1/adjustments/{}/reverse", text(&taken["id"]));
+    t.post(&path, "undo", json!({"reference": "undo", "note": "it was another shop"})).await.expect(201);
+    t.advance(2 * DAY).await;
+    assert_eq!(t.list("/v1/stuck_money").await, Vec::<Value>::new());
+    assert_eq!(ask(&t, &a, "one").await.expect(201)["amount"], 36_00);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_noted_at_the_moment_in_which_the_details_ended_is_sent_at_the_end_of_the_day() {
+    let t = TestApp::new().await;
+    sold_40(&t).await;
+    let ended = "insert into seller_bank_details (book_id, id, seller_id, version, created_by, created_at)
+                 select book_id, gen_random_uuid(), seller_id, version + 1, 'system', now() from seller_bank_details";
+    assert_eq!(t.tamper(ended).await, 1, "as if the rule of transfers had read before and written after it");
+    t.advance(3600).await;
+    assert_eq!(t.list("/v1/transfers").await, Vec::<Value>::new());
+    end_of_day(&t).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 36_00);
     t.finish().await;
 }

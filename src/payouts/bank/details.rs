@@ -12,6 +12,7 @@ use super::file;
 use crate::actor::Actor;
 use crate::app::App;
 use crate::bank_account::BankAccount;
+use crate::due;
 use crate::id::{OwnBankAccountId, SellerId};
 use crate::outbox::{self, Declaration};
 use crate::sellers::{self, SellerError};
@@ -73,10 +74,8 @@ pub async fn declare_details(
                     return Err(PayoutError::Waiting);
                 }
                 // What could not be sent to it before need not wait any longer.
-                for key in transfers::without_transfer(tx, seller.id).await? {
-                    transfers::schedule_rebalance(tx, key, now).await?;
-                }
-                Ok::<_, PayoutError>(())
+                let waiting = transfers::without_transfer(tx, seller.id).await?;
+                Ok::<_, PayoutError>(due::schedule_all(tx, transfers::DUE_KIND, &waiting, now).await?)
             })
         })
         .await?;

@@ -37,9 +37,9 @@ use crate::transfers::{self, BankPart, Payable};
 /// The most that a transfer of SEPA moves (EPC125-05), which no other bank takes less than; minor units.
 const MOST: i64 = 999_999_999_99;
 
-/// The bank's reasons that lie with the account: it is closed, blocked, or not what it seems (ISO 20022, external code sets).
-const OF_THE_ACCOUNT: [&str; 12] =
-    ["AC01", "AC03", "AC04", "AC06", "AC07", "AC13", "AC14", "AG01", "BE01", "BE04", "MD07", "RR01"];
+/// The bank's reasons that lie with the seller's account: it is closed, blocked, or not what it seems (ISO 20022, external code
+/// sets). Those about who pays (`AC13`, `RR01`) or about an address, of which the file has none (`BE04`), do not.
+const OF_THE_ACCOUNT: [&str; 9] = ["AC01", "AC03", "AC04", "AC06", "AC07", "AC14", "AG01", "BE01", "MD07"];
 
 /// What is known of a payout by bank file alone.
 #[derive(Debug, Clone)]
@@ -249,7 +249,7 @@ pub async fn cancel(
         .run_tx("cancel payout by bank", Scope::Book(book), move |tx| {
             let (app, request) = (Arc::clone(&app_in), request.clone());
             Box::pin(async move {
-                if let Some(earlier) = idempotency::claim(tx, &request, now).await? {
+                if let Some(earlier) = idempotency::claim_movement(tx, &request, now).await? {
                     return Ok(earlier);
                 }
                 let (seller, parts) = lock_ground(tx, id).await?;

@@ -45,6 +45,9 @@ pub(in crate::stuck_money) async fn find_unsent(
                  group by b.account having sum(b.credits - b.debits) > 0) has
            join sellers s on s.book_id = $1 and s.number = has.number
            where lpad(s.number::text, 10, '0') > $3
+             and not exists (select from (select sealed from seller_bank_details d
+                                          where d.book_id = $1 and d.seller_id = s.id order by version desc limit 1) newest
+                             where newest.sealed is not null)
              and (exists (select from payment_lines l
                           join payments p on p.book_id = l.book_id and p.id = l.payment_id and p.funds = 'available'
                           join due d on d.kind = 'rebalance' and d.book_id = l.book_id and d.id = p.key

@@ -201,6 +201,23 @@ pub(in crate::transfers) async fn take_payables(tx: &mut Tx, seller: SellerId) -
     Ok(subjects)
 }
 
+/// Takes off the lists what stands there of sellers who are not paid by bank file any more; returns the ledger subjects. A list
+/// that was written while the details ended.
+pub(in crate::transfers) async fn take_payables_of_others(tx: &mut Tx) -> Result<Vec<i64>, DbError> {
+    let book = tx.book_id();
+    let subjects = sqlx::query_scalar!(
+        "delete from bank_payables p
+         where p.book_id = $1
+           and (select d.sealed is null from seller_bank_details d
+                where d.book_id = p.book_id and d.seller_id = p.seller_id order by d.version desc limit 1) is not false
+         returning p.subject",
+        book.get()
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(subjects)
+}
+
 /// Locks payments, then adjustments, in the order of their ids.
 pub(in crate::transfers) async fn lock_grounds(tx: &mut Tx, grounds: &[Of]) -> Result<(), DbError> {
     let book = tx.book_id();
@@ -244,14 +261,18 @@ pub(in crate::transfers) async fn has_of(
     Ok(rows.into_iter().map(|row| (row.subject, row.has)).collect())
 }
 
+/// The most payments and adjustments that one payout pays of: what its transaction books. The rest waits for the next one.
+const MOST_GROUNDS: i64 = 5_000;
+
 /// Of what a seller may be paid by bank file, oldest first, which is the order in which they are locked.
 pub(in crate::transfers) async fn list_payables(tx: &mut Tx, seller: SellerId) -> Result<Vec<Payable>, DbError> {
     let book = tx.book_id();
     let rows = sqlx::query!(
         "select subject, payment_id, adjustment_id, amount from bank_payables where book_id = $1 and seller_id = $2
-         order by coalesce(payment_id, adjustment_id)",
+         order by coalesce(payment_id, adjustment_id) limit $3",
         book.get(),
-        seller.uuid()
+        seller.uuid(),
+        MOST_GROUNDS
     )
     .fetch_all(tx.conn())
     .await?;
