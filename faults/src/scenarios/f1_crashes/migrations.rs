@@ -109,7 +109,7 @@ async fn migrate(rig: &Rig, admin: &mut PgConnection) -> anyhow::Result<bool> {
     }
 }
 
-/// Everything that a migration makes, in one order.
+/// Everything that a migration makes, in one order; what the suite itself made has a schema of its own.
 async fn schema(admin: &mut PgConnection) -> anyhow::Result<Vec<String>> {
     let parts = sqlx::query_scalar(
         "select 'column ' || table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable || ' '
@@ -122,6 +122,7 @@ async fn schema(admin: &mut PgConnection) -> anyhow::Result<Vec<String>> {
          select 'index ' || indexdef from pg_indexes where schemaname = 'public'
          union all
          select 'trigger ' || pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid
+         join pg_proc f on f.oid = t.tgfoid and f.pronamespace = 'public'::regnamespace
          where c.relnamespace = 'public'::regnamespace and not t.tgisinternal
          union all
          select 'function ' || proname || ' ' || md5(prosrc) from pg_proc where pronamespace = 'public'::regnamespace

@@ -43,16 +43,17 @@ struct Seen {
 /// When the database cannot be asked.
 pub(super) async fn keep_claims(rig: &Rig) -> anyhow::Result<()> {
     sqlx::raw_sql(
-        "create table claims_seen (kind text not null, id bigint not null, at timestamptz not null);
-         create function keep_claim() returns trigger language plpgsql security definer as $$
+        "create schema seen;
+         create table seen.claims (kind text not null, id bigint not null, at timestamptz not null);
+         create function seen.keep_claim() returns trigger language plpgsql security definer as $$
          begin
-             insert into claims_seen values (new.kind, new.id, clock_timestamp());
+             insert into seen.claims values (new.kind, new.id, clock_timestamp());
              return null;
          end
          $$;
          create trigger due_keeps_claims after update of lease_until on due for each row
              when (new.lease_until is not null and new.lease_until is distinct from old.lease_until)
-             execute function keep_claim();",
+             execute function seen.keep_claim();",
     )
     .execute(&rig.admin)
     .await?;
@@ -111,7 +112,7 @@ fn longest_wait(at_ms: i64, claims: &[i64], deaths: &[i64], ended: i64) -> i64 {
 /// When its pieces of work were claimed between the death and its end, in order; the inbox's too, where that was struck.
 async fn claims(scene: &Scene, seen: &Seen, one: &Struck, ended: i64) -> anyhow::Result<Vec<i64>> {
     let claims = sqlx::query_scalar(
-        "select (extract(epoch from at) * 1000)::bigint as ms from claims_seen
+        "select (extract(epoch from at) * 1000)::bigint as ms from seen.claims
          where (kind = 'operation' and id = $1 or kind = 'rebalance' and id = $2 or $3 and kind = 'inbox')
              and (extract(epoch from at) * 1000)::bigint between $4 and $5
          order by 1",
