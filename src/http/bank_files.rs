@@ -19,7 +19,7 @@ use super::cursor::{self, List};
 use super::fields::{Currency, Day, Reference, Text, currency_schema};
 use super::idempotency::Idempotent;
 use super::json::{Json as Body, PathId};
-use super::payouts::PayoutBody;
+use super::payouts::{PayoutBody, read as read_payout};
 use super::problem::Problem;
 use super::problem_types;
 use super::query::{NoParameters, Query};
@@ -28,7 +28,7 @@ use crate::approvals;
 use crate::id::{BankFileId, PayoutId};
 use crate::idempotency::{Begun, Request};
 use crate::payouts::bank::{self, BankFile, NewBankFile};
-use crate::payouts::{self, Payout, PayoutError, PayoutStatus};
+use crate::payouts::{self, PayoutError, PayoutStatus};
 use crate::platforms::Mode;
 
 /// The routes.
@@ -387,13 +387,4 @@ async fn reply(
     let payout = read_payout(state, caller, id).await?;
     let reply = Reply::Done(StatusCode::OK, PayoutBody::show(caller.mode, payout));
     commands::answer(state, caller, Some(claim), reply).await
-}
-
-async fn read_payout(state: &HttpState, caller: &Caller, id: PayoutId) -> Result<Payout, Problem> {
-    let found = state
-        .app
-        .db
-        .read("get payout", caller.scope(), move |tx| Box::pin(async move { payouts::find(tx, id).await }))
-        .await?;
-    found.ok_or_else(|| Problem::not_found("payout"))
 }

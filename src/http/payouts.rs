@@ -181,12 +181,7 @@ async fn create(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let found = state
-        .app
-        .db
-        .read("get payout", caller.scope(), move |tx| Box::pin(async move { payouts::find(tx, id).await }))
-        .await?;
-    let payout = found.ok_or_else(|| Problem::not_found("payout"))?;
+    let payout = read(&state, &caller, id).await?;
     commands::answer(&state, &caller, Some(&input.claim), reply(caller.mode, payout)).await
 }
 
@@ -210,12 +205,16 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<PayoutBody>, Problem> {
     caller.require("payouts:read")?;
+    Ok(Json(PayoutBody::show(caller.mode, read(&state, &caller, id).await?)))
+}
+
+pub(super) async fn read(state: &HttpState, caller: &Caller, id: PayoutId) -> Result<Payout, Problem> {
     let found = state
         .app
         .db
         .read("get payout", caller.scope(), move |tx| Box::pin(async move { payouts::find(tx, id).await }))
         .await?;
-    found.map(|payout| Json(PayoutBody::show(caller.mode, payout))).ok_or_else(|| Problem::not_found("payout"))
+    found.ok_or_else(|| Problem::not_found("payout"))
 }
 
 /// Filters of the list.

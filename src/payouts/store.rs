@@ -14,9 +14,9 @@ use partita_provider::{Currency, Money, Payout as Said, Refusal};
 use uuid::Uuid;
 
 pub(super) use bank::{
-    files_of_other_keys, find_own_account, insert_by_bank, insert_file, insert_own_account, is_bank_blocked,
-    list_waiting_for_update, own_accounts_of_other_keys, put_into_file, set_sealed_file, set_sealed_own_account,
-    waits_for_file,
+    files_of_other_keys, find_own_account, find_sealed_file, insert_by_bank, insert_file, insert_own_account,
+    is_bank_blocked, list_waiting_for_update, own_accounts_of_other_keys, put_into_file, set_sealed_file,
+    set_sealed_own_account, waits_for_file,
 };
 pub use bank::{find_file, list_files, list_own_accounts};
 pub(super) use bank_returns::{insert_return, returned_alone, set_returned};

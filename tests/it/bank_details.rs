@@ -8,7 +8,7 @@ use partita_db::{Db, DbOptions, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use crate::bank_payouts::{IBAN, ask, make_file, of, sold_40};
+use crate::bank_payouts::{IBAN, ask, by_bank, make_file, of, own_account, sold_40};
 use crate::reserves::market;
 use crate::test_app::{TestApp, egress, secrets, text};
 
@@ -61,6 +61,24 @@ async fn what_is_no_bank_account_is_refused_and_changes_nothing() {
     let late = json!({"reference": "late", "currency": "EUR", "execute_on": "2026-02-28"});
     assert_eq!(t.post("/v1/bank_files", "late", late).await.expect(422)["errors"][0]["pointer"], "#/execute_on");
     assert_eq!(t.row_counts().await, before);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_account_again_is_no_new_version() {
+    let t = TestApp::new().await;
+    let a = by_bank(&t).await;
+    let before = t.row_counts().await;
+    for (path, body) in [
+        ("/v1/own_bank_accounts".to_owned(), own_account("EUR")),
+        (of(&a, "bank_details"), json!({"holder": "Shop Ä", "iban": IBAN})),
+    ] {
+        assert_eq!(t.send("PUT", &path, None, Some(body)).await.expect(200)["version"], 1, "{path}");
+    }
+    assert_eq!(t.row_counts().await, before);
+    let mut moved = own_account("EUR");
+    moved["holder"] = json!("Fair Market Ltd");
+    assert_eq!(t.send("PUT", "/v1/own_bank_accounts", None, Some(moved)).await.expect(200)["version"], 2);
     t.finish().await;
 }
 

@@ -23,14 +23,18 @@ pub(crate) async fn by_bank(t: &TestApp) -> Value {
     let details = json!({"holder": "Shop Ä", "iban": IBAN});
     let declared = t.send("PUT", &of(&a, "bank_details"), None, Some(details)).await.expect(200);
     assert_eq!((&declared["iban"], &declared["version"]), (&json!("DE**3000"), &json!(1)));
-    let own = json!({"currency": "EUR", "holder": "Fair Market", "iban": "NL91ABNA0417164300", "bic": "ABNANL2A"});
-    t.send("PUT", "/v1/own_bank_accounts", None, Some(own)).await.expect(200);
+    t.send("PUT", "/v1/own_bank_accounts", None, Some(own_account("EUR"))).await.expect(200);
     a
 }
 
+/// The platform's own bank account.
+pub(crate) fn own_account(currency: &str) -> Value {
+    json!({"currency": currency, "holder": "Fair Market", "iban": "NL91ABNA0417164300", "bic": "ABNANL2A"})
+}
+
 /// How much one key may say alone in a day that a bank sent it back, as two people declared it.
-async fn let_one_say(t: &TestApp, amount: i64) {
-    let body = json!({"currency": "EUR", "alone_up_to": amount, "reason": "the finance team's allowance"});
+pub(crate) async fn let_one_say(t: &TestApp, currency: &str, amount: i64) {
+    let body = json!({"currency": currency, "alone_up_to": amount, "reason": "the finance team's allowance"});
     let approval = t.send("POST", "/v1/payout_return_limits", None, Some(body)).await.expect(201);
     assert_eq!(
         (&approval["kind"], &approval["proposal"]["alone_up_to"]),
@@ -74,7 +78,7 @@ async fn events(t: &TestApp, of: &str) -> Vec<String> {
 async fn a_share_of_36_is_paid_by_bank_and_sent_back_with_the_banks_code() {
     let t = TestApp::new().await;
     let (a, _) = sold_40(&t).await;
-    let_one_say(&t, 36_00).await;
+    let_one_say(&t, "EUR", 36_00).await;
     let sold = [("bank", -100_00), ("prov.available", 140_00), ("rev.commission", 4_00)];
     assert_balances(&t, &[&sold[..], &[("sel.A.available", 36_00)]].concat()).await;
     assert_eq!(t.list("/v1/transfers").await, Vec::<Value>::new(), "nothing is sent to the account at the provider");
@@ -143,7 +147,7 @@ async fn a_share_of_36_is_paid_by_bank_and_sent_back_with_the_banks_code() {
 async fn what_the_bank_never_took_or_nobody_put_into_a_file_is_the_sellers_again() {
     let t = TestApp::new().await;
     let (a, _) = sold_40(&t).await;
-    let_one_say(&t, 36_00).await;
+    let_one_say(&t, "EUR", 36_00).await;
     let payout = ask(&t, &a, "one").await.expect(201);
     let sold = [("bank", -100_00), ("prov.available", 140_00), ("sel.A.available", 36_00), ("rev.commission", 4_00)];
     assert_eq!(tell(&t, &payout, "cancel", json!({})).await.expect(200)["status"], "canceled");
@@ -167,7 +171,7 @@ async fn where_a_payout_stands_says_what_can_be_told_of_it() {
     let t = TestApp::new().await;
     let (a, _) = sold_40(&t).await;
     let payout = ask(&t, &a, "one").await.expect(201);
-    let_one_say(&t, 36_00).await;
+    let_one_say(&t, "EUR", 36_00).await;
     let returned = json!({"code": "AC01", "note": "statement of 9 March"});
     let conflict = async |what: &str, body: &Value, state: &str| {
         let refused = tell(&t, &payout, what, body.clone()).await.expect(409);
@@ -416,7 +420,7 @@ async fn above_the_limit_two_people_say_that_a_payout_came_back() {
     assert_eq!(t.balances().await["sel.A.available EUR"], 36_00);
 
     // Within the limit, and then beyond what is left of it for the day.
-    let_one_say(&t, 36_00).await;
+    let_one_say(&t, "EUR", 36_00).await;
     for (reference, status) in [("two", 200), ("three", 202)] {
         let payout = ask(&t, &a, reference).await.expect(201);
         make_file(&t, &format!("file-{reference}")).await.expect(201);
@@ -471,7 +475,7 @@ async fn a_share_that_could_not_be_noted_whole_is_looked_at_again() {
     let t = TestApp::new().await;
     let a = by_bank(&t).await;
     allow_alone(&t, "EUR", 100_00).await;
-    let taken = adjust(&t, adjustment(&a, "case-1", "debit", 22_50, "correction")).await.expect(201);
+    let taken = adjust(&t, adjustment(&a, "case-1", "debit", 22_50, "penalty")).await.expect(201);
     t.pay(cart("order-1", "EUR", &[item(&a, 40_00)])).await;
     t.advance(4 * DAY).await;
     assert_eq!(t.count("select sum(amount)::bigint from bank_payables").await, 13_50, "36 less 22.50");

@@ -105,7 +105,8 @@ pub async fn end_details(app: &Arc<App>, book: BookId, actor: Actor, seller: Sel
     Ok(())
 }
 
-/// Declares the platform's own account that a currency is paid from, from the next file on.
+/// Declares the platform's own account that a currency is paid from, from the next file on. The same account again changes
+/// nothing.
 ///
 /// # Errors
 /// [`PayoutError::Vault`].
@@ -123,6 +124,11 @@ pub async fn declare_own_account(
             let (vault, account) = (vault.clone(), Arc::clone(&account));
             Box::pin(async move {
                 outbox::lock_declaration(tx, Declaration::OwnBankAccount).await?;
+                if let Some(before) = store::find_own_account(tx, currency).await?
+                    && before.open(&vault)? == *account
+                {
+                    return Ok(before);
+                }
                 let id = OwnBankAccountId::new();
                 let text = SecretString::from(serde_json::to_string(&*account).expect("texts serialise"));
                 let sealed = vault.seal(column(id), &text)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use partita_db::{BookId, Column, Scope, Sealed, Tx};
+use partita_db::{BookId, Column, Scope, Tx};
 use partita_provider::{Currency, Money};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,6 @@ pub struct BankFile {
     pub digest: Vec<u8>,
     /// When it was made, by the business clock.
     pub created_at: Timestamp,
-    pub(in crate::payouts) sealed: Sealed,
 }
 
 /// What a platform asks for.
@@ -128,9 +127,8 @@ async fn make(
         paid_from: own.masked.clone(),
         digest: Sha256::digest(text.expose_secret().as_bytes()).to_vec(),
         created_at: now,
-        sealed: app.vault.seal(column(id), &text)?,
     };
-    store::insert_file(tx, &file, own.id, actor).await?;
+    store::insert_file(tx, &file, &app.vault.seal(column(id), &text)?, own.id, actor).await?;
     outbox::record(tx, &created(&file, actor)).await?;
     for payout in &waiting {
         let changed = store::put_into_file(tx, payout, id, now).await?;
@@ -178,13 +176,15 @@ fn created(file: &BankFile, actor: Actor) -> Change {
 /// # Errors
 /// [`PayoutError::Contradiction`] where its bytes are not those that were made.
 pub async fn read_file(app: &Arc<App>, book: BookId, id: BankFileId) -> Result<Option<SecretString>, PayoutError> {
-    let file = app
+    let found = app
         .db
-        .read("read bank file", Scope::Book(book), move |tx| Box::pin(async move { store::find_file(tx, id).await }))
+        .read("read bank file", Scope::Book(book), move |tx| {
+            Box::pin(async move { store::find_sealed_file(tx, id).await })
+        })
         .await?;
-    let Some(file) = file else { return Ok(None) };
-    let text = app.vault.open(column(id), &file.sealed)?;
-    if Sha256::digest(text.expose_secret().as_bytes()).as_slice() != file.digest {
+    let Some((sealed, digest)) = found else { return Ok(None) };
+    let text = app.vault.open(column(id), &sealed)?;
+    if Sha256::digest(text.expose_secret().as_bytes()).as_slice() != digest {
         return Err(PayoutError::Contradiction(format!("the bytes of {id} are not those that were made")));
     }
     Ok(Some(text))

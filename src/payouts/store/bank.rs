@@ -202,6 +202,7 @@ pub(in crate::payouts) async fn find_own_account(
 pub(in crate::payouts) async fn insert_file(
     tx: &mut Tx,
     file: &BankFile,
+    sealed: &Sealed,
     own: OwnBankAccountId,
     actor: Actor,
 ) -> Result<(), PayoutError> {
@@ -219,8 +220,8 @@ pub(in crate::payouts) async fn insert_file(
         file.payouts,
         file.amount.minor,
         file.digest,
-        file.sealed.bytes,
-        file.sealed.key_version,
+        sealed.bytes,
+        sealed.key_version,
         actor.to_string(),
         file.created_at.to_sqlx() as _
     )
@@ -243,8 +244,6 @@ struct FileRow {
     amount: i64,
     paid_from: String,
     digest: Vec<u8>,
-    sealed: Vec<u8>,
-    key_version: i16,
     created_at: jiff_sqlx::Timestamp,
 }
 
@@ -259,7 +258,6 @@ impl From<FileRow> for BankFile {
             paid_from: row.paid_from,
             digest: row.digest,
             created_at: row.created_at.to_jiff(),
-            sealed: Sealed { key_version: row.key_version, bytes: row.sealed },
         }
     }
 }
@@ -269,7 +267,7 @@ macro_rules! select_file {
         sqlx::query_as!(
             FileRow,
             r#"select f.id, f.reference, f.currency, f.execute_on as "execute_on: _", f.payouts, f.amount, o.masked as paid_from,
-                      f.digest, f.sealed, f.key_version, f.created_at as "created_at: _"
+                      f.digest, f.created_at as "created_at: _"
                from bank_files f join own_bank_accounts o on o.book_id = f.book_id and o.id = f.own_account "# + $tail
             $(, $argument)*
         )
@@ -285,6 +283,22 @@ pub async fn find_file(tx: &mut Tx, id: BankFileId) -> Result<Option<BankFile>, 
     let row =
         select_file!("where f.book_id = $1 and f.id = $2", book.get(), id.uuid()).fetch_optional(tx.conn()).await?;
     Ok(row.map(BankFile::from))
+}
+
+/// The sealed text of a file, and SHA-256 of what it opens to.
+pub(in crate::payouts) async fn find_sealed_file(
+    tx: &mut Tx,
+    id: BankFileId,
+) -> Result<Option<(Sealed, Vec<u8>)>, DbError> {
+    let book = tx.book_id();
+    let row = sqlx::query!(
+        "select sealed, key_version, digest from bank_files where book_id = $1 and id = $2",
+        book.get(),
+        id.uuid()
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| (Sealed { key_version: row.key_version, bytes: row.sealed }, row.digest)))
 }
 
 /// Files for the bank, newest first, older than `before`.
