@@ -288,7 +288,7 @@ impl Provider for Stripe {
     }
 
     async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
-        let form = upload::evidence(file, rand::random());
+        let form = upload::evidence(file);
         let outgoing = Outgoing {
             method: Method::POST,
             path: upload::PATH,

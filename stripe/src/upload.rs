@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use partita_provider::EvidenceFile;
+use sha2::{Digest as _, Sha256};
 
 /// Where files go, on a host of its own.
 pub(crate) const PATH: &str = "/v1/files";
@@ -16,9 +17,11 @@ pub(crate) struct Form {
     pub(crate) body: Bytes,
 }
 
-/// The form that hands over a file of evidence. Who made the file must not be able to guess the boundary.
-pub(crate) fn evidence(file: &EvidenceFile, boundary: u128) -> Form {
-    let boundary = format!("partita-{boundary:032x}");
+/// The form that hands over a file of evidence. Its boundary is the file's own hash, which nobody can write into it: another
+/// file has another one.
+pub(crate) fn evidence(file: &EvidenceFile) -> Form {
+    let hash: [u8; 32] = Sha256::digest(&file.bytes).into();
+    let boundary = format!("partita-{}", hex::encode(&hash[..16]));
     let mut head = String::new();
     write!(
         head,
@@ -48,17 +51,17 @@ mod tests {
     fn a_form_has_its_purpose_and_the_file_byte_for_byte() {
         let file =
             EvidenceFile { name: "a \"b\".png".into(), kind: FileKind::Png, bytes: vec![0x89, b'P', 13, 10, 0].into() };
-        let form = evidence(&file, 0xab);
+        let form = evidence(&file);
         let expected = [
-            b"--partita-000000000000000000000000000000ab\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ndispute_evidence\r\n\
-              --partita-000000000000000000000000000000ab\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a %22b%22.png\"\r\n\
+            b"--partita-b224503bbc2a56eaa6d83ea84f9bb3e7\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\ndispute_evidence\r\n\
+              --partita-b224503bbc2a56eaa6d83ea84f9bb3e7\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a %22b%22.png\"\r\n\
               Content-Type: image/png\r\n\r\n"
                 .as_slice(),
             &file.bytes[..],
-            b"\r\n--partita-000000000000000000000000000000ab--\r\n".as_slice(),
+            b"\r\n--partita-b224503bbc2a56eaa6d83ea84f9bb3e7--\r\n".as_slice(),
         ]
         .concat();
         assert_eq!(form.body, expected);
-        assert_eq!(form.content_type, "multipart/form-data; boundary=partita-000000000000000000000000000000ab");
+        assert_eq!(form.content_type, "multipart/form-data; boundary=partita-b224503bbc2a56eaa6d83ea84f9bb3e7");
     }
 }
