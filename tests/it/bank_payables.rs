@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::adjustments::{adjust, adjustment, allow_alone};
-use crate::bank_payouts::{ask, by_bank, sold_40};
+use crate::bank_payouts::{ask, by_bank, sold_40, with_bank_details};
 use crate::debts::end_of_day;
+use crate::destinations::sent;
+use crate::disputes::{at_provider, dispute_at_provider};
+use crate::reserves::market;
 use crate::support::{cart, item};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -54,5 +57,24 @@ async fn what_was_noted_at_the_moment_in_which_the_details_ended_is_sent_at_the_
     assert_eq!(t.list("/v1/transfers").await, Vec::<Value>::new());
     end_of_day(&t).await;
     assert_eq!(t.balances().await["conn.available.A EUR"], 36_00);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_won_dispute_gives_back_of_a_sale_that_was_sent_before_is_paid_by_bank() {
+    let t = TestApp::new().await;
+    let a = market(&t).await;
+    let payment = t.pay(sent("order-1", &[item(&a, 40_00)])).await;
+    t.advance(4 * DAY).await;
+    assert_eq!(t.balances().await["conn.available.A EUR"], 36_00, "sent with the charge");
+    with_bank_details(&t, &a).await;
+    let id = dispute_at_provider(&t, at_provider(&payment)).await;
+    t.settle().await;
+    assert_eq!(t.balances().await.get("conn.available.A EUR"), None, "taken back for the dispute");
+    assert_eq!(ask(&t, &a, "disputed").await.expect(409)["code"], "nothing_to_pay");
+    t.control.decide_dispute(&id, "won").await.expect("decided");
+    t.settle().await;
+    assert_eq!(t.list("/v1/transfers").await.len(), 1, "nothing is sent to the account any more");
+    assert_eq!(ask(&t, &a, "won").await.expect(201)["amount"], 36_00);
     t.finish().await;
 }

@@ -19,11 +19,16 @@ pub(crate) fn of(seller: &Value, what: &str) -> String {
 /// A, of whose sales the platform takes a tenth, with bank details here.
 pub(crate) async fn by_bank(t: &TestApp) -> Value {
     let a = market(t).await;
+    with_bank_details(t, &a).await;
+    a
+}
+
+/// Has a seller paid by bank file from now on.
+pub(crate) async fn with_bank_details(t: &TestApp, seller: &Value) {
     let details = json!({"holder": "Shop Ä", "iban": IBAN});
-    let declared = t.send("PUT", &of(&a, "bank_details"), None, Some(details)).await.expect(200);
+    let declared = t.send("PUT", &of(seller, "bank_details"), None, Some(details)).await.expect(200);
     assert_eq!((&declared["iban"], &declared["version"]), (&json!("DE**3000"), &json!(1)));
     t.send("PUT", "/v1/own_bank_accounts", None, Some(own_account("EUR"))).await.expect(200);
-    a
 }
 
 /// The platform's own bank account.

@@ -278,3 +278,30 @@ async fn what_names_no_customer_or_a_strangers_method_is_refused_and_says_where(
     assert_eq!((&paid["customer"], &paid["saved_payment_method"]), (&other["id"], &Value::Null));
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_cannot_name_a_method_of_another_customer_in_the_database_either() {
+    let t = TestApp::new().await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let (buyer, _) = (customer(&t, "buyer-7").await, customer(&t, "buyer-8").await);
+    let saved = save(&t, "save-1", &buyer, "pm_card_visa").await.expect(201);
+    t.pay(paid_by("order-1", &a, &saved, false)).await;
+    let admin = t.admin().await;
+    for (sql, constraint) in [
+        ("update payments set customer_id = null", "payments_saved_method_has_customer"),
+        (
+            "update payments set customer_id = (select id from customers where reference = 'buyer-8')",
+            "payments_saved_method_of_customer",
+        ),
+    ] {
+        // As the service: in a book.
+        let mut tx = admin.begin().await.expect("a transaction");
+        let book = format!("set local partita.book = '{}'", t.book.id);
+        sqlx::query(sqlx::AssertSqlSafe(book)).execute(&mut *tx).await.expect("a book");
+        let refused = sqlx::query(sql).execute(&mut *tx).await.expect_err(sql);
+        let error = refused.into_database_error().expect("of the database");
+        assert_eq!(error.constraint(), Some(constraint), "{sql}: {error}");
+    }
+    admin.close().await;
+    t.finish().await;
+}

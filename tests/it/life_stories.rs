@@ -6,6 +6,7 @@
 //! `PARTITA_STORIES=1000..2000 cargo test --workspace --test it -- --ignored --nocapture as_many_lives_as_asked`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use partita::{rebuild, verify};
 use partita_simulator::{FaultKind, NewDispute};
@@ -431,30 +432,34 @@ async fn a_cent_that_is_nobodys_is_seen_in_the_middle_of_a_life() {
     life.t.close().await;
 }
 
-/// Lives of a range of seeds, which is one test, so that others run beside it.
-macro_rules! lives {
-    ($($name:ident: $seeds:expr,)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            let (mut lives, mut told) = (0, 0);
-            for seed in $seeds {
-                told += live(seed).await.len();
-                lives += 1;
-            }
-            assert!(told > 8 * lives, "something happens: {told} lines in {lives} lives");
-        }
-    )*};
+/// Lives the lives of a range of seeds.
+async fn live_through(seeds: Range<u64>) {
+    let (mut lives, mut told) = (0, 0);
+    for seed in seeds {
+        told += live(seed).await.len();
+        lives += 1;
+    }
+    assert!(told > 8 * lives, "something happens: {told} lines in {lives} lives");
 }
 
-mod whatever_happens_in_whatever_order_everything_adds_up {
-    use super::live;
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_0_to_9_add_up_whatever_happens_in_whatever_order() {
+    live_through(0..10).await;
+}
 
-    lives! {
-        in_lives_0_to_9: 0..10,
-        in_lives_10_to_19: 10..20,
-        in_lives_20_to_29: 20..30,
-        in_lives_30_to_39: 30..40,
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_10_to_19_add_up_whatever_happens_in_whatever_order() {
+    live_through(10..20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_20_to_29_add_up_whatever_happens_in_whatever_order() {
+    live_through(20..30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_30_to_39_add_up_whatever_happens_in_whatever_order() {
+    live_through(30..40).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
