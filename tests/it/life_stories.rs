@@ -2,7 +2,7 @@
 //! the facts, ledger and provider agree object by object, the provider's own books hold, and every seller's statement
 //! adds up.
 //!
-//! Forty fixed seeds run with the other tests; more by hand:
+//! Two hundred fixed seeds run with the other tests; more by hand:
 //! `PARTITA_STORIES=1000..2000 cargo test --workspace --test it -- --ignored --nocapture as_many_lives_as_asked`.
 
 use std::collections::BTreeMap;
@@ -443,23 +443,43 @@ async fn live_through(seeds: Range<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_0_to_9_add_up_whatever_happens_in_whatever_order() {
-    live_through(0..10).await;
+async fn lives_0_to_24_add_up_whatever_happens_in_whatever_order() {
+    live_through(0..25).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_10_to_19_add_up_whatever_happens_in_whatever_order() {
-    live_through(10..20).await;
+async fn lives_25_to_49_add_up_whatever_happens_in_whatever_order() {
+    live_through(25..50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_20_to_29_add_up_whatever_happens_in_whatever_order() {
-    live_through(20..30).await;
+async fn lives_50_to_74_add_up_whatever_happens_in_whatever_order() {
+    live_through(50..75).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_30_to_39_add_up_whatever_happens_in_whatever_order() {
-    live_through(30..40).await;
+async fn lives_75_to_99_add_up_whatever_happens_in_whatever_order() {
+    live_through(75..100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_100_to_124_add_up_whatever_happens_in_whatever_order() {
+    live_through(100..125).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_125_to_149_add_up_whatever_happens_in_whatever_order() {
+    live_through(125..150).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_150_to_174_add_up_whatever_happens_in_whatever_order() {
+    live_through(150..175).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_175_to_199_add_up_whatever_happens_in_whatever_order() {
+    live_through(175..200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
