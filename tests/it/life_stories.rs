@@ -134,7 +134,7 @@ impl Life {
             self.story.push(format!("{kind:?} at {path}"));
             self.t.next_post_fails(kind, path);
         }
-        match self.dice.roll(0, 17) {
+        match self.dice.roll(0, 19) {
             0..=3 => self.pay().await,
             4..=5 => self.refund().await,
             6 => self.dispute().await,
@@ -145,6 +145,7 @@ impl Life {
             11 => self.platform_payout().await,
             12 => self.fail_late().await,
             13..=15 => self.pay_out().await,
+            18..=19 => self.hold_or_release().await,
             _ => {
                 let days = self.dice.roll(1, 6);
                 self.story.push(format!("{days} days pass"));
@@ -161,10 +162,13 @@ impl Life {
             let seller = self.one_of(self.sellers.len()).expect("a marketplace has sellers");
             let most = if self.dice.roll(0, 3) == 0 { 9 } else { 90_00 };
             let amount = self.dice.roll(1, most) * self.unit;
-            let line = match self.dice.roll(0, 2) {
+            let mut line = match self.dice.roll(0, 2) {
                 0 => taxed(&self.sellers[seller], amount, self.dice.roll(1, 20_00) * self.unit),
                 _ => item(&self.sellers[seller], amount),
             };
+            if self.dice.roll(0, 7) == 0 {
+                line["release"] = json!({"from": "available", "after_days": self.dice.roll(1, 5)});
+            }
             cart_lines.push(line);
         }
         // Below the least that the provider charges it is refused.
@@ -200,6 +204,22 @@ impl Life {
                     let part = self.dice.roll(1, whole / self.unit) * self.unit;
                     drop(self.post(&format!("{path}/capture"), json!({"lines": [{"line": 0, "amount": part}]})).await);
                 }
+            }
+        }
+    }
+
+    /// A person holds the share of a line, or lets it go: now, or some days after a delivery that has just been.
+    async fn hold_or_release(&mut self) {
+        let Some(which) = self.one_of(self.payments.len()) else { return };
+        let payment = self.payments[which].clone();
+        let line = self.one_of(payment["lines"].as_array().expect("lines").len()).expect("a line");
+        let path = format!("/v1/payments/{}/lines/{line}", text(&payment["id"]));
+        match self.dice.roll(0, 3) {
+            0 | 1 => drop(self.post(&format!("{path}/hold"), json!({})).await),
+            2 => drop(self.post(&format!("{path}/release"), json!({})).await),
+            _ => {
+                let body = json!({"delivered_at": self.t.clock.now().to_string()});
+                drop(self.post(&format!("{path}/release"), body).await);
             }
         }
     }

@@ -20,6 +20,8 @@ mod dispute_files;
 mod disputes;
 mod doubt;
 mod fee_rules;
+mod held_line_rules;
+mod held_lines;
 mod idempotency;
 mod inbox;
 mod late_failures;
