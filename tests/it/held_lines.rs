@@ -56,6 +56,7 @@ async fn b_is_held(t: &TestApp) -> Value {
     assert_eq!(held["lines"][0]["release"], Value::Null);
     t.advance(4 * DAY).await;
     assert_balances(t, &b_waits()).await;
+    assert_eq!(t.count("select count(*) from due where kind = 'rebalance'").await, 0, "nobody misses what waits");
     payment
 }
 
