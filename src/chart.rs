@@ -204,6 +204,8 @@ pub enum Kind {
     CaptureRestReleased = 4,
     /// The buyer's bank took a payment back that had succeeded.
     PaymentFailed = 5,
+    /// A line's share that waited by itself became usable.
+    LineReleased = 6,
     /// A transfer to a seller was asked.
     TransferAsked = 10,
     /// The provider moved it.

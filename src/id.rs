@@ -143,6 +143,8 @@ ids! {
     TransferId = "trf";
     /// A transfer taken back.
     ReversalId = "rev";
+    /// A line of a payment whose share waits by itself.
+    LineReleaseId = "pln";
     /// A refund.
     RefundId = "ref";
     /// A dispute of a payment.
@@ -278,6 +280,7 @@ pub fn public_id(object_type: &str, id: Uuid) -> String {
         "payment" => PaymentId::from(id).to_string(),
         "customer" => CustomerId::from(id).to_string(),
         "payment_method" => PaymentMethodId::from(id).to_string(),
+        "payment_line" => LineReleaseId::from(id).to_string(),
         "refund" => RefundId::from(id).to_string(),
         "transfer" => TransferId::from(id).to_string(),
         "reversal" => ReversalId::from(id).to_string(),

@@ -237,9 +237,10 @@ impl Case<'_> {
         if !is_lost && funds == Funds::Available && self.payment.charge_type == ChargeType::Separate {
             // A share that was disputed before it was released is the seller's for the first time now.
             let lines = payments::find_lines(tx, self.payment.id).await?;
-            let shares: Vec<_> = payments::seller_shares(&lines).into_values().collect();
             let ground = self.payment.reserve_ground();
-            reserves::shares_released(tx, &ground, &shares, self.journal.keys(), self.now).await?;
+            for (line, shares) in payments::shares_by_release(&lines) {
+                reserves::shares_released(tx, &ground, line, &shares, self.journal.keys(), self.now).await?;
+            }
         }
         transfers::schedule_rebalance(tx, self.payment.key, self.now).await?;
         Ok(())

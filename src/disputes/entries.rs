@@ -209,11 +209,11 @@ pub fn changes(lines: &[Line], shares: &[DisputeShare], policy: Policy, turn: Tu
 /// What sellers lose, or have back, each of them once; minor units.
 pub type BySeller = Vec<(SellerId, i64)>;
 
-/// By how much more, and by how much less, each seller is kept from its shares than before.
+/// By how much more, and by how much less, each seller is kept from its shares than before. Lines that wait give out of themselves.
 pub fn kept_by_seller(lines: &[Line], changes: &[LineChange]) -> (BySeller, BySeller) {
     let mut kept = BTreeMap::new();
     for change in changes {
-        let Some(line) = lines.iter().find(|line| line.number == change.line) else { continue };
+        let Some(line) = lines.iter().find(|line| line.number == change.line && !line.waits()) else { continue };
         let Some((id, number)) = line.seller else { continue };
         kept.entry(number).or_insert((id, 0_i64)).1 += change.withheld;
     }

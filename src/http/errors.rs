@@ -2,6 +2,7 @@
 
 mod approvals;
 mod customers;
+mod line_releases;
 mod payouts;
 mod reserves;
 
@@ -265,9 +266,16 @@ impl From<PaymentError> for Problem {
             PaymentError::SeveralSellers { line } | PaymentError::SellerNotReady { line } => {
                 line_field(line, "seller", &problem_types::NOT_ALLOWED, error.to_string())
             }
-            PaymentError::NothingToSend | PaymentError::ShareKeptBack | PaymentError::SellerPaidByBank => {
-                field(&["charge_type"], &problem_types::NOT_ALLOWED, error.to_string())
-            }
+            PaymentError::NothingToSend
+            | PaymentError::ShareKeptBack
+            | PaymentError::ShareWaits
+            | PaymentError::SellerPaidByBank => field(&["charge_type"], &problem_types::NOT_ALLOWED, error.to_string()),
+            PaymentError::LineNotFound
+            | PaymentError::LineOfPlatform { .. }
+            | PaymentError::LineIsSent { .. }
+            | PaymentError::LineState { .. }
+            | PaymentError::DeliveredLater
+            | PaymentError::ReleasedAfterLimit { .. } => line_releases::problem(&error),
             PaymentError::ShareNotMovable(_) => {
                 field(&["charge_type"], &problem_types::OUT_OF_RANGE, error.to_string())
             }
@@ -374,6 +382,7 @@ impl From<TransferError> for Problem {
             TransferError::PaymentNotFound => Self::not_found("payment"),
             TransferError::SellerHasNoAccount => conflict(sentence(&error)),
             TransferError::Contradiction(_) | TransferError::Incomplete(_) => Self::internal(&error),
+            TransferError::Payment(error) => error.into(),
             TransferError::Debt(error) => error.into(),
             TransferError::Reserve(error) => error.into(),
             TransferError::Prepare(error) => error.into(),

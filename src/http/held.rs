@@ -5,8 +5,10 @@ use partita_provider::Currency;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::render::day;
 use crate::disputes;
-use crate::id::{DisputeId, SellerId};
+use crate::id::{DisputeId, PaymentId, SellerId};
+use crate::payments::line_release;
 use crate::reserves;
 
 /// How many reasons are shown of each sort.
@@ -16,7 +18,7 @@ const SHOWN: i64 = 100;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = HeldMoney)]
 pub(super) struct HeldBody {
-    /// `dispute`; or the kind of reserve: `rolling`, `fixed`, `manual`.
+    /// `dispute`; the kind of reserve: `rolling`, `fixed`, `manual`; or `line`: the share of a line waits though the money is usable.
     #[schema(value_type = String, example = "rolling")]
     why: &'static str,
     /// Minor units.
@@ -24,6 +26,11 @@ pub(super) struct HeldBody {
     amount: i64,
     /// The dispute that hangs over it.
     dispute: Option<DisputeId>,
+    /// The payment whose line waits.
+    payment: Option<PaymentId>,
+    /// Which of its lines, from 0.
+    #[schema(example = 0)]
+    line: Option<i32>,
     /// In how many reserves.
     #[schema(example = 1)]
     reserves: Option<i64>,
@@ -34,7 +41,8 @@ pub(super) struct HeldBody {
     release_on: Option<String>,
 }
 
-/// The first reasons, those that end next first; one for each dispute and for each day on which reserves of a kind are released.
+/// The first reasons of each sort, those that end next first; one for each dispute, for each line that waits, and for each day on
+/// which reserves of a kind are released.
 pub(super) async fn because(tx: &mut Tx, seller: SellerId, currency: Currency) -> Result<Vec<HeldBody>, DbError> {
     let kept = reserves::held_of(tx, seller, currency, SHOWN).await?;
     let mut held: Vec<HeldBody> = kept
@@ -43,6 +51,8 @@ pub(super) async fn because(tx: &mut Tx, seller: SellerId, currency: Currency) -
             why: held.kind.as_str(),
             amount: held.amount,
             dispute: None,
+            payment: None,
+            line: None,
             reserves: Some(held.reserves),
             reason: held.reason,
             release_on: held.release_on,
@@ -53,9 +63,23 @@ pub(super) async fn because(tx: &mut Tx, seller: SellerId, currency: Currency) -
             why: "dispute",
             amount,
             dispute: Some(dispute),
+            payment: None,
+            line: None,
             reserves: None,
             reason: None,
             release_on: None,
+        });
+    }
+    for waiting in line_release::waiting_of(tx, seller, currency, SHOWN).await? {
+        held.push(HeldBody {
+            why: "line",
+            amount: waiting.amount,
+            dispute: None,
+            payment: Some(waiting.payment),
+            line: Some(waiting.line),
+            reserves: None,
+            reason: waiting.reason.filter(|_| waiting.is_held),
+            release_on: waiting.release_at.map(day),
         });
     }
     Ok(held)

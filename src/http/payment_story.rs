@@ -24,6 +24,7 @@ use super::{HttpState, story};
 use crate::id::{LedgerId, OperationId, PaymentId, public_id};
 use crate::operations::{self, HistoryStep, Operation};
 use crate::outbox::{self, StateChange};
+use crate::payments::line_release::list_releases;
 use crate::{disputes, payments, refunds, transfers};
 
 /// The routes.
@@ -40,7 +41,7 @@ struct ChangeBody {
     object: &'static str,
     /// When, in business time.
     at: Time,
-    /// What changed: `payment`, `refund`, `dispute`, `transfer`, `reversal`, or an `operation`, the command that asked for it.
+    /// What changed: `payment`, `payment_line`, `refund`, `dispute`, `transfer`, `reversal`, or an `operation`, the command that asked for it.
     #[schema(example = "payment")]
     of: String,
     /// Its id.
@@ -137,6 +138,7 @@ async fn what_happened(tx: &mut Tx, id: PaymentId) -> Result<Option<Happened>, D
     let mut objects = vec![id.uuid()];
     objects.extend(refunds::list_by_payment(tx, id).await?.iter().map(|refund| refund.id.uuid()));
     objects.extend(disputes::list_by_payment(tx, id).await?.iter().map(|dispute| dispute.id.uuid()));
+    objects.extend(list_releases(tx, id).await?.iter().map(|release| release.id.uuid()));
     objects.extend(transfers::list_by_payment(tx, id).await?.iter().map(|transfer| transfer.id.uuid()));
     objects.extend(transfers::list_reversals(tx, id).await?.iter().map(|reversal| reversal.id.uuid()));
     let changes = outbox::timeline(tx, &objects).await?;

@@ -97,7 +97,7 @@ impl From<Day> for DecisionBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = NotPaidOut)]
 struct NotPaidBody {
-    /// `pending`, `available`, `held`, `reserve`, `debt`, `provider_pending`, `provider_available`, `in_transit`.
+    /// `pending`, `waiting`, `available`, `held`, `reserve`, `debt`, `provider_pending`, `provider_available`, `in_transit`.
     #[schema(value_type = String, example = "held")]
     what: &'static str,
     /// Minor units.

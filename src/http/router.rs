@@ -20,7 +20,7 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(fee_policies::routes()) //       /v1/fee_policies, ../{id}, ../versions, ../quote, ../simulate
         .merge(customers::routes()) //          /v1/customers, ../{id}
         .merge(payment_methods::routes()) //    /v1/payment_methods, ../{id}, ../{id}/detach, ../{id}/client_action
-        .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain
+        .merge(payments::routes()) //           /v1/payments, ../{id}, ../{id}/capture, ../cancel, ../client_action, ../explain, ../lines/{n}/hold, ../release, /v1/release_policy
         .merge(payment_story::routes()) //      /v1/payments/{id}/timeline, ../{id}/postings
         .merge(refunds::routes()) //            /v1/refunds, ../preview, ../{id}, ../{id}/resolution, /v1/refund_policy, ..
         .merge(disputes::routes()) //           /v1/disputes, ../{id}, ../{id}/evidence, ../{id}/accept, /v1/dispute_policy

@@ -32,7 +32,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 struct SellerBalanceRow {
     #[schema(schema_with = currency_schema)]
     currency: Currency,
-    /// Earned; the provider does not let it be moved yet.
+    /// Earned; the provider does not let it be moved yet, or it waits until its line is released.
     #[schema(example = 5400)]
     pending: i64,
     /// Earned and free to be transferred. Below zero: the seller owes it, for instance after a refund.
@@ -63,7 +63,8 @@ struct SellerBalance {
     seller: SellerId,
     /// By currency.
     balances: Vec<SellerBalanceRow>,
-    /// Why `held` and `reserve` are: each dispute, and what reserves give back on each day, the next first; 100 of each at most.
+    /// Why `held` and `reserve` are, and of `pending` what waits though it is usable: each dispute, each line that waits, and what
+    /// reserves give back on each day, the next first; 100 of each at most.
     held_because: Vec<HeldBody>,
     /// When it was read.
     as_of: Time,

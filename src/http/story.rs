@@ -46,6 +46,10 @@ pub fn of_change(change: &StateChange) -> String {
         ("dispute", _, "won") => "The dispute was won; the money is back.".to_owned(),
         ("dispute", _, "lost") => "The dispute was lost; the buyer has the money.".to_owned(),
         ("dispute", _, "closed") => "The inquiry ended before any money was taken.".to_owned(),
+        ("payment_line", None, "waiting") => "The share of a line waits to be released.".to_owned(),
+        ("payment_line", _, "held") => format!("A person holds the share of a line{why}"),
+        ("payment_line", _, "released") => "The share of the line is its seller's to use.".to_owned(),
+        ("payment_line", _, _) => "The share of the line has a date, or may not be held for much longer.".to_owned(),
         (_, None, _) => format!("{thing} was asked for."),
         ("payment", Some("succeeded"), "succeeded") => {
             "The provider made the money usable, or part of it was refunded.".to_owned()

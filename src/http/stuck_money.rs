@@ -38,14 +38,15 @@ struct StuckBody {
     mode: &'static str,
     /// `not_onboarded`, `account_restricted`, `below_one_unit` or `transfers_refused`: a share is not sent; `payouts_disabled`,
     /// `payouts_parked` or `payouts_come_back`: it does not reach the seller's bank; `pending_too_long`: the provider is late with
-    /// its own date; `clearing_too_long`: a command, a refund or a top-up does not end.
+    /// its own date; `clearing_too_long`: a command, a refund or a top-up does not end;
+    /// `held_too_long`: the share of a line is held for longer than it may be.
     #[schema(value_type = String, example = "not_onboarded")]
     cause: &'static str,
     /// What helps, in words.
     remedy: &'static str,
     /// Whose it is; null: the platform's, or a buyer's.
     seller: Option<SellerId>,
-    /// The operation, refund or top-up that it hangs on; null where it is all of a seller's or of the platform's.
+    /// The operation, refund, top-up, payout or line (`release.id`) that it hangs on; null where it is all of a seller's or of the platform's.
     #[schema(example = "opn_01jd9z8p3hfh7s4k2n0q5r6t7v")]
     on: Option<String>,
     /// Minor units.

@@ -25,6 +25,12 @@ event_types! {
     "payment.failed": "A payment was declined or refused and no money moved, or the buyer's bank took it back after it had succeeded.";
     "payment.canceled": "A payment was given up before the buyer was charged.";
     "payment.funds_available": "The provider made the money of a payment usable.";
+    "payment_line.waiting": "The share of a line waits by itself: it is released some days after the money is usable or delivered, or when you release it.";
+    "payment_line.held": "A person holds the share of a line until somebody releases it.";
+    "payment_line.scheduled": "The share of a line is to be released on a date; at once where that has come and the money is usable.";
+    "payment_line.limit_near": "The share of a line is held and may not be for much longer; told once.";
+    "payment_line.limit_reached": "The share of a line is held for as long as it may be, and goes on being held until a person releases it; told once.";
+    "payment_line.released": "The share of a line that waited is its seller's to use.";
     "customer.created": "A customer was asked of the provider.";
     "customer.activated": "The provider knows a customer: payment methods can be saved for it.";
     "customer.failed": "The provider refused to know a customer.";
@@ -110,6 +116,7 @@ event_types! {
     "stuck_money.found": "Money does not move on, for longer than its cause allows; told once, with what helps.";
     "stuck_money.cleared": "Money that did not move on has moved on.";
     "recovery_policy.declared": "How what sellers are short of is recovered was declared anew.";
+    "release_policy.declared": "When shares of lines are released that do not say it themselves, and how long any may be held, was declared anew.";
     "charge_policy.declared": "How payments are charged that do not say it themselves was declared anew.";
     "reserve_policy.declared": "What is kept back of a seller, or of all, was declared anew.";
     "bank_holidays.declared": "On which days the banks of a country do not work was declared anew.";

@@ -24,6 +24,8 @@ pub enum Declaration {
     ChargePolicy,
     /// Which bank account of the platform's own sellers are paid from.
     OwnBankAccount,
+    /// When shares of lines are released, and how long they may be held.
+    ReleasePolicy,
 }
 
 impl Declaration {
@@ -36,6 +38,7 @@ impl Declaration {
             Self::ReservePolicy => "reserve_policy",
             Self::ChargePolicy => "charge_policy",
             Self::OwnBankAccount => "own_bank_account",
+            Self::ReleasePolicy => "release_policy",
         }
     }
 
@@ -48,6 +51,7 @@ impl Declaration {
             Self::ReservePolicy => "reserve_policy.declared",
             Self::ChargePolicy => "charge_policy.declared",
             Self::OwnBankAccount => "own_bank_account.declared",
+            Self::ReleasePolicy => "release_policy.declared",
         }
     }
 
@@ -61,6 +65,7 @@ impl Declaration {
             Self::ReservePolicy => 5,
             Self::ChargePolicy => 6,
             Self::OwnBankAccount => 7,
+            Self::ReleasePolicy => 60,
         })
     }
 }

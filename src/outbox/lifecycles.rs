@@ -156,6 +156,15 @@ lifecycles! {
     "charge_policy" "How charges reach their sellers" {
         "declared": new => declared;
     }
+    "release_policy" "When shares of lines are released" {
+        "declared": new => declared;
+    }
+    "payment_line" "Lines whose share waits" {
+        "its rule says so": new => waiting;
+        "held by a person": new, waiting => held;
+        "to be released on a date": held => waiting;
+        "its date came, a person released it, or it was held for as long as it may be": waiting, held => released;
+    }
     "customer" "Customers" {
         "asked of the provider": new => processing;
         "the provider knows it": processing => active;

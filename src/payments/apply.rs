@@ -8,8 +8,8 @@ use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
 use super::capture::{self, CaptureAsked};
 use super::charge_type;
 use super::{
-    ChargeType, Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries, record,
-    split, state, store,
+    ChargeType, Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries,
+    line_release, record, split, state, store,
 };
 use crate::actor::Actor;
 use crate::chart::Kind;
@@ -139,6 +139,7 @@ async fn fail_late(
     if lines.iter().any(|line| line.disputed_amount + line.disputed_tax > 0) {
         return Err(PaymentError::Contradiction("it failed while it was disputed".to_owned()));
     }
+    line_release::follow(tx, &payment, &lines, now).await?;
     let shares: Vec<SellerShare> = lines.iter().map(split::everything_left).collect();
     store::record_failure(tx, payment.id, &shares).await?;
     let refusal = said.last_error.clone().unwrap_or_else(unexplained);
@@ -198,6 +199,7 @@ async fn succeed(
         store::set_uncaptured(tx, payment.id, &capture::rests(&lines, &shares)).await?;
     }
     let mut lines = store::find_lines(tx, payment.id).await?;
+    line_release::follow(tx, &changed, &lines, now).await?;
     let fees = split::fees_at_charge(&lines, fee);
     if !fees.is_empty() {
         store::set_passed_fees(tx, payment.id, &fees).await?;
@@ -331,6 +333,7 @@ pub async fn release(
     let changed = store::set_available(tx, &payment, now).await?;
     record(tx, &changed, Some(payment.status), "payment.funds_available", Actor::System, now).await?;
     let lines = store::find_lines(tx, id).await?;
+    line_release::follow(tx, &changed, &lines, now).await?;
     let chart = chart(tx.book_id(), payment.amount.currency);
     journal.add(Record {
         kind: Kind::FundsAvailable,
@@ -357,8 +360,8 @@ async fn keep_back(
         // The seller has it already.
         return Ok(());
     }
-    let shares: Vec<_> = split::seller_shares(lines).into_values().collect();
-    Ok(reserves::shares_released(tx, &payment.reserve_ground(), &shares, journal.keys(), now).await?)
+    let shares: Vec<_> = split::released_shares(lines).into_values().collect();
+    Ok(reserves::shares_released(tx, &payment.reserve_ground(), None, &shares, journal.keys(), now).await?)
 }
 
 fn released(

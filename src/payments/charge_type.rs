@@ -7,7 +7,7 @@ use std::sync::Arc;
 use partita_db::{BookId, Scope};
 use partita_provider::{Destination, Money};
 
-use super::{Line, NewPayment, PaymentError, seller_shares, store};
+use super::{Line, NewPayment, PaymentError, released_shares, seller_shares, store};
 use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::SellerNumber;
@@ -145,10 +145,10 @@ fn merchant(id: SellerId, lines: &[Line], sellers: &HashMap<SellerId, Seller>) -
     seller.account.clone().filter(|_| takes_cards).ok_or(PaymentError::MerchantNotReady)
 }
 
-/// What becomes usable of each seller's share with the charge: the share, less what the provider has sent with the charge and what of
+/// What becomes usable of each seller's share with the charge: the share of the lines that do not wait, less what the provider has sent with the charge and what of
 /// that has not come back, which only a payment with one seller has. Below zero where refunds have taken more than was left.
 pub fn to_release(lines: &[Line], sent_with_charge: i64) -> Vec<(SellerNumber, i64)> {
-    seller_shares(lines).into_iter().map(|(number, (_, share))| (number, share - sent_with_charge)).collect()
+    released_shares(lines).into_iter().map(|(number, (_, share))| (number, share - sent_with_charge)).collect()
 }
 
 /// Declares how payments are charged from now on that do not say it themselves.

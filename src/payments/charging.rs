@@ -36,6 +36,7 @@ pub(super) async fn decide(
     };
     let is_to_be_sent = input.charge_type.unwrap_or(policy.charge_type) == ChargeType::Destination;
     let stays = match charge_type::only_seller(lines) {
+        Ok(Some(_)) if is_to_be_sent && lines.iter().any(Line::waits) => Some(PaymentError::ShareWaits),
         Ok(Some(seller)) if is_to_be_sent => stays_here(tx, seller, input.amount.currency).await?,
         _ => None,
     };

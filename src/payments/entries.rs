@@ -204,11 +204,13 @@ pub fn taken_back(
     entries
 }
 
-/// Where the owner of a line has its share: pending until it is released, then available.
+/// Where the owner of a line has its share: pending until it is released, with the payment's money or by itself, then available.
 pub(crate) fn owner_account(chart: Chart, line: &Line, funds: Funds) -> AccountKey {
     match line.seller {
         None => chart.platform(PlatformAccount::Fees),
-        Some((_, number)) if funds == Funds::Available => chart.seller(number, SellerAccount::Available),
+        Some((_, number)) if funds == Funds::Available && !line.waits() => {
+            chart.seller(number, SellerAccount::Available)
+        }
         Some((_, number)) => chart.seller(number, SellerAccount::Pending),
     }
 }
@@ -220,7 +222,7 @@ mod tests {
 
     use super::*;
     use crate::payments::worked_cart::{A, B, line, worked_cart};
-    use crate::payments::{TaxLiability, fee_parts, fees_at_charge, seller_shares};
+    use crate::payments::{Standing, TaxLiability, fee_parts, fees_at_charge, seller_shares};
 
     fn chart() -> Chart {
         Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
@@ -321,6 +323,20 @@ mod tests {
             refund_confirmed(c, 30_00, SettlementState::Available),
             [entry(clearing, c.platform(PlatformAccount::ProviderAvailable), 30_00)]
         );
+    }
+
+    #[test]
+    fn a_refund_of_a_line_that_waits_takes_its_share_where_it_stands() {
+        let c = chart();
+        let share = SellerShare { line: 1, amount: 20_00, tax: 4_00, commission: 2_00, vat: 0 };
+        let mut cart = worked_cart();
+        cart[1].standing = Standing::Waiting;
+        let given = [RefundShare { share, processor_fee: 0 }];
+        let entries = refund_shares(c, &cart, &given, Funds::Available);
+        assert_eq!(entries[0].debit, c.seller(B, SellerAccount::Pending));
+        assert_eq!(entries[2].credit, c.seller(B, SellerAccount::Pending));
+        cart[1].standing = Standing::Released;
+        assert_eq!(refund_shares(c, &cart, &given, Funds::Available)[0].debit, c.seller(B, SellerAccount::Available));
     }
 
     #[test]

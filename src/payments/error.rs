@@ -3,6 +3,7 @@ use partita_ledger::LedgerError;
 use partita_provider::{Currency, PrepareError};
 
 use super::PaymentStatus;
+use super::line_release::ReleaseStatus;
 use crate::app::ProviderSetupError;
 use crate::customers::{CustomerStatus, MethodStatus};
 use crate::idempotency::ClaimError;
@@ -78,6 +79,47 @@ pub enum PaymentError {
     /// A charge is to be sent to a seller of whose shares a part is kept back.
     #[error("a part of the seller's shares is kept back (its reserve policy): what is sent with the charge cannot be")]
     ShareKeptBack,
+    /// A charge is to be sent to a seller of whose shares one waits.
+    #[error(
+        "the share of a line waits to be released (the line's release, or the release policy): it is not sent with the charge"
+    )]
+    ShareWaits,
+    /// A line says that its share is released after it may not be held any longer.
+    #[error("line {line} names more days than money may be held for its seller: {longest}")]
+    ReleasedAfterLimit {
+        /// The line, from 0.
+        line: usize,
+        /// For how many days it may be held.
+        longest: i32,
+    },
+    /// The payment has no such line.
+    #[error("the payment has no such line")]
+    LineNotFound,
+    /// Of a line of the platform's own nothing is held or released.
+    #[error("line {line} is the platform's own: it has no share to hold or to release")]
+    LineOfPlatform {
+        /// The line, from 0.
+        line: i32,
+    },
+    /// The share of a line is sent with the charge.
+    #[error("the share of line {line} is sent with the charge: it is neither held nor released")]
+    LineIsSent {
+        /// The line, from 0.
+        line: i32,
+    },
+    /// The share of a line is where this cannot be done.
+    #[error("line {line} is {} and cannot be {action}", .status.as_str())]
+    LineState {
+        /// The line, from 0.
+        line: i32,
+        /// Where it stands.
+        status: ReleaseStatus,
+        /// What was asked, as a participle.
+        action: &'static str,
+    },
+    /// A delivery that is still to come, or was before the payment.
+    #[error("must be after the payment was made and not in the future")]
+    DeliveredLater,
     /// A charge is to be sent to a seller who is paid from the platform's own bank account.
     #[error("the seller is paid from the platform's bank account: nothing is sent with the charge")]
     SellerPaidByBank,

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::chart::SellerNumber;
     use crate::id::{FeePolicyId, SellerId};
-    use crate::payments::{LineFee, LineKind};
+    use crate::payments::{LineFee, LineKind, Standing};
 
     fn line(tax_liability: TaxLiability, tax_amount: i64) -> Line {
         Line {
@@ -93,6 +93,7 @@ mod tests {
             passed_fee: 0,
             failed: Remaining::default(),
             uncaptured: Remaining::default(),
+            standing: Standing::WithPayment,
         }
     }
 

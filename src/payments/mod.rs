@@ -16,6 +16,7 @@ mod entries;
 mod error;
 mod explain;
 mod hold;
+pub mod line_release;
 mod payer;
 mod quote;
 mod simulate;
@@ -51,7 +52,9 @@ pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
 pub(crate) use split::proportion;
-pub use split::{Remaining, fee_parts, fees_at_charge, losses, seller_shares};
+pub use split::{
+    Remaining, Standing, fee_parts, fees_at_charge, losses, released_shares, seller_shares, shares_by_release,
+};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
     find, find_by_key, find_by_provider_for_update, find_charge_policy, find_for_update, find_lines, give_up_refund,
@@ -152,6 +155,8 @@ pub struct NewLine {
     pub category: Option<String>,
     /// What prices it; the book's default when none is named.
     pub fee_policy: Option<FeePolicyId>,
+    /// When its share is released; the platform's declaration when it does not say.
+    pub release: Option<line_release::ReleaseRule>,
 }
 
 /// A new cart.
@@ -302,6 +307,8 @@ pub struct Line {
     pub failed: Remaining,
     /// What was authorised beside `amount`, `tax_amount` and `commission`, and not captured.
     pub uncaptured: Remaining,
+    /// When its share becomes its seller's to use.
+    pub standing: Standing,
 }
 
 /// By how much a dispute changes what a line counts of it; minor units, signed.
@@ -382,7 +389,8 @@ pub async fn create(
                 let policies = policies_of(tx, &input, now).await?;
                 let with_tiers = split::sellers_with_tiers(&input, &sellers, &policies);
                 let volumes = volume::read(tx, &with_tiers, input.amount.currency, now).await?;
-                let lines = split::price(&input, &sellers, &policies, &volumes)?;
+                let mut lines = split::price(&input, &sellers, &policies, &volumes)?;
+                let waiting = line_release::plan(tx, &input, &mut lines, &sellers).await?;
                 let (id, operation_id) = (PaymentId::new(), OperationId::new());
                 let charging = charging::decide(tx, &*provider, &input, &lines, &sellers, (id, operation_id)).await?;
                 let key = app.keys.next(tx).await?;
@@ -402,6 +410,7 @@ pub async fn create(
                 }
                 let payment =
                     store::insert(tx, id, key, &input, &charging, &lines, provider.name(), actor, now).await?;
+                line_release::insert(tx, &payment, &waiting, &app.keys, actor, now).await?;
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 record(tx, &payment, None, "payment.created", actor, now).await?;

@@ -121,6 +121,7 @@ fn price_line(
         passed_fee: 0,
         failed: Remaining::default(),
         uncaptured: Remaining::default(),
+        standing: Standing::WithPayment,
     })
 }
 
@@ -176,7 +177,25 @@ pub struct Remaining {
     pub vat: i64,
 }
 
+/// When a line's share becomes its seller's to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// With the payment's money.
+    WithPayment,
+    /// By itself, and it waits.
+    Waiting,
+    /// By itself, and it was released.
+    Released,
+}
+
 impl Line {
+    /// What its seller is entitled to of it, after commission, the processor's fee that it bears, refunds and what disputes keep;
+    /// minor units, signed.
+    pub fn share(&self) -> i64 {
+        let left = self.remaining();
+        left.amount + self.sellers_tax(left.tax) - left.commission - self.withheld_share - self.passed_fee
+    }
+
     /// What is left of it after its refunds, and after its payment's late failure.
     pub fn remaining(&self) -> Remaining {
         Remaining {
@@ -240,6 +259,11 @@ impl Line {
         (after - before).min(part - self.passed_fee).max(0)
     }
 
+    /// Whether its share waits by itself.
+    pub fn waits(&self) -> bool {
+        self.standing == Standing::Waiting
+    }
+
     /// Whether its seller bears its part of the processor's fee from the charge on.
     fn bears_processor_fee(&self) -> bool {
         self.seller.is_some() && self.fee_policy.as_ref().is_some_and(|fee| fee.passes_processor_fee)
@@ -284,11 +308,12 @@ pub(crate) fn proportion(whole: i64, part: i64, of: i64) -> i64 {
     i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
 }
 
-/// What sellers lose by what is given back of their lines, each seller once; minor units.
+/// What sellers lose by what is given back of their lines, each seller once; minor units. Of lines that wait nothing is kept back,
+/// and they give out of themselves.
 pub fn losses(lines: &[Line], given: &[RefundShare]) -> Vec<(SellerId, i64)> {
     let mut losses = BTreeMap::new();
     for RefundShare { share, processor_fee } in given {
-        let Some(line) = lines.iter().find(|line| line.number == share.line) else { continue };
+        let Some(line) = lines.iter().find(|line| line.number == share.line && !line.waits()) else { continue };
         let Some((id, number)) = line.seller else { continue };
         let own = share.amount + line.sellers_tax(share.tax) - share.commission + processor_fee;
         losses.entry(number).or_insert((id, 0_i64)).1 += own;
@@ -303,9 +328,28 @@ pub fn seller_shares(lines: &[Line]) -> BTreeMap<SellerNumber, (SellerId, i64)> 
     let mut shares = BTreeMap::new();
     for line in lines {
         let Some((id, number)) = line.seller else { continue };
-        let left = line.remaining();
-        let share = &mut shares.entry(number).or_insert((id, 0_i64)).1;
-        *share += left.amount + line.sellers_tax(left.tax) - left.commission - line.withheld_share - line.passed_fee;
+        shares.entry(number).or_insert((id, 0_i64)).1 += line.share();
     }
     shares
+}
+
+/// The same without lines that wait; a seller all of whose lines do has nothing.
+pub fn released_shares(lines: &[Line]) -> BTreeMap<SellerNumber, (SellerId, i64)> {
+    let mut shares = BTreeMap::new();
+    for line in lines {
+        let Some((id, number)) = line.seller else { continue };
+        shares.entry(number).or_insert((id, 0_i64)).1 += if line.waits() { 0 } else { line.share() };
+    }
+    shares
+}
+
+/// The same by how they were released: what came with the payment's money, without a line, then line by line.
+pub fn shares_by_release(lines: &[Line]) -> Vec<(Option<i32>, Vec<(SellerId, i64)>)> {
+    let with_payment: Vec<Line> = lines.iter().filter(|line| line.standing == Standing::WithPayment).cloned().collect();
+    let together = seller_shares(&with_payment).into_values().collect();
+    let alone = lines.iter().filter(|line| line.standing == Standing::Released).filter_map(|line| {
+        let (id, _) = line.seller?;
+        Some((Some(line.number), vec![(id, line.share())]))
+    });
+    std::iter::once((None, together)).chain(alone).collect()
 }

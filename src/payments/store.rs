@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::charging::Charging;
 use super::payer::Payer;
 use super::{
-    ChargeType, Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, Remaining,
+    ChargeType, Funds, Line, LineFee, LineKind, NewPayment, Payment, PaymentError, PaymentStatus, Remaining, Standing,
     TaxLiability,
 };
 use crate::actor::Actor;
@@ -311,8 +311,9 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
                   l.uncaptured_commission, l.failed_amount, l.failed_tax, l.failed_commission, l.fee_policy_id, l.fee_policy_version, l.fee_rule, l.fee_volume, l.fee_explanation,
                   l.refunded_amount, l.refunded_tax, l.returned_commission,
                   l.disputed_amount, l.disputed_tax, l.disputed_commission, l.withheld_share, l.passed_fee,
-                  l.bears_processor_fee
+                  l.bears_processor_fee, w.status as "release_status?"
            from payment_lines l left join sellers s on s.book_id = l.book_id and s.id = l.seller_id
+           left join line_releases w on w.book_id = l.book_id and w.payment_id = l.payment_id and w.line = l.line
            where l.book_id = $1 and l.payment_id = $2 order by l.line"#,
         book.get(),
         id.uuid()
@@ -362,6 +363,11 @@ pub async fn find_lines(tx: &mut Tx, id: PaymentId) -> Result<Vec<Line>, DbError
                 tax: row.uncaptured_tax,
                 commission: row.uncaptured_commission,
                 vat: row.uncaptured_vat,
+            },
+            standing: match row.release_status.as_deref() {
+                None => Standing::WithPayment,
+                Some("released") => Standing::Released,
+                Some(_) => Standing::Waiting,
             },
         })
         .collect())

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Line, LineKind, Remaining, TaxLiability};
+use super::{Line, LineKind, Remaining, Standing, TaxLiability};
 use crate::chart::SellerNumber;
 use crate::id::SellerId;
 
@@ -37,6 +37,7 @@ pub(crate) fn line(number: i32, seller: Option<SellerNumber>, amount: i64, tax_a
         passed_fee: 0,
         failed: Remaining::default(),
         uncaptured: Remaining::default(),
+        standing: Standing::WithPayment,
     }
 }
 

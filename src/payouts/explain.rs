@@ -16,6 +16,7 @@ use super::schedule::Day;
 use super::{Payout, PayoutStatus, store};
 use crate::chart::{Chart, SellerAccount};
 use crate::id::{AdjustmentId, PaymentId};
+use crate::payments::line_release;
 use crate::sellers::{self, Seller};
 
 /// Where a line stands among the movements of its account.
@@ -199,8 +200,15 @@ async fn not_paid(tx: &mut Tx, seller: &Seller) -> Result<Vec<NotPaid>, LedgerEr
     let chart = Chart { book: tx.book_id(), currency: seller.default_currency };
     let found = balances(tx, &PARTS.map(|(kind, _, _)| chart.seller(seller.number, kind))).await?;
     let amounts = found.iter().map(|balance| i64::try_from(balance.signed()).unwrap_or(i64::MAX));
-    let parts = PARTS.iter().zip(amounts).filter(|(_, amount)| *amount != 0);
-    Ok(parts.map(|((_, what, why), amount)| NotPaid { what, amount, why }).collect())
+    let mut parts: Vec<NotPaid> =
+        PARTS.iter().zip(amounts).map(|((_, what, why), amount)| NotPaid { what, amount, why }).collect();
+    let waiting = line_release::waiting_sum_of(tx, seller.id, seller.default_currency).await?;
+    // The first part is pending, of which lines that wait are.
+    parts[0].amount -= waiting;
+    let why = "earned and usable; it waits until its line is released";
+    parts.insert(1, NotPaid { what: "waiting", amount: waiting, why });
+    parts.retain(|part| part.amount != 0);
+    Ok(parts)
 }
 
 /// A payout's place among the movements of its account.

@@ -1,6 +1,7 @@
 //! The transactions that facts make. Pure.
 
 mod banking;
+mod lines;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
+use crate::payments::line_release::LineRelease;
 use crate::payments::{self, Funds, Line, RefundShare, Remaining, SellerShare};
 use crate::transfers::BankPart;
 use crate::{reserves, transfers};
@@ -41,6 +43,8 @@ pub(super) struct PaymentFacts {
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
     /// Its disputes with what each line has in them.
     pub(super) disputes: Vec<(Dispute, Vec<DisputeShare>)>,
+    /// Its lines that wait by themselves, or did.
+    pub(super) releases: Vec<LineRelease>,
     pub(super) debts: DebtFacts,
     /// What of it went into reserves and out of them.
     pub(super) kept_back: Vec<reserves::Step>,
@@ -133,9 +137,8 @@ impl PaymentFacts {
     /// kept from sellers by then. Of a payment that had failed, nothing.
     fn lines_at(&self, at: Timestamp) -> Vec<Line> {
         let mut lines: Vec<Line> = self
-            .lines
-            .iter()
-            .cloned()
+            .standing_at(at)
+            .into_iter()
             .map(|line| Line {
                 refunded_amount: 0,
                 refunded_tax: 0,
@@ -236,6 +239,7 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     for movement in &facts.movements {
         add_movement(&mut booked, chart, facts, movement);
     }
+    lines::add_released(&mut booked, chart, facts);
     add_debts(&mut booked, chart, &facts.debts);
     add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
     for step in &facts.kept_back {
@@ -317,11 +321,13 @@ fn add_refund(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, id:
     let (Some(source), Some(asked)) = (ask_of(&facts.asks, id), moment(&facts.moments, id, "refund.created")) else {
         return;
     };
-    add(booked, Kind::RefundAsked, source, payments::refund_shares(chart, &facts.lines, shares, facts.funds_at(asked)));
+    let lines = facts.standing_at(asked);
+    add(booked, Kind::RefundAsked, source, payments::refund_shares(chart, &lines, shares, facts.funds_at(asked)));
     let returned = moment(&facts.moments, id, "refund.returned");
     if let Some(at) = moment(&facts.moments, id, "refund.failed") {
         let payment_failed = facts.failed_late().is_some_and(|failed| failed < at);
-        let entries = payments::refund_reinstated(chart, &facts.lines, shares, facts.funds_at(at), payment_failed);
+        let lines = facts.standing_at(at);
+        let entries = payments::refund_reinstated(chart, &lines, shares, facts.funds_at(at), payment_failed);
         match (returned, facts.refund_keys.get(&id)) {
             (Some(_), Some(key)) => add(booked, Kind::RefundReinstated, *key, entries),
             _ => add(booked, Kind::RefundRefused, source, entries),
@@ -357,20 +363,20 @@ fn add_dispute(
     shares: &[DisputeShare],
 ) {
     let id = dispute.id.uuid();
-    let at = |event| moment(&facts.moments, id, event).map(|time| facts.funds_at(time));
-    let lines = &facts.lines;
+    let at = |event| moment(&facts.moments, id, event).map(|time| (facts.standing_at(time), facts.funds_at(time)));
     if dispute.policy.hold == Hold::Shares {
-        if let Some(funds) = at("dispute.funds_withdrawn") {
-            let held = disputes::entries::held(chart, lines, shares, funds);
+        if let Some((lines, funds)) = at("dispute.funds_withdrawn") {
+            let held = disputes::entries::held(chart, &lines, shares, funds);
             add(booked, Kind::DisputeHeld, dispute.key, held);
         }
         if let Some(time) = given_back(&facts.moments, id) {
-            let released = disputes::entries::released(chart, lines, shares, facts.funds_at(time));
+            let lines = facts.standing_at(time);
+            let released = disputes::entries::released(chart, &lines, shares, facts.funds_at(time));
             add(booked, Kind::DisputeWon, dispute.key, released);
         }
     }
-    if let Some(funds) = at("dispute.lost") {
-        let lost = disputes::entries::lost(chart, lines, shares, dispute.policy, dispute.outstanding(), funds);
+    if let Some((lines, funds)) = at("dispute.lost") {
+        let lost = disputes::entries::lost(chart, &lines, shares, dispute.policy, dispute.outstanding(), funds);
         add(booked, Kind::DisputeLost, dispute.key, lost);
     }
 }

@@ -179,6 +179,8 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         let shares = disputes::find_lines(tx, dispute.id).await?;
         disputed.push((dispute, shares));
     }
+    let releases = payments::line_release::list_releases(tx, payment.id).await?;
+    objects.extend(releases.iter().map(|release| release.id.uuid()));
     let sent = transfers::list_by_payment(tx, payment.id).await?;
     let taken_back = transfers::list_reversals(tx, payment.id).await?;
     objects.extend(sent.iter().map(|transfer| transfer.id.uuid()));
@@ -203,6 +205,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         refunds: given,
         refund_keys,
         disputes: disputed,
+        releases,
         debts: expected::DebtFacts {
             debts: owed.into_iter().map(|debt| (number(debt.seller), debt)).collect(),
             settled,

@@ -27,13 +27,15 @@ pub struct Ground {
     pub currency: Currency,
 }
 
-/// Says what is to be kept back of shares that became usable just now, by the rules that hold. [`take`] keeps it.
+/// Says what is to be kept back of shares that became usable just now, by the rules that hold. [`take`] keeps it. `line`: they are
+/// of that line, which was released by itself; none: of those that are released with the payment's money.
 ///
 /// # Errors
 /// What the database says.
 pub async fn shares_released(
     tx: &mut Tx,
     ground: &Ground,
+    line: Option<i32>,
     shares: &[(SellerId, i64)],
     keys: &Keys,
     now: Timestamp,
@@ -47,6 +49,7 @@ pub async fn shares_released(
             kind,
             amount: Money::new(amount, ground.currency),
             payment,
+            line: line.filter(|_| kind == ReserveKind::Rolling),
             policy_version: Some(version),
             reason: None,
             release_at,

@@ -175,6 +175,7 @@ pub async fn create(
                     kind: ReserveKind::Manual,
                     amount: new.amount,
                     payment: None,
+                    line: None,
                     policy_version: None,
                     reason: Some(new.reason.clone()),
                     release_at: Some(new.release_at),

@@ -5,6 +5,7 @@ use partita_provider::PrepareError;
 use crate::app::ProviderSetupError;
 use crate::debts::DebtError;
 use crate::journal::JournalError;
+use crate::payments::PaymentError;
 use crate::reserves::ReserveError;
 
 /// Why something cannot be done with a transfer.
@@ -28,6 +29,9 @@ pub enum TransferError {
     /// A debt could not be opened or settled.
     #[error(transparent)]
     Debt(#[from] DebtError),
+    /// A share that waited could not be released.
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
     /// Something could not be kept back, or given back.
     #[error(transparent)]
     Reserve(#[from] ReserveError),

@@ -14,6 +14,7 @@ mod by_bank;
 pub mod entries;
 mod error;
 mod plan;
+mod releasing;
 mod reserving;
 mod shortfalls;
 mod store;
@@ -30,6 +31,7 @@ pub(crate) use apply::WITH_CHARGE;
 pub use apply::{apply, apply_refusal, apply_reversal, apply_reversal_refusal, apply_sent};
 pub use by_bank::{BankPart, collect, give_back, lock_parts, lock_payables, paid, send_instead};
 pub use error::TransferError;
+pub use releasing::{advance_line, release_line};
 pub use reserving::advance_reserve;
 pub use shortfalls::{DAY_END_DUE_KIND, end_day};
 pub use store::{
@@ -232,7 +234,7 @@ impl Ground {
             source_charge: payment.provider_charge.filter(|_| payment.charge_type == ChargeType::Separate),
             transfer_group: payment.id.to_string(),
             is_usable,
-            shares: payments::seller_shares(&lines).into_values().collect(),
+            shares: payments::released_shares(&lines).into_values().collect(),
         }))
     }
 

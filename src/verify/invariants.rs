@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, kept_back, rows};
+use super::{Finding, Kind, by_bank, kept_back, line_releases, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -363,6 +363,7 @@ const CHECKS: &[Check] = &[
                   union all select 'adjustment', id, status, sequence from adjustments where book_id = $1 [[id]]
                   union all select 'debt', id, status, sequence from debts where book_id = $1 [[id]]
                   union all select 'reserve', id, status, sequence from reserves where book_id = $1 [[id]]
+                  union all select 'payment_line', id, status, sequence from line_releases where book_id = $1 [[id]]
                   union all select 'seller', id, status, sequence from sellers where book_id = $1 [[id]]) s
               left join state_history h on h.book_id = $1 and h.object_id = s.id and h.sequence = s.sequence
               where h.to_state is distinct from s.status",
@@ -416,7 +417,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(rows::CHECKS)
+    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(line_releases::CHECKS).chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

@@ -162,6 +162,8 @@ pub(super) async fn changed_objects(
                union
                select d.payment_id from changed c join disputes d on d.book_id = $1 and d.id = c.id
                union
+               select w.payment_id from changed c join line_releases w on w.book_id = $1 and w.id = c.id
+               union
                select coalesce(t.payment_id, t.adjustment_id) from changed c join transfers t on t.book_id = $1 and t.id = c.id
                union
                select coalesce(v.payment_id, v.adjustment_id) from changed c

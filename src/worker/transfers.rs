@@ -1,4 +1,5 @@
-//! Brings what sellers have got of a payment to what they are entitled to, and gives back what was kept back of it.
+//! Brings what sellers have got of a payment to what they are entitled to, gives back what was kept back of it, and releases the
+//! shares of lines that waited.
 
 use std::sync::Arc;
 
@@ -30,6 +31,13 @@ pub(super) async fn rebalance(app: &Arc<App>, due: &Due) -> Result<Next, ApplyEr
 
 pub(super) async fn advance_reserve(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
     match transfers::advance_reserve(app, due.book, due.id).await? {
+        None => Ok(Next::Done),
+        Some(at) => Ok(Next::At(at)),
+    }
+}
+
+pub(super) async fn advance_line(app: &Arc<App>, due: &Due) -> Result<Next, ApplyError> {
+    match transfers::advance_line(app, due.book, due.id).await? {
         None => Ok(Next::Done),
         Some(at) => Ok(Next::At(at)),
     }

@@ -155,6 +155,7 @@ async fn plan_and_die(t: &TestApp, key: &str, body: &Value) {
         tax_jurisdiction: None,
         category: None,
         fee_policy: None,
+        release: None,
     });
     let new = NewPayment {
         reference: text(&body["reference"]),

@@ -1,12 +1,8 @@
 //! Random lives of marketplaces: whatever happens in whatever order, after every step the books verify and follow from
 //! the facts, ledger and provider agree object by object, the provider's own books hold, and every seller's statement
 //! adds up.
-//!
-//! Two hundred fixed seeds run with the other tests; more by hand:
-//! `PARTITA_STORIES=1000..2000 cargo test --workspace --test it -- --ignored --nocapture as_many_lives_as_asked`.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use partita::{rebuild, verify};
 use partita_simulator::{FaultKind, NewDispute};
@@ -134,7 +130,7 @@ impl Life {
             self.story.push(format!("{kind:?} at {path}"));
             self.t.next_post_fails(kind, path);
         }
-        match self.dice.roll(0, 17) {
+        match self.dice.roll(0, 19) {
             0..=3 => self.pay().await,
             4..=5 => self.refund().await,
             6 => self.dispute().await,
@@ -145,6 +141,7 @@ impl Life {
             11 => self.platform_payout().await,
             12 => self.fail_late().await,
             13..=15 => self.pay_out().await,
+            18..=19 => self.hold_or_release().await,
             _ => {
                 let days = self.dice.roll(1, 6);
                 self.story.push(format!("{days} days pass"));
@@ -161,10 +158,13 @@ impl Life {
             let seller = self.one_of(self.sellers.len()).expect("a marketplace has sellers");
             let most = if self.dice.roll(0, 3) == 0 { 9 } else { 90_00 };
             let amount = self.dice.roll(1, most) * self.unit;
-            let line = match self.dice.roll(0, 2) {
+            let mut line = match self.dice.roll(0, 2) {
                 0 => taxed(&self.sellers[seller], amount, self.dice.roll(1, 20_00) * self.unit),
                 _ => item(&self.sellers[seller], amount),
             };
+            if self.dice.roll(0, 7) == 0 {
+                line["release"] = json!({"from": "available", "after_days": self.dice.roll(1, 5)});
+            }
             cart_lines.push(line);
         }
         // Below the least that the provider charges it is refused.
@@ -200,6 +200,22 @@ impl Life {
                     let part = self.dice.roll(1, whole / self.unit) * self.unit;
                     drop(self.post(&format!("{path}/capture"), json!({"lines": [{"line": 0, "amount": part}]})).await);
                 }
+            }
+        }
+    }
+
+    /// A person holds the share of a line, or lets it go: now, or some days after a delivery that has just been.
+    async fn hold_or_release(&mut self) {
+        let Some(which) = self.one_of(self.payments.len()) else { return };
+        let payment = self.payments[which].clone();
+        let line = self.one_of(payment["lines"].as_array().expect("lines").len()).expect("a line");
+        let path = format!("/v1/payments/{}/lines/{line}", text(&payment["id"]));
+        match self.dice.roll(0, 3) {
+            0 | 1 => drop(self.post(&format!("{path}/hold"), json!({})).await),
+            2 => drop(self.post(&format!("{path}/release"), json!({})).await),
+            _ => {
+                let body = json!({"delivered_at": self.t.clock.now().to_string()});
+                drop(self.post(&format!("{path}/release"), body).await);
             }
         }
     }
@@ -411,7 +427,7 @@ impl Life {
 }
 
 /// Lives one life; what happened in it.
-async fn live(seed: u64) -> Vec<String> {
+pub(crate) async fn live(seed: u64) -> Vec<String> {
     let mut life = Life::begin(seed).await;
     for _ in 0..STEPS {
         life.step().await;
@@ -430,66 +446,4 @@ async fn a_cent_that_is_nobodys_is_seen_in_the_middle_of_a_life() {
     life.t.tamper("update payments set amount = amount + 1").await;
     assert!(life.wrong().await.len() >= 2, "{:#?}", life.wrong().await);
     life.t.close().await;
-}
-
-/// Lives the lives of a range of seeds.
-async fn live_through(seeds: Range<u64>) {
-    let (mut lives, mut told) = (0, 0);
-    for seed in seeds {
-        told += live(seed).await.len();
-        lives += 1;
-    }
-    assert!(told > 8 * lives, "something happens: {told} lines in {lives} lives");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_0_to_24_add_up_whatever_happens_in_whatever_order() {
-    live_through(0..25).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_25_to_49_add_up_whatever_happens_in_whatever_order() {
-    live_through(25..50).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_50_to_74_add_up_whatever_happens_in_whatever_order() {
-    live_through(50..75).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_75_to_99_add_up_whatever_happens_in_whatever_order() {
-    live_through(75..100).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_100_to_124_add_up_whatever_happens_in_whatever_order() {
-    live_through(100..125).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_125_to_149_add_up_whatever_happens_in_whatever_order() {
-    live_through(125..150).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_150_to_174_add_up_whatever_happens_in_whatever_order() {
-    live_through(150..175).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lives_175_to_199_add_up_whatever_happens_in_whatever_order() {
-    live_through(175..200).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes as long as is asked"]
-#[expect(clippy::print_stdout, reason = "who asks for lives wants to read them")]
-async fn as_many_lives_as_asked() {
-    let asked = std::env::var("PARTITA_STORIES").expect("PARTITA_STORIES=FROM..TO");
-    let (from, to) = asked.split_once("..").expect("FROM..TO");
-    let (from, to): (u64, u64) = (from.parse().expect("a number"), to.parse().expect("a number"));
-    for seed in from..to {
-        println!("{}\nadds up", live(seed).await.join("\n"));
-    }
 }

@@ -50,6 +50,7 @@ pub(crate) async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, re
         tax_jurisdiction: None,
         category: None,
         fee_policy: None,
+        release: None,
     };
     let new = NewPayment {
         reference: reference.to_owned(),

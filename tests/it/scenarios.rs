@@ -49,6 +49,7 @@ scenarios! {
     key_that_the_provider_forgot = "key-that-the-provider-forgot",
     money_that_does_not_move = "money-that-does-not-move",
     no_answer_after_the_effect = "no-answer-after-the-effect",
+    paid_when_delivered = "paid-when-delivered",
     partial_refund_of_a_cart = "partial-refund-of-a-cart",
     payout_explained = "payout-explained",
     payout_returned_after_paid = "payout-returned-after-paid",

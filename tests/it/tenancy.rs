@@ -12,6 +12,7 @@ use sqlx::AssertSqlSafe;
 use crate::adjustments::{adjust, adjustment, allow_alone};
 use crate::debts;
 use crate::doubt::decided_review;
+use crate::held_lines::hold;
 use crate::reserves::keep_back;
 use crate::support::{Tenant, cart, taxed};
 use crate::test_app::{DAY, TestApp, text};
@@ -51,6 +52,8 @@ const APPEND_ONLY: &[&str] = &[
     "reconciliation_breaks",
     "recovery_policies",
     "refund_lines",
+    "release_policies",
+    "release_policy_limits",
     "reserve_moves",
     "reserve_policies",
     "reserve_policy_amounts",
@@ -77,6 +80,10 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.send("PUT", &format!("/v1/sellers/{}/bank_details", text(&b["id"])), None, Some(account)).await.expect(200);
     let own = json!({"currency": "EUR", "holder": "Fair Market", "iban": "NL91ABNA0417164300"});
     t.send("PUT", "/v1/own_bank_accounts", None, Some(own)).await.expect(200);
+    let policy = json!({"release": {"from": "available"}, "countries": [{"country": "DE", "longest_hold_days": 90}]});
+    t.send("PUT", "/v1/release_policy", None, Some(policy)).await.expect(200);
+    let held = t.pay(cart("order-held", "EUR", &[taxed(&b, 10_00, 2_00)])).await;
+    hold(t, &held, 0, "hold").await.expect(200);
     t.pay(cart("order-0", "EUR", &[taxed(&b, 10_00, 2_00)])).await;
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
     t.tamper("update provider_movements set available_on = available_on - interval '5 days' where state = 'pending'")
@@ -177,6 +184,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "POST",
             "/v1/payments/{id}/cancel"
             | "/v1/payments/{id}/capture"
+            | "/v1/payments/{id}/lines/{n}/hold"
+            | "/v1/payments/{id}/lines/{n}/release"
             | "/v1/payment_methods/{id}/detach"
             | "/v1/disputes/{id}/accept"
             | "/v1/payouts/{id}/confirm"
@@ -213,7 +222,7 @@ async fn every_route_with_an_id_is_404_for_another_platform_and_for_the_other_mo
         let resource = path.strip_prefix("/v1/").and_then(|rest| rest.split("/{id}").next()).expect("a resource");
         let id = ids.get(resource).unwrap_or_else(|| panic!("{path} is new: make one of it above"));
         let query = if path.ends_with("/evidence_files") { "?name=receipt.pdf" } else { "" };
-        let address = path.replace("{id}", id) + query;
+        let address = path.replace("{id}", id).replace("{n}", "0") + query;
         for key in [&other.key, &other.live_key, &live] {
             let answer = t.send_as(key, &method, &address, Some("a-key"), body_for(&method, &path)).await;
             assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());

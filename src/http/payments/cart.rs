@@ -10,6 +10,7 @@ use super::super::fields::{
 use super::super::problem::Problem;
 use super::super::problem_types;
 use super::charge_policy::ChargeTypeBody;
+use super::line_release::ReleaseRuleBody;
 use crate::id::{CustomerId, FeePolicyId, PaymentMethodId, SellerId};
 use crate::payments::{LineKind, NewLine, NewPayment, Payer, TaxLiability};
 
@@ -72,6 +73,8 @@ struct NewLineBody {
     category: Option<Text<1, 100>>,
     /// What prices it; your default policy when absent.
     fee_policy: Option<FeePolicyId>,
+    /// When its share is released; as `/v1/release_policy` says when absent. Not of lines of the type `platform`.
+    release: Option<ReleaseRuleBody>,
 }
 
 /// When the buyer is charged.
@@ -192,8 +195,15 @@ impl NewLineBody {
             let place = ["lines", &at.to_string(), "tax", "liability"];
             return Err(Problem::invalid_field(&place, &problem_types::NOT_ALLOWED, detail));
         }
+        let place = ["lines", &at.to_string(), "release"];
+        if self.release.is_some() && kind == LineKind::Platform {
+            let detail = "a line of the type platform has no share to release";
+            return Err(Problem::invalid_field(&place, &problem_types::NOT_ALLOWED, detail));
+        }
+        let release = self.release.map(|rule| rule.read(&place)).transpose()?;
         Ok(NewLine {
             kind,
+            release,
             seller: self.seller,
             amount: self.amount.minor(),
             tax_amount: self.tax.as_ref().map_or(0, |tax| tax.amount.minor()),

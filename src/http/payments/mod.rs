@@ -4,13 +4,14 @@ mod cart;
 mod charge_policy;
 mod explanation;
 mod hold;
+mod line_release;
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use partita_db::DbError;
+use partita_db::{DbError, Tx};
 use partita_provider::{CaptureMethod, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::cart::NewPaymentBody;
+use self::line_release::ReleaseBody;
 use super::HttpState;
 use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
@@ -31,6 +33,7 @@ use super::problem_types;
 use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{CustomerId, FeePolicyId, PaymentId, PaymentMethodId, SellerId};
+use crate::payments::line_release::{LineRelease, list_releases};
 use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
@@ -40,6 +43,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(create, list))
         .routes(routes!(fetch))
         .merge(hold::routes())
+        .merge(line_release::routes())
         .merge(charge_policy::routes())
         .merge(explanation::routes())
 }
@@ -96,11 +100,14 @@ struct LineBody {
     returned_commission: i64,
     /// Of the processor's fee, what was passed to the seller: at the charge, by the fee policy's rule, or with refunds.
     processor_fee: i64,
+    /// When its share is released; null: with the payment's money (`funds`).
+    release: Option<ReleaseBody>,
 }
 
-impl From<Line> for LineBody {
-    fn from(line: Line) -> Self {
+impl LineBody {
+    fn show(line: Line, releases: &[LineRelease]) -> Self {
         Self {
+            release: releases.iter().find(|release| release.line == line.number).map(ReleaseBody::from),
             line: line.number,
             kind: line.kind.as_str(),
             seller: line.seller.map(|(id, _)| id),
@@ -194,7 +201,7 @@ struct PaymentBody {
 }
 
 impl PaymentBody {
-    fn show(mode: Mode, payment: Payment, lines: Vec<Line>) -> Self {
+    fn show(mode: Mode, payment: Payment, (lines, releases): Lines) -> Self {
         let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
@@ -222,7 +229,7 @@ impl PaymentBody {
             refunded_amount: payment.refunded_amount,
             charge_type: payment.charge_type.as_str(),
             on_behalf_of: payment.on_behalf_of,
-            lines: lines.into_iter().map(LineBody::from).collect(),
+            lines: lines.into_iter().map(|line| LineBody::show(line, &releases)).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
             failure: payment.failure.map(Failure::from),
@@ -310,14 +317,21 @@ impl utoipa::IntoResponses for CreateRefusals {
     }
 }
 
-async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Vec<Line>), Problem> {
+/// The lines of a payment, and those of them that wait by themselves or did.
+type Lines = (Vec<Line>, Vec<LineRelease>);
+
+async fn lines_of(tx: &mut Tx, id: PaymentId) -> Result<Lines, DbError> {
+    Ok((payments::find_lines(tx, id).await?, list_releases(tx, id).await?))
+}
+
+async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Lines), Problem> {
     let found = state
         .app
         .db
         .read("get payment", caller.scope(), move |tx| {
             Box::pin(async move {
                 let Some(payment) = payments::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some((payment, payments::find_lines(tx, id).await?)))
+                Ok::<_, DbError>(Some((payment, lines_of(tx, id).await?)))
             })
         })
         .await?;
@@ -398,7 +412,7 @@ async fn list(
             Box::pin(async move {
                 let mut rows = Vec::new();
                 for payment in payments::list(tx, &filter, limit).await? {
-                    let lines = payments::find_lines(tx, payment.id).await?;
+                    let lines = lines_of(tx, payment.id).await?;
                     rows.push((payment, lines));
                 }
                 Ok::<_, DbError>(rows)

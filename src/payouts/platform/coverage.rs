@@ -1,6 +1,7 @@
 //! What of the platform's balance at the provider is its own. Pure.
 //!
-//! Sellers, buyers and the state come first. What they are owed now (sellers' available, held and reserved money, refunds and
+//! Sellers, buyers and the state come first. What they are owed now (sellers' available, held and reserved money, shares of lines
+//! that wait though the money is usable, refunds and
 //! transfers that are asked, taxes) must stay in what is usable now; what sellers are still waiting for is covered by what
 //! the provider has not made usable yet, and where that is not enough, for the processor keeps its fee of it, by what is.
 //! One seller's debt covers nothing of another's money: it counts as nothing.
@@ -12,7 +13,7 @@ pub struct Coverage {
     pub available: i64,
     /// At the provider, not usable yet.
     pub pending: i64,
-    /// Sellers' available, held and reserved money; of each what is above zero.
+    /// Sellers' available, held and reserved money, and what waits by itself though it is usable; of each what is above zero.
     pub sellers_now: i64,
     /// What sellers earned that is not usable yet.
     pub sellers_pending: i64,

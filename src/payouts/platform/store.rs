@@ -97,18 +97,26 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
     let number = Chart { book, currency }.platform(PlatformAccount::Bank).get() >> 33 & 1023;
     let sums = sqlx::query!(
         r#"with balances as (
-               select a.path, split_part(a.path, '.', 2) as seller, split_part(a.path, '.', 3) as part,
+               select a.path, ((a.account & ((1::bigint << 33) - 1)) >> 7)::integer as number, split_part(a.path, '.', 3) as part,
                       sum(b.credits - b.debits) as balance
                from ledger_accounts a
                join ledger_balances b on b.book_id = a.book_id and b.account = a.account
                where a.book_id = $1 and a.currency = $2::bigint
                  and (a.path like 'sel.%' or a.path like 'tax.%' or a.path like 'vat.%' or a.path like 'clr.%'
                       or a.path in ('prov.available', 'prov.pending'))
-               group by a.path),
+               group by a.path, a.account),
+           waiting as (
+               select s.number, sum(payment_line_share(l)) as amount
+               from line_releases r
+               join payments p on p.book_id = r.book_id and p.id = r.payment_id and p.funds = 'available' and p.currency = $3
+               join payment_lines l on l.book_id = r.book_id and l.payment_id = r.payment_id and l.line = r.line
+               join sellers s on s.book_id = r.book_id and s.id = r.seller_id
+               where r.book_id = $1 and r.status <> 'released' group by s.number),
            sellers as (
-               select sum(balance) filter (where part in ('available', 'held', 'reserve')) as now,
-                      sum(balance) filter (where part = 'pending') as pending
-               from balances where path like 'sel.%' group by seller)
+               -- What waits by itself may be released at any moment: it is owed now.
+               select coalesce(sum(balance) filter (where part in ('available', 'held', 'reserve')), 0) + coalesce(w.amount, 0) as now,
+                      coalesce(sum(balance) filter (where part = 'pending'), 0) - coalesce(w.amount, 0) as pending
+               from balances left join waiting w using (number) where path like 'sel.%' group by number, w.amount)
            select coalesce((select -balance from balances where path = 'prov.available'), 0)::bigint as "available!",
                   coalesce((select -balance from balances where path = 'prov.pending'), 0)::bigint as "pending!",
                   coalesce((select sum(greatest(balance, 0)) from balances

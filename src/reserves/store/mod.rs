@@ -40,6 +40,7 @@ pub(super) struct NewRow {
     pub(super) kind: ReserveKind,
     pub(super) amount: Money,
     pub(super) payment: Option<PaymentId>,
+    pub(super) line: Option<i32>,
     pub(super) policy_version: Option<i32>,
     pub(super) reason: Option<String>,
     pub(super) release_at: Option<Timestamp>,
@@ -105,7 +106,7 @@ macro_rules! select {
     };
 }
 
-/// None where the rule's reserve is there already: of the share, or for the seller and currency.
+/// None where the rule's reserve is there already: of the share or the line, or for the seller and currency.
 pub(super) async fn insert(
     tx: &mut Tx,
     key: i64,
@@ -116,8 +117,8 @@ pub(super) async fn insert(
     let (book, id) = (tx.book_id(), ReserveId::new());
     let inserted = sqlx::query!(
         "insert into reserves (book_id, id, key, seller_id, payment_id, kind, policy_version, amount, currency, status, reason,
-                               release_at, created_by, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, $11, $12, 1, $13, $13)
+                               release_at, created_by, sequence, created_at, updated_at, line)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, $11, $12, 1, $13, $13, $14)
          on conflict do nothing",
         book.get(),
         id.uuid(),
@@ -131,7 +132,8 @@ pub(super) async fn insert(
         new.reason.as_deref(),
         new.release_at.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         actor.to_string(),
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        new.line
     )
     .execute(tx.conn())
     .await?;

@@ -9,7 +9,8 @@ use partita_provider::{Currency, Money};
 use uuid::Uuid;
 
 pub(super) use questions::{
-    find_clearing, find_not_paid_by_bank, find_not_paid_out, find_payouts_that_come_back, find_pending, find_unsent,
+    find_clearing, find_held, find_not_paid_by_bank, find_not_paid_out, find_payouts_that_come_back, find_pending,
+    find_unsent,
 };
 
 use super::{Cause, Finding, Stuck, StuckStatus};

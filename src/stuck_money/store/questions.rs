@@ -303,3 +303,40 @@ pub(in crate::stuck_money) async fn find_clearing(
     });
     Ok(finding.collect())
 }
+
+/// Shares of lines that are held past their limit, or that should have been released and were not.
+pub(in crate::stuck_money) async fn find_held(
+    tx: &mut Tx,
+    now: Timestamp,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Finding>, DbError> {
+    let book = tx.book_id();
+    let rows = sqlx::query!(
+        r#"select r.id, r.seller_id, payment_line_share(l) as "amount!", p.currency, r.id::text as "place!",
+                  least(r.limit_at, r.release_at) as "since!: jiff_sqlx::Timestamp"
+           from line_releases r
+           join payments p on p.book_id = r.book_id and p.id = r.payment_id and p.funds = 'available'
+           join payment_lines l on l.book_id = r.book_id and l.payment_id = r.payment_id and l.line = r.line
+           where r.book_id = $1 and r.status <> 'released' and (r.limit_at <= $2 or r.release_at < $3)
+             and payment_line_share(l) > 0 and r.id::text > $4
+           order by 5 limit $5"#,
+        book.get(),
+        now.to_sqlx() as _,
+        before(now, LATE_HOURS).to_sqlx() as _,
+        after,
+        limit
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let finding = rows.into_iter().map(|row| Finding {
+        cause: Cause::HeldTooLong,
+        seller: Some(row.seller_id.into()),
+        object_type: "payment_line",
+        object_id: row.id,
+        amount: money(row.amount, &row.currency),
+        since: Some(row.since.to_jiff()),
+        place: row.place,
+    });
+    Ok(finding.collect())
+}
