@@ -25,6 +25,8 @@ event_types! {
     "payment.failed": "A payment was declined or refused and no money moved, or the buyer's bank took it back after it had succeeded.";
     "payment.canceled": "A payment was given up before the buyer was charged.";
     "payment.funds_available": "The provider made the money of a payment usable.";
+    "payment.application_fee_received": "What the platform keeps of a direct charge came onto its balance.";
+    "payment.application_fee_returned": "Of what the platform kept of a direct charge, a part or all went back to the seller's account.";
     "customer.created": "A customer was asked of the provider.";
     "customer.activated": "The provider knows a customer: payment methods can be saved for it.";
     "customer.failed": "The provider refused to know a customer.";

@@ -2,6 +2,7 @@
 
 mod cart;
 mod charge_policy;
+mod direct;
 mod explanation;
 mod hold;
 
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::cart::NewPaymentBody;
+use self::direct::{DirectBody, Whole};
 use super::HttpState;
 use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
@@ -177,11 +179,13 @@ struct PaymentBody {
     /// What was given back or is being given back; minor units.
     refunded_amount: i64,
     /// `separate`: sellers are sent their shares by transfers of their own once the money is usable; `destination`: the provider
-    /// sends the one seller its share with the charge.
+    /// sends the one seller its share with the charge; `direct`: it is made on the one seller's own account (`direct`).
     #[schema(value_type = String, example = "separate")]
     charge_type: &'static str,
     /// The seller that the buyer buys from, to card networks and on statements; null: you.
     on_behalf_of: Option<SellerId>,
+    /// Of a direct charge: where it was made, and what you keep; null for others.
+    direct: Option<DirectBody>,
     lines: Vec<LineBody>,
     provider: ProviderRef,
     /// The charge's id at the provider.
@@ -194,7 +198,7 @@ struct PaymentBody {
 }
 
 impl PaymentBody {
-    fn show(mode: Mode, payment: Payment, lines: Vec<Line>) -> Self {
+    fn show(mode: Mode, Whole { payment, lines, direct }: Whole) -> Self {
         let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
@@ -222,6 +226,7 @@ impl PaymentBody {
             refunded_amount: payment.refunded_amount,
             charge_type: payment.charge_type.as_str(),
             on_behalf_of: payment.on_behalf_of,
+            direct: direct.map(DirectBody::from),
             lines: lines.into_iter().map(LineBody::from).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
@@ -283,8 +288,9 @@ async fn create(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let body = PaymentBody::show(caller.mode, payment.clone(), lines);
+    let whole = read(&state, &caller, id).await?;
+    let payment = whole.payment.clone();
+    let body = PaymentBody::show(caller.mode, whole);
     let reply = match payment.status {
         PaymentStatus::Processing => Reply::Open(body),
         PaymentStatus::Failed => Reply::Refused(declined(&payment, body)),
@@ -310,14 +316,16 @@ impl utoipa::IntoResponses for CreateRefusals {
     }
 }
 
-async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Vec<Line>), Problem> {
+async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<Whole, Problem> {
     let found = state
         .app
         .db
         .read("get payment", caller.scope(), move |tx| {
             Box::pin(async move {
-                let Some(payment) = payments::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some((payment, payments::find_lines(tx, id).await?)))
+                match payments::find(tx, id).await? {
+                    Some(payment) => Ok::<_, DbError>(Some(Whole::of(tx, payment).await?)),
+                    None => Ok(None),
+                }
             })
         })
         .await?;
@@ -337,8 +345,7 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<PaymentBody>, Problem> {
     caller.require("payments:read")?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    Ok(Json(PaymentBody::show(caller.mode, payment, lines)))
+    Ok(Json(PaymentBody::show(caller.mode, read(&state, &caller, id).await?)))
 }
 
 /// Filters of the list.
@@ -398,13 +405,12 @@ async fn list(
             Box::pin(async move {
                 let mut rows = Vec::new();
                 for payment in payments::list(tx, &filter, limit).await? {
-                    let lines = payments::find_lines(tx, payment.id).await?;
-                    rows.push((payment, lines));
+                    rows.push(Whole::of(tx, payment).await?);
                 }
                 Ok::<_, DbError>(rows)
             })
         })
         .await?;
-    let show = |(payment, lines)| PaymentBody::show(caller.mode, payment, lines);
-    Ok(page.list(rows, |(payment, _)| payment.id, show).respond(&uri))
+    let show = |whole| PaymentBody::show(caller.mode, whole);
+    Ok(page.list(rows, |whole| whole.payment.id, show).respond(&uri))
 }
