@@ -59,6 +59,7 @@ REQUESTS = [
     ("payment_methods.detach", "PaymentMethodDetachParams", ["id"]),
     ("accounts.list", "AccountListParams", []),
     ("accounts.retrieve", "AccountRetrieveParams", ["id"]),
+    ("application_fees.retrieve", "ApplicationFeeRetrieveParams", ["id"]),
     ("balance.retrieve", "BalanceRetrieveParams", []),
     ("balance_transactions.list", "BalanceTransactionListParams", []),
     ("balance_transactions.retrieve", "BalanceTransactionRetrieveParams", ["id"]),

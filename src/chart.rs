@@ -290,6 +290,22 @@ pub enum Kind {
     ReserveRestored = 92,
     /// What was kept back is the seller's again.
     ReserveReleased = 93,
+    /// Mirror: a buyer was charged on the seller's own account.
+    DirectCharged = 100,
+    /// Mirror: the buyer's bank took such a charge back from there.
+    DirectFailed = 101,
+    /// Mirror: it was refunded from there.
+    DirectRefunded = 102,
+    /// Mirror: such a refund came back.
+    DirectRefundReturned = 103,
+    /// Mirror: a dispute of it took money from there.
+    DirectDisputed = 104,
+    /// Mirror: a dispute of it gave money back.
+    DirectDisputeReinstated = 105,
+    /// What the platform keeps of a charge on a seller's account came onto its balance.
+    ApplicationFeeReceived = 106,
+    /// It went back, in part or whole.
+    ApplicationFeeReturned = 107,
 }
 
 impl Kind {

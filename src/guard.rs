@@ -175,8 +175,8 @@ impl Provider for Guarded {
         self.read(self.inner.look_up(search)).await
     }
 
-    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
-        self.read(self.inner.upload_evidence(file)).await
+    async fn upload_evidence(&self, account: Option<&str>, file: &EvidenceFile) -> Result<String, FetchError> {
+        self.read(self.inner.upload_evidence(account, file)).await
     }
 
     async fn balance_transaction(&self, account: Option<&str>, id: &str) -> Result<BalanceTransaction, FetchError> {

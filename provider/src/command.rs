@@ -43,9 +43,20 @@ pub enum Command {
     CreateSetup(CreateSetup),
     /// Take a saved payment method from its customer.
     DetachMethod(DetachMethod),
+    /// Any of these that a provider does for the platform, done for a connected account instead.
+    OnAccount(OnAccount),
 }
 
 impl Command {
+    /// The command for a connected account; for the platform's own, where none is named.
+    #[must_use]
+    pub fn on(self, account: Option<&str>) -> Self {
+        match account {
+            Some(account) => Self::OnAccount(OnAccount { account: account.to_owned(), asked: Box::new(self) }),
+            None => self,
+        }
+    }
+
     /// The command's name, as it is stored and shown.
     pub fn name(&self) -> &'static str {
         match self {
@@ -65,6 +76,7 @@ impl Command {
             Self::CreateCustomer(_) => "create_customer",
             Self::CreateSetup(_) => "create_setup",
             Self::DetachMethod(_) => "detach_method",
+            Self::OnAccount(c) => c.asked.name(),
         }
     }
 
@@ -81,6 +93,7 @@ impl Command {
             Self::SubmitEvidence(c) => Some(&c.metadata),
             Self::CreateCustomer(c) => Some(&c.metadata),
             Self::CreateSetup(c) => Some(&c.metadata),
+            Self::OnAccount(c) => c.asked.metadata(),
             Self::CreateAccountLink(_)
             | Self::UpdateAccount(_)
             | Self::CancelPayment(_)
@@ -163,6 +176,9 @@ pub struct CreatePayment {
     /// The connected account that the buyer buys from, to card networks and on statements.
     #[serde(default)]
     pub on_behalf_of: Option<String>,
+    /// What the platform keeps of a charge that is made on a connected account; none for other charges.
+    #[serde(default)]
+    pub application_fee: Option<Money>,
     /// The customer whose payment it is, by its id at the provider.
     #[serde(default)]
     pub customer: Option<String>,
@@ -234,6 +250,9 @@ pub struct CreateRefund {
     pub payment: String,
     /// What the buyer gets back.
     pub amount: Money,
+    /// Whether the platform gives back what it kept of the charge, in proportion; only of charges on connected accounts.
+    #[serde(default)]
+    pub returns_application_fee: bool,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
 }
@@ -285,6 +304,15 @@ pub struct SubmitEvidence {
 pub struct AcceptDispute {
     /// The dispute's id at the provider.
     pub dispute: String,
+}
+
+/// See [`Command::OnAccount`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnAccount {
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// What is asked for it.
+    pub asked: Box<Command>,
 }
 
 /// See [`Command::CreateCustomer`].

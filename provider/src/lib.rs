@@ -8,6 +8,7 @@
 //! This crate depends on nothing else of Partita's and knows no provider by name.
 
 mod allocation;
+mod application_fee;
 mod card_number;
 mod command;
 mod customer;
@@ -17,11 +18,12 @@ mod object;
 mod port;
 
 pub use allocation::{AllocationError, allocate, clamped_cumulative};
+pub use application_fee::{ApplicationFee, ApplicationFeeRefund};
 pub use card_number::{contains_card_number, find_card_number, mask_card_numbers};
 pub use command::{
     AcceptDispute, CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink,
     CreateCustomer, CreatePayment, CreatePayout, CreateRefund, CreateReversal, CreateSetup, CreateTopUp,
-    CreateTransfer, Destination, DetachMethod, PayoutInterval, SubmitEvidence, UpdateAccount,
+    CreateTransfer, Destination, DetachMethod, OnAccount, PayoutInterval, SubmitEvidence, UpdateAccount,
 };
 pub use customer::{CardLooks, Customer, Method, Setup, SetupStatus};
 pub use evidence::{EvidenceFile, EvidenceKind, FileKind};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::application_fee::ApplicationFee;
 use crate::command::PayoutInterval;
 use crate::customer::{Customer, Method, Setup};
 use crate::money::{Currency, Money};
@@ -38,6 +39,8 @@ pub enum ProviderObject {
     Setup(Setup),
     /// A payment method.
     Method(Method),
+    /// What the platform kept of a charge on a connected account.
+    ApplicationFee(ApplicationFee),
 }
 
 impl ProviderObject {
@@ -56,6 +59,7 @@ impl ProviderObject {
             Self::Customer(o) => &o.id,
             Self::Setup(o) => &o.id,
             Self::Method(o) => &o.id,
+            Self::ApplicationFee(o) => &o.id,
         }
     }
 
@@ -71,7 +75,7 @@ impl ProviderObject {
             Self::Payout(o) => Some(&o.metadata),
             Self::Customer(o) => Some(&o.metadata),
             Self::Setup(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) => None,
+            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) | Self::ApplicationFee(_) => None,
         }
     }
 }
@@ -189,10 +193,13 @@ pub struct Charge {
     pub failure_transaction: Option<BalanceTransaction>,
     /// Whether the buyer's money was taken.
     pub paid: bool,
-    /// The movement on the platform's balance, with the processor's fee.
+    /// The movement on the balance of whose charge it is, with the processor's fee; on a connected account also with the
+    /// application fee.
     pub balance_transaction: Option<BalanceTransaction>,
     /// What the provider sent of it to its destination by itself.
     pub transfer: Option<Transfer>,
+    /// What the platform kept of a charge on a connected account, by its id at the provider.
+    pub application_fee: Option<String>,
 }
 
 /// Whether money of a movement can be used.

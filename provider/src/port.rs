@@ -120,6 +120,26 @@ pub enum Lookup {
         /// The payout's id.
         payout: String,
     },
+    /// What the platform kept of a charge on a connected account, with what went back of it.
+    ApplicationFee(String),
+    /// An object of a connected account.
+    OnAccount {
+        /// The connected account's id.
+        account: String,
+        /// The object.
+        of: Box<Lookup>,
+    },
+}
+
+impl Lookup {
+    /// The look-up on a connected account; on the platform's own, where none is named.
+    #[must_use]
+    pub fn on(self, account: Option<&str>) -> Self {
+        match account {
+            Some(account) => Self::OnAccount { account: account.to_owned(), of: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// Which page of a list.
@@ -296,12 +316,12 @@ pub trait Provider: Send + Sync + 'static {
     /// [`FetchError`], when the provider could not be asked to the end: then nothing is known.
     async fn look_up(&self, search: &Search) -> Result<LookedUp, FetchError>;
 
-    /// Hands over a file that evidence is to name, and returns the provider's token of it. Nothing moves by it and nothing
-    /// hangs on it: where the answer was lost, it is handed over again.
+    /// Hands over a file that evidence is to name, for the account whose dispute it is, and returns the provider's token of it.
+    /// Nothing moves by it and nothing hangs on it: where the answer was lost, it is handed over again.
     ///
     /// # Errors
     /// [`FetchError`]; [`FetchError::Refused`] where the provider does not want the file.
-    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError>;
+    async fn upload_evidence(&self, account: Option<&str>, file: &EvidenceFile) -> Result<String, FetchError>;
 
     /// Reads one balance transaction of the platform or a connected account.
     ///

@@ -20,6 +20,8 @@ pub(crate) enum Counterpart {
     Transfers,
     /// The same account's reserve for connected accounts below zero.
     ConnectReserve,
+    /// What was kept of others' charges: application fees come from there and go back.
+    Fees,
 }
 
 impl Counterpart {
@@ -29,6 +31,7 @@ impl Counterpart {
             Self::Banks => "banks",
             Self::Transfers => "transfers",
             Self::ConnectReserve => "connect_reserved",
+            Self::Fees => "fees",
         }
     }
 }

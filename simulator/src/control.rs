@@ -358,6 +358,7 @@ impl Control {
     /// [`ControlError::Refused`] for one that has failed already.
     pub async fn fail_refund(&self, refund: &str, reason: &str) -> Result<Value, ControlError> {
         let mut cx = self.open(None).await?;
+        crate::store::act_for_owner(&mut cx, refund).await?;
         let answer = refunds::fail(&mut cx, refund, reason).await;
         self.close(cx, answer).await
     }

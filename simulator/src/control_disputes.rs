@@ -35,12 +35,13 @@ impl NewDispute {
 }
 
 impl Control {
-    /// Lets a buyer's bank dispute a charge of the platform's; the dispute.
+    /// Lets a buyer's bank dispute a charge of the platform's or a connected account's; the dispute.
     ///
     /// # Errors
     /// [`ControlError::Refused`] for a charge that is none, or did not succeed.
     pub async fn open_dispute(&self, dispute: NewDispute) -> Result<Value, ControlError> {
         let mut cx = self.open(None).await?;
+        crate::store::act_for_owner(&mut cx, &dispute.charge).await?;
         let account = cx.account.clone();
         let intent = crate::store::find(&mut cx.conn, &account, "payment_intent", &dispute.charge).await?;
         let latest = intent.and_then(|intent| intent["latest_charge"].as_str().map(str::to_owned));
@@ -57,6 +58,7 @@ impl Control {
     pub async fn decide_dispute(&self, dispute: &str, outcome: &str) -> Result<Value, ControlError> {
         let decision = Decision::parse(outcome)?;
         let mut cx = self.open(None).await?;
+        crate::store::act_for_owner(&mut cx, dispute).await?;
         let answer = disputes::decide(&mut cx, dispute, decision).await;
         self.close(cx, answer).await
     }

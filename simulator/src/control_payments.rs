@@ -12,6 +12,7 @@ impl Control {
     /// [`ControlError::Refused`] for one in another state.
     pub async fn authenticate(&self, intent: &str, succeeds: bool) -> Result<Value, ControlError> {
         let mut cx = self.open(None).await?;
+        crate::store::act_for_owner(&mut cx, intent).await?;
         let answer = payment_intents::authenticate(&mut cx, intent, succeeds).await;
         self.close(cx, answer).await
     }
@@ -32,6 +33,7 @@ impl Control {
     /// [`ControlError::Refused`] for one that has not succeeded.
     pub async fn fail_payment(&self, intent: &str, code: &str) -> Result<Value, ControlError> {
         let mut cx = self.open(None).await?;
+        crate::store::act_for_owner(&mut cx, intent).await?;
         let answer = debits::fail_late(&mut cx, intent, code).await;
         self.close(cx, answer).await
     }

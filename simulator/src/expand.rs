@@ -13,7 +13,8 @@ use crate::store;
 const DEEPEST: usize = 4;
 
 /// Fields that hold an id which can be replaced.
-const EXPANDABLE: [&str; 17] = [
+const EXPANDABLE: [&str; 18] = [
+    "application_fee",
     "balance_transaction",
     "charge",
     "customer",

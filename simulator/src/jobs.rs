@@ -9,6 +9,7 @@ use crate::context::{Cx, RequestInfo};
 use crate::error::ApiError;
 use crate::resources::{captures, charges, debits, disputes, payouts, refunds, topups};
 use crate::settings::{DAY, start_of_day};
+use crate::store;
 
 /// How often a job is tried again when the database found it in a deadlock.
 const TRIES: u32 = 5;
@@ -168,6 +169,18 @@ async fn postpone(app: &App, job: &Job, error: &ApiError) -> Result<(), ApiError
 
 async fn run(cx: &mut Cx, kind: Kind, target: &str) -> Result<(), ApiError> {
     let (account, currency) = target.split_once(':').unwrap_or((target, ""));
+    // What becomes of a charge happens on the account that made it.
+    if matches!(
+        kind,
+        Kind::AuthorizationExpiry
+            | Kind::DebitDecision
+            | Kind::Capture
+            | Kind::DisputeOpen
+            | Kind::DisputeDecision
+            | Kind::DisputeDue
+    ) {
+        store::act_for_owner(cx, account).await?;
+    }
     match kind {
         Kind::AuthorizationExpiry => captures::expire(cx, target).await,
         Kind::DebitDecision => debits::decide(cx, target).await,

@@ -66,7 +66,7 @@ pub use control::{Control, ControlError, Effect, NewEndpoint};
 pub use control_disputes::NewDispute;
 pub use faults::{Fault, FaultKind, FaultPlan, WebhookPlan};
 pub use server::{Simulator, SimulatorError, SimulatorOptions};
-pub use settings::{DisputeFeeWhenWon, FeeRate, RefundWhenShort, ReversalWhenShort, Settings};
+pub use settings::{DirectFeePayer, DisputeFeeWhenWon, FeeRate, RefundWhenShort, ReversalWhenShort, Settings};
 pub use webhooks::{Delivery, Endpoint, FlushReport, sign};
 
 /// The version of Stripe's API that is spoken.

@@ -51,6 +51,16 @@ pub enum DisputeFeeWhenWon {
     Kept,
 }
 
+/// Who bears the processor's fee of a charge that is made on a connected account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectFeePayer {
+    /// The account: the fee is part of the charge's own movement there.
+    Account,
+    /// The platform: the fee is part of the application fee's movement.
+    Application,
+}
+
 /// The simulator's switches. `BEHAVIOUR.md` says which rule of Stripe's each belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -93,6 +103,8 @@ pub struct Settings {
     pub dispute_decision_seconds: u32,
     /// See [`ReversalWhenShort`].
     pub reversal_when_short: ReversalWhenShort,
+    /// See [`DirectFeePayer`].
+    pub direct_fee_payer: DirectFeePayer,
 }
 
 impl Default for Settings {
@@ -117,6 +129,7 @@ impl Default for Settings {
             dispute_response_days: 20,
             dispute_decision_seconds: 0,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
+            direct_fee_payer: DirectFeePayer::Account,
         }
     }
 }

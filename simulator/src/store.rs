@@ -95,6 +95,7 @@ pub(crate) async fn with_children(conn: &mut PgConnection, mut object: Value) ->
         "dispute" => return crate::resources::disputes::shown(conn, object).await,
         "transfer" if integer(&object, "amount_reversed") > 0 => ("reversals", "transfer_reversal"),
         "charge" if integer(&object, "amount_refunded") > 0 => ("refunds", "refund"),
+        "application_fee" => ("refunds", "fee_refund"),
         "account" => ("external_accounts", "bank_account"),
         _ => return Ok(object),
     };
@@ -105,6 +106,14 @@ pub(crate) async fn with_children(conn: &mut PgConnection, mut object: Value) ->
         object[field]["data"] = Value::Array(rows);
     }
     Ok(object)
+}
+
+/// Acts for the account that sees an object: whose charge, payment or dispute it is.
+pub(crate) async fn act_for_owner(cx: &mut Cx, id: &str) -> Result<(), ApiError> {
+    if let Some((account, _)) = find_any(&mut cx.conn, id).await? {
+        cx.account = account;
+    }
+    Ok(())
 }
 
 /// An empty list, as it stands inside an object.

@@ -54,7 +54,8 @@ pub async fn resolve_refund(
                 } else {
                     let proposal = Proposal::RefundResolution { refund: id, outcome: decided.outcome };
                     insert(tx, &app.keys, actor, proposal, decided.reason.clone(), now).await?;
-                    refunds::lock_returned(tx, id).await?;
+                    let (_, payment) = refunds::lock_returned(tx, id).await?;
+                    refunds::check_outcome(&payment, decided.outcome)?;
                 }
                 journal.post(tx).await?;
                 Ok(Begun::Fresh(id))

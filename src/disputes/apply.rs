@@ -9,7 +9,7 @@ use partita_ledger::Floors;
 use partita_provider::{BalanceTransaction, Dispute as Said};
 
 use super::entries::{self, Turn};
-use super::policy::Hold;
+use super::policy::{Hold, Policy};
 use super::{DEADLINE_DUE_KIND, Dispute, DisputeError, DisputeStatus, REMIND_FIRST_HOURS, record, state, store};
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind};
@@ -17,19 +17,20 @@ use crate::clock;
 use crate::due;
 use crate::id::DisputeId;
 use crate::journal::{Entry, Journal, Record};
-use crate::payments::{self, ChargeType, Funds, Line, LineChange, Payment, PaymentStatus};
+use crate::payments::{self, ChargeType, DirectCharge, Funds, Line, LineChange, Payment, PaymentStatus};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::reserves;
 use crate::transfers;
 
-/// Takes the provider's word on a dispute. Returns ours; none when its payment is not one of this book's.
+/// Takes the provider's word on a dispute, told by an account of it (empty: the platform's own). Returns ours; none when its payment
+/// is not one of this book's.
 ///
 /// # Errors
 /// [`DisputeError::Contradiction`] when it is not about the payment that was charged; [`DisputeError::Incomplete`] when
 /// its payment is not booked yet, or it is decided and its money has not moved accordingly.
 pub async fn apply(
     tx: &mut Tx,
-    provider: &str,
+    (provider, account): (&str, &str),
     said: &Said,
     journal: &mut Journal,
     now: Timestamp,
@@ -39,6 +40,10 @@ pub async fn apply(
     let Some(payment) = payments::find_by_provider_for_update(tx, provider_payment).await? else {
         return Ok(None);
     };
+    let direct = payments::find_direct(tx, &payment).await?;
+    if !payments::is_told_by(direct.as_ref(), account) {
+        return Err(DisputeError::Contradiction(format!("{} is told by the account {account:?}", said.id)));
+    }
     if payment.status != PaymentStatus::Succeeded {
         return Err(DisputeError::Incomplete("its payment is not booked yet"));
     }
@@ -49,7 +54,7 @@ pub async fn apply(
         Some(dispute) => dispute,
         None => open(tx, &payment, provider, said, journal, now).await?,
     };
-    let mut case = Case { payment: &payment, journal, now, effective: now };
+    let mut case = Case { payment: &payment, direct: direct.as_ref(), journal, now, effective: now };
     let dispute = case.book_movements(tx, dispute, said).await?;
     let dispute = case.take_details(tx, dispute, said).await?;
     case.decide(tx, &dispute, said).await?;
@@ -66,7 +71,10 @@ async fn open(
 ) -> Result<Dispute, DisputeError> {
     // The accounts of disputes came after many a book.
     payments::chart(tx.book_id(), payment.amount.currency).open_platform(tx).await?;
-    let policy = store::find_policy(tx).await?;
+    let policy = match payment.charge_type {
+        ChargeType::Direct => Policy::OF_DIRECT_CHARGES,
+        _ => store::find_policy(tx).await?,
+    };
     let key = journal.keys().next(tx).await?;
     let first = state::first(&said.status);
     let dispute = store::insert(tx, key, payment, provider, said, first, policy, now).await?;
@@ -87,6 +95,8 @@ async fn remind(tx: &mut Tx, dispute: &Dispute, now: Timestamp) -> Result<(), Di
 /// One dispute while its news is taken.
 struct Case<'a> {
     payment: &'a Payment,
+    /// Where the charge was made, if not on the platform's account.
+    direct: Option<&'a DirectCharge>,
     journal: &'a mut Journal,
     now: Timestamp,
     /// When the newest movement happened: so did what follows from it.
@@ -107,7 +117,8 @@ impl Case<'_> {
         for movement in movements {
             let owner = Owner { object_type: "dispute", object_id: Some(dispute.id.uuid()) };
             let keys = self.journal.keys();
-            let recorded = provider_movements::record(tx, keys, &dispute.provider, "", movement, owner).await?;
+            let account = self.direct.map_or("", |direct| direct.account.as_str());
+            let recorded = provider_movements::record(tx, keys, &dispute.provider, account, movement, owner).await?;
             let Recorded::New(source) = recorded else { continue };
             if movement.currency != dispute.amount.currency || movement.amount == 0 {
                 return Err(DisputeError::Contradiction(format!("{} moved {}", movement.id, movement.amount)));
@@ -134,7 +145,11 @@ impl Case<'_> {
             return Err(DisputeError::Contradiction(format!("{} takes money once more", movement.id)));
         }
         let lines = payments::find_lines(tx, self.payment.id).await?;
-        let spread = entries::spread(&lines, -movement.amount);
+        let mut spread = entries::spread(&lines, -movement.amount);
+        if self.direct.is_some() {
+            // The seller bears all of it, and what the platform kept of the charge it keeps.
+            spread.iter_mut().for_each(|share| (share.commission, share.vat) = (0, 0));
+        }
         let shares = entries::with_fee(&lines, &spread, movement.fee, dispute.policy.fee);
         store::insert_lines(tx, dispute.id, &shares).await?;
         let changes = entries::changes(&lines, &shares, dispute.policy, Turn::Withdrawn);
@@ -144,7 +159,8 @@ impl Case<'_> {
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_withdrawn", Actor::System, self.now).await?;
-        self.add(Kind::DisputeWithdrawn, source, self.moved(tx, movement));
+        let kind = if self.direct.is_some() { Kind::DirectDisputed } else { Kind::DisputeWithdrawn };
+        self.add(kind, source, self.moved(tx, movement));
         if changed.policy.hold == Hold::Shares {
             let held = entries::held(self.chart(tx), &lines, &shares, self.payment.funds);
             self.add(Kind::DisputeHeld, changed.key, held);
@@ -169,12 +185,18 @@ impl Case<'_> {
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_reinstated", Actor::System, self.now).await?;
-        self.add(Kind::DisputeReinstated, source, self.moved(tx, movement));
+        let kind = if self.direct.is_some() { Kind::DirectDisputeReinstated } else { Kind::DisputeReinstated };
+        self.add(kind, source, self.moved(tx, movement));
         Ok(changed)
     }
 
     fn moved(&self, tx: &Tx, movement: &BalanceTransaction) -> Vec<Entry> {
-        entries::moved(self.chart(tx), movement.amount, movement.fee, movement.state)
+        match self.direct {
+            None => entries::moved(self.chart(tx), movement.amount, movement.fee, movement.state),
+            Some(direct) => {
+                payments::direct::entries::moved(self.chart(tx), direct.number, movement.net, movement.state)
+            }
+        }
     }
 
     /// A deadline that moved, evidence that was submitted elsewhere, another reason.
@@ -228,7 +250,8 @@ impl Case<'_> {
         let changes = entries::changes(&lines, &shares, policy, turn);
         payments::record_dispute(tx, self.payment.id, &changes).await?;
         self.follow(tx, dispute.id, &lines, &changes).await?;
-        if is_lost {
+        // Of a direct charge, what it took and gave back is all there is to book.
+        if is_lost && self.direct.is_none() {
             let lost = entries::lost(chart, &lines, &shares, policy, dispute.outstanding(), funds);
             self.add(Kind::DisputeLost, dispute.key, lost);
         } else if policy.hold == Hold::Shares {

@@ -72,6 +72,8 @@ pub struct Dispute {
     pub policy: Policy,
     /// The provider's name.
     pub provider: String,
+    /// The seller's account that a direct charge was made on; none: the platform's own.
+    pub account: Option<String>,
     /// Its id at the provider.
     pub provider_dispute: String,
     /// How often it changed.
@@ -177,26 +179,33 @@ pub async fn ask(
         .await
 }
 
-/// Whether evidence can still be sent, so that a file for it is of use.
+/// Whether evidence can still be sent, so that a file for it is of use. Returns the dispute.
 ///
 /// # Errors
 /// [`DisputeError::NotFound`], [`DisputeError::WrongState`], [`DisputeError::Submitted`], [`DisputeError::Late`].
-pub async fn can_take_files(app: &Arc<App>, book: BookId, id: DisputeId) -> Result<(), DisputeError> {
+pub async fn can_take_files(app: &Arc<App>, book: BookId, id: DisputeId) -> Result<Dispute, DisputeError> {
     let dispute = app
         .db
         .read("look at dispute", Scope::Book(book), move |tx| Box::pin(async move { store::find(tx, id).await }))
         .await?
         .ok_or(DisputeError::NotFound)?;
-    refuse_unlawful(&dispute, &Asked::Evidence(BTreeMap::new()), app.clock.now())
+    refuse_unlawful(&dispute, &Asked::Evidence(BTreeMap::new()), app.clock.now())?;
+    Ok(dispute)
 }
 
-/// Hands a file over to the provider; the provider's token of it. Nothing is stored.
+/// Hands a file over to the provider, for a dispute; the provider's token of it. Nothing is stored.
 ///
 /// # Errors
 /// [`DisputeError::Upload`].
-pub async fn upload(app: &Arc<App>, book: BookId, file: &EvidenceFile) -> Result<String, DisputeError> {
+pub async fn upload(
+    app: &Arc<App>,
+    book: BookId,
+    dispute: &Dispute,
+    file: &EvidenceFile,
+) -> Result<String, DisputeError> {
     let provider = app.provider(book).await?;
-    provider.upload_evidence(file).await.map_err(|error| DisputeError::Upload { provider: provider.name(), error })
+    let uploaded = provider.upload_evidence(dispute.account.as_deref(), file).await;
+    uploaded.map_err(|error| DisputeError::Upload { provider: provider.name(), error })
 }
 
 fn refuse_unlawful(dispute: &Dispute, asked: &Asked, now: Timestamp) -> Result<(), DisputeError> {
@@ -214,14 +223,15 @@ fn refuse_unlawful(dispute: &Dispute, asked: &Asked, now: Timestamp) -> Result<(
 
 fn command(dispute: &Dispute, asked: &Asked, operation: OperationId) -> Command {
     let at_provider = dispute.provider_dispute.clone();
-    match asked {
+    let command = match asked {
         Asked::Evidence(evidence) => Command::SubmitEvidence(SubmitEvidence {
             dispute: at_provider,
             evidence: evidence.clone(),
             metadata: sellers::metadata(operation, &dispute.id.to_string()),
         }),
         Asked::Acceptance => Command::AcceptDispute(AcceptDispute { dispute: at_provider }),
-    }
+    };
+    command.on(dispute.account.as_deref())
 }
 
 /// Tells of a dispute that is not answered and whose deadline is near. Returns when to look again.

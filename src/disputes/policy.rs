@@ -63,6 +63,13 @@ pub struct Policy {
     pub fee: Bearer,
 }
 
+impl Policy {
+    /// What holds for direct charges, whatever is declared: the provider takes all of it from the seller's own account, where
+    /// nothing of the platform's can be held.
+    pub const OF_DIRECT_CHARGES: Self =
+        Self { version: 0, liability: Bearer::Sellers, hold: Hold::Nothing, tax_relief: false, fee: Bearer::Sellers };
+}
+
 impl Default for Policy {
     /// Sellers answer for what they sold, and nothing is claimed from the state or from them beyond it.
     fn default() -> Self {

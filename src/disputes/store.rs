@@ -50,6 +50,7 @@ struct Row {
     tax_relief: bool,
     fee_bearer: String,
     provider: String,
+    account: Option<String>,
     provider_dispute: String,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
@@ -79,6 +80,7 @@ impl From<Row> for Dispute {
                 fee: Bearer::parse(&row.fee_bearer).expect("disputes_fee_bearer_known allows no other word"),
             },
             provider: row.provider,
+            account: row.account,
             provider_dispute: row.provider_dispute,
             sequence: row.sequence,
             created_at: row.created_at.to_jiff(),
@@ -93,6 +95,8 @@ macro_rules! select {
             Row,
             r#"select id, key, payment_id, amount, currency, status, reason, due_by as "due_by: _", submissions, withdrawn_amount,
                       reinstated_amount, fee, policy_version, liability, hold, tax_relief, fee_bearer, provider,
+                      (select d.account from direct_charges d where d.book_id = disputes.book_id and d.payment_id = disputes.payment_id)
+                          as account,
                       provider_dispute, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from disputes "# + $tail
             $(, $argument)*

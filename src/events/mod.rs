@@ -89,8 +89,10 @@ async fn apply_by_kind(
         ProviderObject::Payment(said) if said.livemode != (origin.mode == Mode::Live) => {
             return Err(ApplyError::OtherMode);
         }
-        ProviderObject::Payment(said) => apply_payment(tx, said, journal, now).await?,
-        ProviderObject::Refund(said) => refunds::apply(tx, said, journal, now).await?.map(RefundId::uuid),
+        ProviderObject::Payment(said) => apply_payment(tx, said, origin, journal).await?,
+        ProviderObject::Refund(said) => {
+            refunds::apply(tx, said, origin.account, journal, now).await?.map(RefundId::uuid)
+        }
         ProviderObject::Transfer(said) => transfers::apply(tx, said, journal, now).await?.map(TransferId::uuid),
         ProviderObject::Reversal(said) => {
             transfers::apply_reversal(tx, said, journal, now).await?.map(ReversalId::uuid)
@@ -109,7 +111,14 @@ async fn apply_by_kind(
         ProviderObject::Setup(said) => customers::apply_setup(tx, said, now).await?.map(PaymentMethodId::uuid),
         ProviderObject::Method(said) => customers::apply_method(tx, said, now).await?.map(PaymentMethodId::uuid),
         ProviderObject::Dispute(said) => {
-            disputes::apply(tx, origin.provider, said, journal, now).await?.map(crate::id::DisputeId::uuid)
+            let from = (origin.provider, origin.account);
+            disputes::apply(tx, from, said, journal, now).await?.map(crate::id::DisputeId::uuid)
+        }
+        ProviderObject::ApplicationFee(said) if said.livemode != (origin.mode == Mode::Live) => {
+            return Err(ApplyError::OtherMode);
+        }
+        ProviderObject::ApplicationFee(said) => {
+            payments::apply_fee(tx, said, journal, now).await?.map(crate::id::PaymentId::uuid)
         }
     })
 }
@@ -134,17 +143,19 @@ async fn apply_account(
 async fn apply_payment(
     tx: &mut Tx,
     said: &partita_provider::Payment,
+    origin: Origin<'_>,
     journal: &mut Journal,
-    now: Timestamp,
 ) -> Result<Option<Uuid>, ApplyError> {
-    let Some(id) = payments::apply(tx, said, journal, now).await? else { return Ok(None) };
+    let now = origin.now;
+    let Some(id) = payments::apply(tx, said, origin.account, journal, now).await? else { return Ok(None) };
     let payment = payments::find(tx, id).await?.ok_or(payments::PaymentError::NotFound)?;
     let sent = said.charge.as_ref().and_then(|charge| charge.transfer.as_ref());
     if let Some(sent) = sent.filter(|_| payment.sent_with_charge > 0) {
         transfers::apply_sent(tx, &payment, sent, journal, now).await?;
     }
     // What was sent with the charge can be taken back before it is usable.
-    if payment.funds == payments::Funds::Available || payment.sent_with_charge > 0 {
+    let is_held_here = payment.charge_type != payments::ChargeType::Direct;
+    if (is_held_here && payment.funds == payments::Funds::Available) || payment.sent_with_charge > 0 {
         transfers::schedule_rebalance(tx, payment.key, now).await?;
     }
     Ok(Some(id.uuid()))
@@ -170,6 +181,8 @@ fn ends(operation: &Operation, object: &ProviderObject) -> bool {
         ProviderObject::Dispute(dispute) if operation.kind == "accept_dispute" => {
             dispute.status == partita_provider::DisputeStatus::Lost
         }
+        // Nobody asks for a fee by itself.
+        ProviderObject::ApplicationFee(_) => false,
         ProviderObject::Method(method) => operation.kind == "detach_method" && method.customer.is_none(),
         _ => operation.kind.starts_with("create_"),
     }
@@ -222,13 +235,16 @@ pub async fn apply_availability(
         let payment = payments::find_for_update(tx, id.into()).await?.ok_or(payments::PaymentError::NotFound)?;
         let came_back = match payment.charge_type {
             payments::ChargeType::Destination => transfers::taken_back(tx, payment.id).await?,
-            payments::ChargeType::Separate => 0,
+            payments::ChargeType::Separate | payments::ChargeType::Direct => 0,
         };
         payments::release(tx, payment.id, movement.key, movement.net, came_back, journal, now).await?;
         if provider_movements::mark_available(tx, movement.key).await? {
             transfers::schedule_rebalance(tx, payment.key, now).await?;
         }
         return Ok(());
+    }
+    if let (payments::direct::DIRECT_CHARGE, Some(id)) = (movement.object_type.as_str(), movement.object_id) {
+        payments::release_direct(tx, id.into(), now).await?;
     }
     if !provider_movements::mark_available(tx, movement.key).await? {
         return Ok(());

@@ -21,12 +21,16 @@ pub async fn client_action(app: &Arc<App>, book: BookId, id: PaymentId) -> Resul
     let found = app
         .db
         .read("payment to ask about", Scope::Book(book), move |tx| {
-            Box::pin(async move { Ok::<_, ApplyError>(payments::find(tx, id).await?) })
+            Box::pin(async move {
+                let Some(payment) = payments::find(tx, id).await? else { return Ok(None) };
+                let direct = payments::find_direct(tx, &payment).await?;
+                Ok::<_, ApplyError>(Some((payment, direct.map(|direct| direct.account))))
+            })
         })
         .await?;
-    let payment = found.ok_or(PaymentError::NotFound)?;
+    let (payment, account) = found.ok_or(PaymentError::NotFound)?;
     let Some(at_provider) = payment.provider_payment else { return Ok(None) };
-    match refreshed(app, book, Lookup::Payment(at_provider)).await? {
+    match refreshed(app, book, Lookup::Payment(at_provider), account.as_deref()).await? {
         ProviderObject::Payment(said) => Ok(said.client_action),
         _ => Ok(None),
     }
@@ -49,23 +53,29 @@ pub async fn method_action(
         .await?;
     let method = found.ok_or(CustomerError::MethodNotFound)?;
     let Some(setup) = method.provider_setup else { return Ok(None) };
-    match refreshed(app, book, Lookup::Setup(setup)).await? {
+    match refreshed(app, book, Lookup::Setup(setup), None).await? {
         ProviderObject::Setup(said) => Ok(said.client_action),
         _ => Ok(None),
     }
 }
 
-async fn refreshed(app: &Arc<App>, book: BookId, lookup: Lookup) -> Result<ProviderObject, ApplyError> {
+async fn refreshed(
+    app: &Arc<App>,
+    book: BookId,
+    lookup: Lookup,
+    account: Option<&str>,
+) -> Result<ProviderObject, ApplyError> {
     let provider = app.provider(book).await?;
-    let said = Arc::new(provider.fetch(&lookup).await.map_err(ApplyError::Fetch)?);
+    let said = Arc::new(provider.fetch(&lookup.on(account)).await.map_err(ApplyError::Fetch)?);
+    let account = account.unwrap_or_default().to_owned();
     let mode = mode_of(app, book).await?;
     let (app_in, said_in, now) = (Arc::clone(app), Arc::clone(&said), app.clock.now());
     app.db
         .run_tx("take news", Scope::Book(book), move |tx| {
-            let (app, said) = (Arc::clone(&app_in), Arc::clone(&said_in));
+            let (app, said, account) = (Arc::clone(&app_in), Arc::clone(&said_in), account.clone());
             Box::pin(async move {
                 let mut journal = Journal::new(&app.keys);
-                let origin = Origin { provider: "stripe", account: "", mode, now };
+                let origin = Origin { provider: "stripe", account: &account, mode, now };
                 apply_object(tx, &said, origin, &mut journal).await?;
                 journal.post(tx).await?;
                 Ok::<_, ApplyError>(())

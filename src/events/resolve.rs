@@ -16,8 +16,12 @@ const SENT_WITHIN_HOURS: i64 = 24;
 
 /// Where the provider shows the object of a command, given the object's id; none for commands that make none.
 pub fn lookup_of(operation: &Operation, provider_object: &str) -> Option<Lookup> {
-    let id = provider_object.to_owned();
-    Some(match &operation.command {
+    lookup(&operation.command, provider_object.to_owned())
+}
+
+fn lookup(command: &Command, id: String) -> Option<Lookup> {
+    Some(match command {
+        Command::OnAccount(on) => return Some(lookup(&on.asked, id)?.on(Some(&on.account))),
         Command::CreateAccount(_) | Command::UpdateAccount(_) => Lookup::Account(id),
         Command::CreatePayment(_) | Command::CancelPayment(_) | Command::CapturePayment(_) => Lookup::Payment(id),
         Command::CreateTransfer(_) => Lookup::Transfer(id),

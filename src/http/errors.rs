@@ -2,6 +2,7 @@
 
 mod approvals;
 mod customers;
+mod direct;
 mod line_releases;
 mod payouts;
 mod reserves;
@@ -289,6 +290,7 @@ impl From<PaymentError> for Problem {
             PaymentError::UnknownMethod | PaymentError::MethodOfAnother | PaymentError::MethodNotSaved(_) => {
                 customers::of_payer("payment_method", &error)
             }
+            PaymentError::NotDirect(why) => why.into(),
             PaymentError::NotSavedForLater => customers::of_payer("off_session", &error),
             PaymentError::MerchantNotReady => field(&["on_behalf_of"], &problem_types::NOT_ALLOWED, error.to_string()),
             PaymentError::WrongState { .. } | PaymentError::CommandOpen => conflict(sentence(&error)),
@@ -323,9 +325,10 @@ impl From<RefundError> for Problem {
             }
             RefundError::ReferenceTaken => reference_taken("refund"),
             RefundError::Claim(error) => error.into(),
-            RefundError::WrongState { .. } | RefundError::NothingLeft | RefundError::NotReturned { .. } => {
-                conflict(sentence(&error))
-            }
+            RefundError::WrongState { .. }
+            | RefundError::NothingLeft
+            | RefundError::NotReturned { .. }
+            | RefundError::SellersRefund => conflict(sentence(&error)),
             RefundError::Disputed { .. } => Self::new(&problem_types::PAYMENT_DISPUTED).detail(sentence(&error)),
             RefundError::MoreThanLeft { .. } => field(&["amount"], &problem_types::TOO_MUCH, error.to_string()),
             RefundError::MoreThanLeftOfLine { index, .. } => {

@@ -33,7 +33,7 @@ struct LineBody {
     /// When the provider moved it.
     at: Time,
     /// `transfer`: a share or an adjustment came, or is paid by bank file; `reversal`: it was taken back; `payout_returned`: a payout came back;
-    /// `other`.
+    /// `direct_charge`: a direct charge came, or left with a refund, a dispute or a late failure of it; `other`.
     #[schema(value_type = String, example = "transfer")]
     what: &'static str,
     /// Below zero where it left.
@@ -114,8 +114,8 @@ impl From<NotPaid> for NotPaidBody {
     }
 }
 
-/// Why a payout has its amount; minor units. `opening`, `transfers`, `reversals`, `payouts_returned` and `other` add up to
-/// `amount` and `left`.
+/// Why a payout has its amount; minor units. `opening`, `transfers`, `reversals`, `payouts_returned`, `direct_charges` and `other`
+/// add up to `amount` and `left`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PayoutExplanation)]
 struct ExplanationBody {
@@ -139,6 +139,8 @@ struct ExplanationBody {
     reversals: i64,
     /// What came back of payouts since.
     payouts_returned: i64,
+    /// What direct charges left on the account since, after fees, refunds and disputes.
+    direct_charges: i64,
     other: i64,
     /// What was left on the account, usable or not.
     left: i64,
@@ -170,6 +172,7 @@ impl ExplanationBody {
             transfers: sums.transfers,
             reversals: sums.reversals,
             payouts_returned: sums.payouts_returned,
+            direct_charges: sums.direct_charges,
             other: sums.other,
             left,
             decision: day.map(DecisionBody::from),

@@ -52,12 +52,14 @@ pub fn of_change(change: &StateChange) -> String {
         ("payment_line", _, _) => "The share of the line has a date, or may not be held for much longer.".to_owned(),
         (_, None, _) => format!("{thing} was asked for."),
         ("payment", Some("succeeded"), "succeeded") => {
-            "The provider made the money usable, or part of it was refunded.".to_owned()
+            "The provider made the money usable, part of it was refunded, or the application fee came or went back."
+                .to_owned()
         }
         ("payment", _, "authorized") => "The amount is held on the buyer's card; nothing moved.".to_owned(),
         ("payment", _, "succeeded") => "The buyer was charged.".to_owned(),
         ("payment", _, "requires_action") => "The buyer has to do something first.".to_owned(),
         ("payment", Some("succeeded"), "failed") => format!("The buyer's bank took the payment back{why}"),
+        ("payment", Some("failed"), "failed") => "Its application fee came, or went back.".to_owned(),
         ("payment", Some("processing"), "processing") => {
             "The provider has it and waits for the buyer's bank.".to_owned()
         }

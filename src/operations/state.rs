@@ -108,6 +108,7 @@ pub fn after_absence(operation: &Operation, resend_up_to: i64, now: Timestamp) -
 /// What a command moves, in minor units of whatever currency; nothing for those that move no money.
 fn amount(command: &Command) -> i64 {
     match command {
+        Command::OnAccount(on) => amount(&on.asked),
         Command::CreatePayment(asked) => asked.amount.minor,
         Command::CapturePayment(asked) => asked.amount.minor,
         Command::CreateTransfer(asked) => asked.amount.minor,

@@ -31,6 +31,8 @@ event_types! {
     "payment_line.limit_near": "The share of a line is held and may not be for much longer; told once.";
     "payment_line.limit_reached": "The share of a line is held for as long as it may be, and goes on being held until a person releases it; told once.";
     "payment_line.released": "The share of a line that waited is its seller's to use.";
+    "payment.application_fee_received": "What the platform keeps of a direct charge came onto its balance.";
+    "payment.application_fee_returned": "Of what the platform kept of a direct charge, a part or all went back to the seller's account.";
     "customer.created": "A customer was asked of the provider.";
     "customer.activated": "The provider knows a customer: payment methods can be saved for it.";
     "customer.failed": "The provider refused to know a customer.";

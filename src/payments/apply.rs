@@ -7,6 +7,7 @@ use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
 
 use super::capture::{self, CaptureAsked};
 use super::charge_type;
+use super::direct::{self, find_direct, is_told_by};
 use super::{
     ChargeType, Funds, Line, Payment, PaymentError, PaymentStatus, RefundShare, SellerShare, chart, entries,
     line_release, record, split, state, store,
@@ -20,14 +21,16 @@ use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::reserves;
 use crate::sellers::METADATA_OBJECT;
 
-/// Takes the provider's word on a payment. Returns ours, if it is one of this book's.
+/// Takes the provider's word on a payment, told by an account (empty: the platform's own). Returns ours, if it is one of this
+/// book's.
 ///
 /// # Errors
-/// [`PaymentError::Contradiction`] when amount or currency differ from what was asked; [`PaymentError::Incomplete`]
+/// [`PaymentError::Contradiction`] when account, amount or currency differ from what was asked; [`PaymentError::Incomplete`]
 /// when the charge has no balance transaction yet.
 pub async fn apply(
     tx: &mut Tx,
     said: &Said,
+    account: &str,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<Option<PaymentId>, PaymentError> {
@@ -35,9 +38,16 @@ pub async fn apply(
     let Some(payment) = store::find_for_update_by(tx, named, &said.id).await? else {
         return Ok(None);
     };
+    let direct = find_direct(tx, &payment).await?;
+    if !is_told_by(direct.as_ref(), account) {
+        return Err(PaymentError::Contradiction(format!("{} is told by the account {account:?}", said.id)));
+    }
     check_same(&payment, said)?;
     if let Some(taken) = taken_back(said) {
-        fail_late(tx, payment.clone(), said, taken, journal, now).await?;
+        match &direct {
+            None => fail_late(tx, payment.clone(), said, taken, journal, now).await?,
+            Some(direct) => direct::fail_late(tx, &payment, direct, said, taken, journal, now).await?,
+        }
         return Ok(Some(payment.id));
     }
     if payment.status == PaymentStatus::Processing && payment.provider_payment.is_none() && is_at_work(said) {
@@ -49,11 +59,11 @@ pub async fn apply(
         return Ok(Some(payment.id));
     };
     match status {
-        PaymentStatus::Succeeded => succeed(tx, &payment, said, journal, now).await?,
-        PaymentStatus::Failed => {
-            let refusal = said.last_error.clone().unwrap_or_else(unexplained);
-            fail(tx, &payment, Some(&said.id), &refusal, now).await?;
-        }
+        PaymentStatus::Succeeded => match &direct {
+            None => succeed(tx, &payment, said, journal, now).await?,
+            Some(direct) => direct::succeed(tx, &payment, direct, said, journal, now).await?,
+        },
+        PaymentStatus::Failed => fail(tx, &payment, Some(&said.id), &refusal_of(said), now).await?,
         PaymentStatus::Authorized => {
             let before = said.charge.as_ref().and_then(|charge| charge.capture_before).and_then(clock::from_seconds);
             let changed = store::set_authorized(tx, &payment, &said.id, before, now).await?;
@@ -89,13 +99,14 @@ fn check_same(payment: &Payment, said: &Said) -> Result<(), PaymentError> {
     }
 }
 
-fn unexplained() -> Refusal {
-    Refusal {
+/// Why a payment failed; the provider may leave it unexplained.
+pub(super) fn refusal_of(said: &Said) -> Refusal {
+    said.last_error.clone().unwrap_or_else(|| Refusal {
         code: "payment_method_refused".to_owned(),
         decline_code: None,
         message: "the payment method was refused".to_owned(),
         request_id: None,
-    }
+    })
 }
 
 /// Whether the provider has the payment and waits for the buyer's bank, which may take days.
@@ -142,8 +153,7 @@ async fn fail_late(
     line_release::follow(tx, &payment, &lines, now).await?;
     let shares: Vec<SellerShare> = lines.iter().map(split::everything_left).collect();
     store::record_failure(tx, payment.id, &shares).await?;
-    let refusal = said.last_error.clone().unwrap_or_else(unexplained);
-    fail(tx, &payment, Some(&said.id), &refusal, now).await?;
+    fail(tx, &payment, Some(&said.id), &refusal_of(said), now).await?;
     let chart = chart(tx.book_id(), payment.amount.currency);
     chart.open_platform(tx).await?;
     let given: Vec<_> = shares.iter().map(|share| RefundShare { share: *share, processor_fee: 0 }).collect();
@@ -161,7 +171,7 @@ async fn fail_late(
     Ok(())
 }
 
-async fn fail(
+pub(super) async fn fail(
     tx: &mut Tx,
     payment: &Payment,
     provider_payment: Option<&str>,
@@ -231,7 +241,7 @@ async fn succeed(
 
 /// What the provider sent to the payment's destination with the charge: booked as it said it, by `transfers`.
 fn sent_with(payment: &Payment, charge: &Charge) -> Result<i64, PaymentError> {
-    if payment.charge_type == ChargeType::Separate {
+    if payment.charge_type != ChargeType::Destination {
         return Ok(0);
     }
     let sent = charge.transfer.as_ref().ok_or(PaymentError::Incomplete("its seller is not sent its share yet"))?;
@@ -281,15 +291,15 @@ async fn book_rest(
 }
 
 /// A charge with what it moved.
-struct Charged<'a> {
-    charge: &'a Charge,
-    movement: &'a BalanceTransaction,
+pub(super) struct Charged<'a> {
+    pub(super) charge: &'a Charge,
+    pub(super) movement: &'a BalanceTransaction,
     /// What gave back the part that was not captured, where the provider moved all of it first.
     rest: Option<&'a BalanceTransaction>,
 }
 
 /// The charge and its movements, if they are of what was asked.
-fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<Charged<'a>, PaymentError> {
+pub(super) fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<Charged<'a>, PaymentError> {
     let charge = said.charge.as_deref().ok_or(PaymentError::Incomplete("the payment has no charge"))?;
     let movement =
         charge.balance_transaction.as_ref().ok_or(PaymentError::Incomplete("the charge has no balance transaction"))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use partita_db::{BookId, Scope};
 use partita_provider::{Destination, Money};
 
+use super::direct::{self, Direct};
 use super::{Line, NewPayment, PaymentError, released_shares, seller_shares, store};
 use crate::actor::Actor;
 use crate::app::App;
@@ -22,6 +23,8 @@ pub enum ChargeType {
     Separate,
     /// The provider sends the one seller its share with the charge.
     Destination,
+    /// It is made on the one seller's own account, and the platform keeps an application fee of it.
+    Direct,
 }
 
 impl ChargeType {
@@ -30,12 +33,13 @@ impl ChargeType {
         match self {
             Self::Separate => "separate",
             Self::Destination => "destination",
+            Self::Direct => "direct",
         }
     }
 
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Separate, Self::Destination].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Separate, Self::Destination, Self::Direct].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -66,10 +70,12 @@ pub(super) struct Route {
     pub(super) on_behalf_of_account: Option<String>,
     /// What the provider sends, and where.
     pub(super) destination: Option<Destination>,
+    /// On whose account the charge is made.
+    pub(super) direct: Option<Direct>,
 }
 
 /// Decides how a priced cart is charged, and refuses what no provider could do. `stays`: why the one
-/// seller's share cannot leave with the charge.
+/// seller's share cannot leave with the charge, or be charged on its account.
 pub(super) fn route(
     input: &NewPayment,
     lines: &[Line],
@@ -77,14 +83,26 @@ pub(super) fn route(
     policy: ChargePolicy,
     stays: Option<PaymentError>,
 ) -> Result<Route, PaymentError> {
+    let mut direct = None;
     let destination = match input.charge_type.unwrap_or(policy.charge_type) {
         ChargeType::Separate => None,
+        ChargeType::Direct => {
+            direct = match direct::decide(input, lines, sellers, stays) {
+                Err(_) if input.charge_type.is_none() => None,
+                decided => Some(decided?),
+            };
+            None
+        }
         ChargeType::Destination => match destination(input, lines, sellers, stays) {
             Err(_) if input.charge_type.is_none() => None,
             decided => Some(decided?),
         },
     };
-    let charge_type = if destination.is_some() { ChargeType::Destination } else { ChargeType::Separate };
+    let charge_type = match (&destination, &direct) {
+        (Some(_), _) => ChargeType::Destination,
+        (None, Some(_)) => ChargeType::Direct,
+        (None, None) => ChargeType::Separate,
+    };
     let of_policy = input.charge_type.is_none() && policy.on_behalf_of;
     let named = input.on_behalf_of.map(|id| merchant(id, lines, sellers).map(|account| (id, account))).transpose()?;
     // What is declared holds where it can be done.
@@ -93,7 +111,7 @@ pub(super) fn route(
         merchant(seller, lines, sellers).ok().map(|account| (seller, account))
     };
     let (on_behalf_of, on_behalf_of_account) = named.or_else(declared).unzip();
-    Ok(Route { charge_type, on_behalf_of, on_behalf_of_account, destination })
+    Ok(Route { charge_type, on_behalf_of, on_behalf_of_account, destination, direct })
 }
 
 /// The one seller of a cart; none without any. Two are refused at the line of the second.
@@ -145,8 +163,9 @@ fn merchant(id: SellerId, lines: &[Line], sellers: &HashMap<SellerId, Seller>) -
     seller.account.clone().filter(|_| takes_cards).ok_or(PaymentError::MerchantNotReady)
 }
 
-/// What becomes usable of each seller's share with the charge: the share of the lines that do not wait, less what the provider has sent with the charge and what of
-/// that has not come back, which only a payment with one seller has. Below zero where refunds have taken more than was left.
+/// What becomes usable of each seller's share with the payment's money: the share of the lines that do not wait, less what the
+/// provider has sent with the charge and what of that has not come back, which only a payment with one seller has. Below zero where
+/// refunds have taken more than was left.
 pub fn to_release(lines: &[Line], sent_with_charge: i64) -> Vec<(SellerNumber, i64)> {
     released_shares(lines).into_iter().map(|(number, (_, share))| (number, share - sent_with_charge)).collect()
 }

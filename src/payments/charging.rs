@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use partita_db::Tx;
-use partita_provider::{Command, CreatePayment, Currency, PrepareError, PreparedRequest, Provider};
+use partita_provider::{Command, CreatePayment, Currency, Money, PrepareError, PreparedRequest, Provider};
 
 use super::charge_type::{self, ChargePolicy, Route};
 use super::payer::{self, AtProvider};
@@ -21,7 +21,7 @@ pub(super) struct Charging {
 }
 
 /// Decides how a priced cart is charged. Where the payment does not say it itself and the provider could not send the share with
-/// the charge, that is a separate charge.
+/// the charge, or charge on the seller's account, that is a separate charge.
 pub(super) async fn decide(
     tx: &mut Tx,
     provider: &dyn Provider,
@@ -34,7 +34,7 @@ pub(super) async fn decide(
         Some(_) => ChargePolicy::default(),
         None => store::find_charge_policy(tx).await?,
     };
-    let is_to_be_sent = input.charge_type.unwrap_or(policy.charge_type) == ChargeType::Destination;
+    let is_to_be_sent = input.charge_type.unwrap_or(policy.charge_type) != ChargeType::Separate;
     let stays = match charge_type::only_seller(lines) {
         Ok(Some(_)) if is_to_be_sent && lines.iter().any(Line::waits) => Some(PaymentError::ShareWaits),
         Ok(Some(seller)) if is_to_be_sent => stays_here(tx, seller, input.amount.currency).await?,
@@ -43,6 +43,7 @@ pub(super) async fn decide(
     let route = charge_type::route(input, lines, sellers, policy, stays)?;
     let payer = payer::find(tx, input.payer, &input.payment_method).await?;
     let command_by = |route: &Route| {
+        let fee = route.direct.as_ref().map(|direct| direct.application_fee).filter(|fee| *fee > 0);
         Command::CreatePayment(CreatePayment {
             amount: input.amount,
             payment_method: payer.token.clone(),
@@ -52,15 +53,17 @@ pub(super) async fn decide(
             return_url: input.return_url.clone(),
             destination: route.destination.clone(),
             on_behalf_of: route.on_behalf_of_account.clone(),
+            application_fee: fee.map(|fee| Money::new(fee, input.amount.currency)),
             customer: payer.customer.clone(),
             off_session: payer.payer.off_session,
             metadata: sellers::metadata(operation, &id.to_string()),
         })
+        .on(route.direct.as_ref().map(|direct| direct.account.as_str()))
     };
     let command = command_by(&route);
     match provider.prepare(&command) {
-        Err(PrepareError::Amount(why)) if route.destination.is_some() => {
-            let route = Route { charge_type: ChargeType::Separate, destination: None, ..route };
+        Err(PrepareError::Amount(why)) if route.charge_type != ChargeType::Separate => {
+            let route = Route { charge_type: ChargeType::Separate, destination: None, direct: None, ..route };
             let command = command_by(&route);
             let request = provider.prepare(&command)?;
             if input.charge_type.is_some() {
@@ -72,7 +75,7 @@ pub(super) async fn decide(
     }
 }
 
-/// Why nothing of a seller's is sent with a charge, whatever was declared.
+/// Why nothing of a seller's is sent with a charge or charged on its account, whatever was declared.
 async fn stays_here(tx: &mut Tx, seller: SellerId, currency: Currency) -> Result<Option<PaymentError>, PaymentError> {
     if !sellers::find_bank_details(tx, &[seller]).await?.is_empty() {
         return Ok(Some(PaymentError::SellerPaidByBank));

@@ -2,8 +2,8 @@ use partita_db::DbError;
 use partita_ledger::LedgerError;
 use partita_provider::{Currency, PrepareError};
 
-use super::PaymentStatus;
 use super::line_release::ReleaseStatus;
+use super::{NotDirect, PaymentStatus};
 use crate::app::ProviderSetupError;
 use crate::customers::{CustomerStatus, MethodStatus};
 use crate::idempotency::ClaimError;
@@ -64,8 +64,8 @@ pub enum PaymentError {
         /// The line, from 0.
         line: usize,
     },
-    /// A charge that is sent to a seller has another seller, too.
-    #[error("line {line} is of a second seller: a charge with a destination has one")]
+    /// A charge that is sent to a seller, or made on its account, has another seller, too.
+    #[error("line {line} is of a second seller: a charge with a destination and a direct charge have one")]
     SeveralSellers {
         /// The second seller's line, from 0.
         line: usize,
@@ -121,7 +121,9 @@ pub enum PaymentError {
     #[error("must be after the payment was made and not in the future")]
     DeliveredLater,
     /// A charge is to be sent to a seller who is paid from the platform's own bank account.
-    #[error("the seller is paid from the platform's bank account: nothing is sent with the charge")]
+    #[error(
+        "the seller is paid from the platform's bank account: nothing is sent with the charge or charged on its account"
+    )]
     SellerPaidByBank,
     /// A share that the provider does not move as it is.
     #[error("the seller's share cannot be sent with the charge: {0}")]
@@ -132,6 +134,9 @@ pub enum PaymentError {
         /// The line, from 0.
         line: usize,
     },
+    /// It cannot be a direct charge.
+    #[error(transparent)]
+    NotDirect(#[from] NotDirect),
     /// A payment is made on behalf of a seller who has no line in it.
     #[error("no line of the cart is of the seller that it is on behalf of")]
     MerchantNotInCart,

@@ -8,6 +8,7 @@ use partita_provider::{CancelPayment, CapturePayment, Command, Money, Provider};
 
 use super::capture::{self, CaptureAsked};
 use super::charge_type;
+use super::direct::find_direct;
 use super::{ChargeType, Line, Payment, PaymentError, PaymentStatus, SellerShare, store};
 use crate::actor::Actor;
 use crate::app::App;
@@ -81,7 +82,9 @@ pub async fn cancel(
                 let lawful = [PaymentStatus::RequiresAction, PaymentStatus::Authorized];
                 let provider_payment = waiting(&payment, "canceled", &lawful)?;
                 refuse_open_command(tx, &payment).await?;
-                let command = Command::CancelPayment(CancelPayment { payment: provider_payment });
+                let direct = find_direct(tx, &payment).await?;
+                let command = Command::CancelPayment(CancelPayment { payment: provider_payment })
+                    .on(direct.as_ref().map(|direct| direct.account.as_str()));
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 plan(tx, &app, &*provider, &payment, command, actor, now).await?;
                 Ok(Begun::Fresh(id))
@@ -92,7 +95,7 @@ pub async fn cancel(
 
 /// What of a capture the provider sends to the payment's destination: the share of what is captured.
 fn sent_of(payment: &Payment, lines: &[Line], captured: &[SellerShare]) -> Result<Option<Money>, PaymentError> {
-    if payment.charge_type == ChargeType::Separate {
+    if payment.charge_type != ChargeType::Destination {
         return Ok(None);
     }
     let of = |line: &Line| {

@@ -12,6 +12,7 @@ mod apply;
 mod capture;
 mod charge_type;
 mod charging;
+pub(crate) mod direct;
 mod entries;
 mod error;
 mod explain;
@@ -38,6 +39,9 @@ use partita_provider::{CaptureMethod, Currency, Money, Refusal};
 pub use apply::{apply, apply_refusal, release};
 pub use capture::CaptureAsked;
 pub use charge_type::{ChargePolicy, ChargeType, declare_charge_policy, to_release};
+pub use direct::{
+    DirectCharge, FEE_DUE_KIND, NotDirect, apply_fee, find_direct, is_told_by, release_direct, schedule_fee,
+};
 pub use entries::{
     RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
     refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
@@ -57,8 +61,9 @@ pub use split::{
 };
 pub use state::{Funds, PaymentStatus};
 pub use store::{
-    find, find_by_key, find_by_provider_for_update, find_charge_policy, find_for_update, find_lines, give_up_refund,
-    list, record_dispute, record_refund,
+    accounts_with_direct_charges, fees_going_back, find, find_by_key, find_by_provider_for_update, find_charge_policy,
+    find_direct as find_direct_of, find_for_update, find_lines, give_up_refund, list, record_dispute, record_refund,
+    returned_vats,
 };
 
 use crate::actor::Actor;
@@ -410,6 +415,9 @@ pub async fn create(
                 }
                 let payment =
                     store::insert(tx, id, key, &input, &charging, &lines, provider.name(), actor, now).await?;
+                if let Some(direct) = &charging.route.direct {
+                    store::insert_direct(tx, id, direct).await?;
+                }
                 line_release::insert(tx, &payment, &waiting, &app.keys, actor, now).await?;
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;

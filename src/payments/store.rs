@@ -2,6 +2,7 @@
 
 mod capture;
 mod charge_policy;
+mod direct;
 mod sales;
 mod shares;
 
@@ -26,6 +27,11 @@ use capture::{capture_method, capture_word};
 pub(super) use capture::{captured_shares, insert_capture, set_authorized, set_uncaptured};
 pub use charge_policy::find_charge_policy;
 pub(super) use charge_policy::insert_charge_policy;
+pub use direct::{accounts_with_direct_charges, fees_going_back, find_direct, returned_vats};
+pub(super) use direct::{
+    add_returned_fee, count_change, find_payment_of_fee, insert_direct, insert_fee_refund, is_fee_refund_known,
+    set_fee_received, set_provider_fee,
+};
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
 pub use shares::{give_up_refund, record_dispute, record_refund};
 pub(super) use shares::{record_failure, set_passed_fees};

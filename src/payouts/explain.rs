@@ -52,6 +52,8 @@ pub enum What {
     Reversal,
     /// A payout of before came back.
     PayoutReturned,
+    /// The seller sold on its own account, or that was refunded, disputed or taken back.
+    DirectCharge,
     /// Something else.
     Other,
 }
@@ -63,6 +65,7 @@ impl What {
             Self::Transfer => "transfer",
             Self::Reversal => "reversal",
             Self::PayoutReturned => "payout_returned",
+            Self::DirectCharge => "direct_charge",
             Self::Other => "other",
         }
     }
@@ -98,6 +101,8 @@ pub struct Sums {
     pub reversals: i64,
     /// What came back of payouts.
     pub payouts_returned: i64,
+    /// What direct charges left on the account, after fees, refunds and disputes.
+    pub direct_charges: i64,
     /// Anything else.
     pub other: i64,
 }
@@ -105,7 +110,7 @@ pub struct Sums {
 impl Sums {
     /// What stood on the account before the payout.
     pub fn total(&self) -> i64 {
-        self.opening + self.transfers + self.reversals + self.payouts_returned + self.other
+        self.opening + self.transfers + self.reversals + self.payouts_returned + self.direct_charges + self.other
     }
 }
 

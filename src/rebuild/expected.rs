@@ -1,6 +1,7 @@
 //! The transactions that facts make. Pure.
 
 mod banking;
+mod direct;
 mod lines;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use crate::events;
 use crate::journal::Entry;
 use crate::operations::Operation;
 use crate::payments::line_release::LineRelease;
-use crate::payments::{self, Funds, Line, RefundShare, Remaining, SellerShare};
+use crate::payments::{self, DirectCharge, Funds, Line, RefundShare, Remaining, SellerShare};
 use crate::transfers::BankPart;
 use crate::{reserves, transfers};
 
@@ -41,6 +42,8 @@ pub(super) struct PaymentFacts {
     pub(super) transfers: BTreeMap<Uuid, (SellerNumber, i64)>,
     /// From whom each reversal comes.
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
+    /// Of a direct charge: whose it is, and the tax in what went back of its fee, by the number of the movement.
+    pub(super) direct: Option<(DirectCharge, BTreeMap<i64, i64>)>,
     /// Its disputes with what each line has in them.
     pub(super) disputes: Vec<(Dispute, Vec<DisputeShare>)>,
     /// Its lines that wait by themselves, or did.
@@ -214,6 +217,9 @@ impl PaymentFacts {
 
 /// Everything that is booked under a payment.
 pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
+    if let Some((direct, returned_vats)) = &facts.direct {
+        return direct::of_direct(chart, direct, returned_vats, facts);
+    }
     let mut booked = Transactions::new();
     if let Some(charge) = facts.charge() {
         let mut entries = payments::charged(chart, &facts.lines, charge.net + charge.fee, charge.fee, charge.booked_as);

@@ -187,6 +187,10 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
     objects.extend(taken_back.iter().map(|reversal| reversal.id.uuid()));
     let mut ids: Vec<_> = sent.iter().map(|transfer| transfer.seller).collect();
     ids.extend(taken_back.iter().map(|reversal| reversal.seller));
+    let direct = match payments::find_direct_of(tx, payment.id).await? {
+        Some(direct) => Some((direct, payments::returned_vats(tx, payment.id).await?.into_iter().collect())),
+        None => None,
+    };
     let of = Of::Payment(payment.id);
     let (owed, settled) = (debts::list_of(tx, of).await?, debts::settled_of(tx, of).await?);
     ids.extend(owed.iter().map(|debt| debt.seller));
@@ -204,6 +208,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         lines,
         refunds: given,
         refund_keys,
+        direct,
         disputes: disputed,
         releases,
         debts: expected::DebtFacts {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use partita_db::{BookId, Scope};
-use partita_provider::{BalanceTransaction, FetchError, Lookup, Provider, ProviderObject};
+use partita_provider::{ApplicationFee, BalanceTransaction, FetchError, Lookup, Provider, ProviderObject};
 
 use super::ReconciliationError;
 use super::account::Account;
@@ -12,7 +12,10 @@ use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
 use crate::platforms::Mode;
 use crate::sellers::METADATA_OPERATION;
-use crate::transfers;
+use crate::{payments, transfers};
+
+/// Most application fees that are looked through for what went back of one.
+const MOST_FEES: i64 = 100;
 
 /// Returns whether the ledger has the movement now. What cannot be taken over is left to be a break.
 pub(super) async fn adopt(
@@ -38,13 +41,21 @@ pub(super) async fn adopt(
             Some(object) => Some(object),
             None => return Ok(false),
         },
+        Some(Concerns::FeeRefund) => match find_fee(app, book, provider, movement).await? {
+            Some(object) => Some(object),
+            None => return Ok(false),
+        },
     };
     let object = match object {
-        Some(ProviderObject::Refund(refund)) => {
-            rest_of_capture(provider, &refund, movement).await?.or(Some(ProviderObject::Refund(refund)))
-        }
+        Some(ProviderObject::Refund(refund)) => rest_of_capture(provider, account.id.as_deref(), &refund, movement)
+            .await?
+            .or(Some(ProviderObject::Refund(refund))),
         Some(ProviderObject::Transfer(transfer)) => {
             sent_with_charge(provider, &transfer).await?.or(Some(ProviderObject::Transfer(transfer)))
+        }
+        Some(ProviderObject::ApplicationFee(fee)) => {
+            take_charge_of(app, book, provider, mode, movement, &fee).await?;
+            Some(ProviderObject::ApplicationFee(fee))
         }
         object => object,
     };
@@ -60,16 +71,38 @@ pub(super) async fn adopt(
     }
 }
 
+/// The charge behind an application fee is booked before the fee; what cannot be is told when its own account is compared.
+async fn take_charge_of(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &Arc<dyn Provider>,
+    mode: Mode,
+    movement: &BalanceTransaction,
+    fee: &ApplicationFee,
+) -> Result<(), ReconciliationError> {
+    let payment = match provider.fetch(&Lookup::PaymentOfCharge(fee.charge.clone()).on(Some(&fee.account))).await {
+        Ok(payment) => payment,
+        Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
+        Err(_) => return Ok(()),
+    };
+    let on = Account { id: Some(fee.account.clone()), seller: None };
+    match take(app, book, mode, &on, movement, Some(payment)).await {
+        Err(error) if error.remedy() == Remedy::Again => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The payment behind a refund that nobody asked for, where it is what was authorised and not captured.
 async fn rest_of_capture(
     provider: &Arc<dyn Provider>,
+    account: Option<&str>,
     refund: &partita_provider::Refund,
     movement: &BalanceTransaction,
 ) -> Result<Option<ProviderObject>, ReconciliationError> {
     let Some(payment) = refund.payment.clone().filter(|_| !refund.metadata.contains_key(METADATA_OPERATION)) else {
         return Ok(None);
     };
-    match provider.fetch(&Lookup::Payment(payment)).await {
+    match provider.fetch(&Lookup::Payment(payment).on(account)).await {
         Ok(ProviderObject::Payment(payment)) => {
             let rest = payment.charge.as_ref().and_then(|charge| charge.rest_transaction.as_ref());
             let is_rest = rest.is_some_and(|rest| rest.id == movement.id);
@@ -115,15 +148,51 @@ pub(super) async fn is_of_our_command(
 ) -> Result<bool, ReconciliationError> {
     let lookup = match concerns(None, movement) {
         Some(Concerns::Object(lookup)) => lookup,
-        Some(Concerns::Reversal(_)) => return Ok(true),
+        Some(Concerns::Reversal(_) | Concerns::FeeRefund) => return Ok(true),
         Some(Concerns::Reserve) | None => return Ok(false),
     };
-    match provider.fetch(&lookup).await {
+    let fetched = match provider.fetch(&lookup).await {
+        // The fee carries nothing of ours, its payment does.
+        Ok(ProviderObject::ApplicationFee(fee)) => {
+            provider.fetch(&Lookup::PaymentOfCharge(fee.charge).on(Some(&fee.account))).await
+        }
+        fetched => fetched,
+    };
+    match fetched {
         Ok(object) => Ok(object.metadata().is_some_and(|metadata| metadata.contains_key(METADATA_OPERATION))),
         Err(FetchError::Unreachable(why)) => Err(FetchError::Unreachable(why).into()),
         // What cannot be read cannot be ruled out.
         Err(_) => Ok(true),
     }
+}
+
+/// The provider reads what went back of application fees by their fee: those that are expected to give something back are tried.
+async fn find_fee(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &Arc<dyn Provider>,
+    movement: &BalanceTransaction,
+) -> Result<Option<ProviderObject>, ReconciliationError> {
+    let fees = app
+        .db
+        .read("fees that go back", Scope::Book(book), |tx| {
+            Box::pin(async move { Ok::<_, ReconciliationError>(payments::fees_going_back(tx, MOST_FEES).await?) })
+        })
+        .await?;
+    for fee in fees {
+        match provider.fetch(&Lookup::ApplicationFee(fee)).await {
+            Ok(ProviderObject::ApplicationFee(fee)) => {
+                let moved = |id: &str| id == movement.id;
+                let mut movements = fee.refunds.iter().filter_map(|refund| refund.balance_transaction.as_ref());
+                if movements.any(|of_refund| moved(&of_refund.id)) {
+                    return Ok(Some(ProviderObject::ApplicationFee(fee)));
+                }
+            }
+            Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// The provider reads reversals by their transfer: those that are asked and not answered are tried.
@@ -184,24 +253,31 @@ enum Concerns {
     Object(Lookup),
     /// A reversal: its transfer is one of those that wait for an answer.
     Reversal(String),
+    /// What went back of an application fee: one of those that are expected to give something back.
+    FeeRefund,
     /// Nothing but itself: a change of what the provider reserves.
     Reserve,
 }
 
 /// By the provider's words for movements (docs.stripe.com/reports/balance-transaction-types). On a connected account
-/// only payouts are its own: everything else there is the other side of the platform's transfers, booked with them.
+/// payouts are its own, and direct charges with what became of them: everything else there is the other side of the platform's
+/// transfers, booked with them.
 fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Concerns> {
     let source = movement.source.clone();
-    let object = |lookup: fn(String) -> Lookup| source.clone().map(lookup).map(Concerns::Object);
+    let object =
+        |lookup: fn(String) -> Lookup| source.clone().map(lookup).map(|lookup| Concerns::Object(lookup.on(account)));
     match (movement.kind.as_str(), account) {
         ("payout" | "payout_failure" | "payout_cancel", account) => {
             let payout = source?;
             Some(Concerns::Object(Lookup::Payout { account: account.map(ToOwned::to_owned), payout }))
         }
-        ("charge" | "payment" | "payment_failure_refund", None) => object(Lookup::PaymentOfCharge),
-        ("refund" | "payment_refund" | "refund_failure", None) => object(Lookup::Refund),
+        // The other side of a transfer is a payment too, and of no payment intent: it is not found.
+        ("charge" | "payment" | "payment_failure_refund", _) => object(Lookup::PaymentOfCharge),
+        ("refund" | "payment_refund" | "refund_failure", _) => object(Lookup::Refund),
         // Of what Stripe calls an adjustment, disputes are ours; another's source is no dispute, and so not found.
-        ("adjustment", None) => object(Lookup::Dispute),
+        ("adjustment", _) => object(Lookup::Dispute),
+        ("application_fee", None) => object(Lookup::ApplicationFee),
+        ("application_fee_refund", None) => Some(Concerns::FeeRefund),
         ("transfer", None) => object(Lookup::Transfer),
         ("topup", None) => object(Lookup::TopUp),
         ("transfer_refund", None) => source.map(Concerns::Reversal),

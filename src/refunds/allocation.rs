@@ -10,7 +10,7 @@
 use partita_provider::clamped_cumulative;
 
 use super::{Commission, Policy, ProcessorFee, RefundError, Tax};
-use crate::payments::{Line, RefundShare, SellerShare, fee_parts, proportion};
+use crate::payments::{DirectCharge, Line, RefundShare, SellerShare, fee_parts, proportion};
 
 /// How much of what a platform asks back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Allocated {
     pub gross: i64,
     /// By line, in their order; only lines that give something.
     pub shares: Vec<RefundShare>,
+    /// Of a direct charge: what the provider is expected to give back of its application fee; minor units.
+    pub application_fee: i64,
 }
 
 /// Allocates a refund over the lines of its payment, of whose charge the processor kept a fee. What disputes have taken is not
@@ -54,7 +56,25 @@ pub(super) fn allocate(
         RefundShare { share, processor_fee }
     };
     let gross = shares.iter().map(|share| share.amount + share.tax).sum();
-    Ok(Allocated { gross, shares: shares.into_iter().map(with_fee).collect() })
+    Ok(Allocated { gross, shares: shares.into_iter().map(with_fee).collect(), application_fee: 0 })
+}
+
+/// The same of a direct charge: the seller gives all of it, and bears what the processor keeps already. What goes back of the
+/// application fee is one amount of the provider's, of no line.
+pub(super) fn allocate_direct(
+    lines: &[Line],
+    asked: &Asked,
+    policy: Policy,
+    direct: &DirectCharge,
+) -> Result<Allocated, RefundError> {
+    let of_seller = Policy { commission: Commission::Kept, processor_fee: ProcessorFee::Platform, ..policy };
+    let allocated = allocate(lines, asked, of_seller, 0)?;
+    let charged = lines.iter().map(|line| line.amount + line.tax_amount).sum();
+    let application_fee = match policy.commission {
+        Commission::Returned => direct.fee_of(allocated.gross, charged),
+        Commission::Kept => 0,
+    };
+    Ok(Allocated { application_fee, ..allocated })
 }
 
 /// What would be left without disputes is not too much: it is disputed.

@@ -5,19 +5,20 @@ use partita_db::Tx;
 use partita_ledger::Floors;
 use partita_provider::{Refund as Said, RefundStatus as ProviderStatus, Refusal};
 
-use super::{Refund, RefundError, RefundStatus, record, store};
+use super::{Refund, RefundError, RefundStatus, direct, record, store};
 use crate::actor::Actor;
 use crate::chart::Kind;
 use crate::id::RefundId;
 use crate::journal::{Journal, Record};
 use crate::operations::Operation;
-use crate::payments::{self, Line, Payment, PaymentStatus, RefundShare};
+use crate::payments::{self, ChargeType, Line, Payment, PaymentStatus, RefundShare};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
 use crate::reserves;
 use crate::sellers::METADATA_OBJECT;
 use crate::transfers;
 
-/// Takes the provider's word on a refund. Returns ours, if it is one of this book's.
+/// Takes the provider's word on a refund, told by an account (empty: the platform's own). Returns ours, if it is one of this
+/// book's.
 ///
 /// # Errors
 /// [`RefundError::Contradiction`] when it is not what was asked; [`RefundError::Incomplete`] when it came back without the
@@ -25,6 +26,7 @@ use crate::transfers;
 pub async fn apply(
     tx: &mut Tx,
     said: &Said,
+    account: &str,
     journal: &mut Journal,
     now: Timestamp,
 ) -> Result<Option<RefundId>, RefundError> {
@@ -32,6 +34,10 @@ pub async fn apply(
     let Some((refund, payment)) = find_locked(tx, named, &said.id).await? else {
         return Ok(None);
     };
+    let direct = payments::find_direct(tx, &payment).await?;
+    if !payments::is_told_by(direct.as_ref(), account) {
+        return Err(RefundError::Contradiction(format!("{} is told by the account {account:?}", said.id)));
+    }
     if refund.provider_refund.as_ref().is_some_and(|known| *known != said.id) {
         return Err(RefundError::Contradiction(format!("{} is another refund of the same amount", said.id)));
     }
@@ -78,7 +84,7 @@ async fn advance(
     if refund.status == RefundStatus::Failed {
         return Err(RefundError::Contradiction("it was refused before".to_owned()));
     }
-    book_movement(tx, refund, payment, said, journal).await?;
+    book_movement(tx, refund, payment, said, journal, now).await?;
     let rises = match refund.status {
         RefundStatus::Processing => true,
         RefundStatus::Pending => status == RefundStatus::Succeeded,
@@ -94,15 +100,19 @@ async fn advance(
     Ok(())
 }
 
-/// Books what the provider took from the platform's balance, once it says what it took.
+/// Books what the provider took from the platform's balance, or the seller's own, once it says what it took.
 async fn book_movement(
     tx: &mut Tx,
     refund: &Refund,
     payment: &Payment,
     said: &Said,
     journal: &mut Journal,
+    now: Timestamp,
 ) -> Result<(), RefundError> {
     let Some(movement) = &said.balance_transaction else { return Ok(()) };
+    if let Some(of) = payments::find_direct(tx, payment).await? {
+        return direct::book_taken(tx, (refund, payment), &of, movement, journal, now).await;
+    }
     let owner = Owner { object_type: "refund", object_id: Some(refund.id.uuid()) };
     let recorded = provider_movements::record(tx, journal.keys(), &refund.provider, "", movement, owner).await?;
     let Recorded::New(source) = recorded else { return Ok(()) };
@@ -158,7 +168,12 @@ async fn came_back(
     now: Timestamp,
 ) -> Result<(), RefundError> {
     // It may be the first that is heard of it since it was asked.
-    book_movement(tx, refund, payment, said, journal).await?;
+    book_movement(tx, refund, payment, said, journal, now).await?;
+    if let Some(of) = payments::find_direct(tx, payment).await? {
+        direct::book_returned(tx, (refund, payment), &of, said, journal).await?;
+        let changed = store::set_returned(tx, refund, &said.id, refusal, now).await?;
+        return record(tx, &changed, Some(refund.status), "refund.returned", Actor::System, now).await;
+    }
     let back = said.failure_transaction.as_ref().ok_or(RefundError::Incomplete("its money is not back yet"))?;
     if back.currency != refund.amount.currency || back.net != refund.amount.minor {
         return Err(RefundError::Contradiction(format!("{} gave {} back", back.id, back.net)));
@@ -222,6 +237,10 @@ async fn undo(
     // To where the shares stand now: they may have been released since the refund was asked.
     let chart = payments::chart(tx.book_id(), payment.amount.currency);
     let has_failed = payment.status == PaymentStatus::Failed;
+    let entries = match payment.charge_type {
+        ChargeType::Direct => Vec::new(),
+        _ => payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed),
+    };
     journal.add(Record {
         kind: Kind::RefundRefused,
         source: operation.key,
@@ -229,7 +248,7 @@ async fn undo(
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed),
+        entries,
     });
     keep_again(tx, refund, payment, &lines, &shares, journal, now).await?;
     transfers::schedule_rebalance(tx, payment.key, now).await?;

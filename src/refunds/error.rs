@@ -80,6 +80,9 @@ pub enum RefundError {
         /// Where the refund stands.
         status: RefundStatus,
     },
+    /// Of a direct charge the seller owes the buyer, not the platform.
+    #[error("a refund of a direct charge is its seller's: it is not paid from the platform's bank account")]
+    SellersRefund,
     /// The provider's object lacks what its booking needs; read again later it may have it.
     #[error("the provider's object is not complete yet: {0}")]
     Incomplete(&'static str),

@@ -11,6 +11,7 @@
 
 mod allocation;
 mod apply;
+mod direct;
 mod error;
 mod policy;
 mod resolve;
@@ -25,6 +26,7 @@ use partita_provider::{Command, CreateRefund, Money, Refusal};
 
 pub use allocation::{Allocated, Asked};
 pub use apply::{apply, apply_refusal};
+pub use direct::check_outcome;
 pub use error::RefundError;
 pub use policy::{Commission, Overrides, Policy, ProcessorFee, Tax};
 pub use resolve::{Decided, Resolution, check_returned, lock_returned, may_decide_alone, resolve};
@@ -38,7 +40,7 @@ use crate::idempotency::{self, Begun};
 use crate::journal::{Journal, Record};
 use crate::operations::{self, FirstTry, NewOperation, Target};
 use crate::outbox::{self, Change, Declaration};
-use crate::payments::{self, Payment, PaymentStatus, RefundShare};
+use crate::payments::{self, DirectCharge, Payment, PaymentStatus, RefundShare};
 use crate::reserves;
 use crate::sellers;
 
@@ -167,10 +169,11 @@ pub async fn create(
                 let provider_payment = refundable(&payment)?;
                 let lines = payments::find_lines(tx, payment.id).await?;
                 let policy = store::find_policy(tx).await?.with(input.said);
-                let allocated = allocation::allocate(&lines, &input.asked, policy, payment.processor_fee.unwrap_or(0))?;
+                let direct = payments::find_direct(tx, &payment).await?;
+                let allocated = direct::allocate(&lines, &input.asked, policy, &payment, direct.as_ref())?;
                 let (id, operation_id) = (RefundId::new(), OperationId::new());
                 let amount = Money::new(allocated.gross, payment.amount.currency);
-                let command = command(operation_id, id, provider_payment, amount);
+                let command = command(operation_id, id, provider_payment, amount, policy, direct.as_ref());
                 let key = app.keys.next(tx).await?;
                 let operation = NewOperation {
                     id: operation_id,
@@ -191,6 +194,11 @@ pub async fn create(
                 let (ground, lost) = (payment.reserve_ground(), payments::losses(&lines, &allocated.shares));
                 reserves::draw(tx, &ground, id.uuid(), &lost, &mut journal, now).await?;
                 let chart = payments::chart(book, payment.amount.currency);
+                let entries = match direct {
+                    None => payments::refund_shares(chart, &lines, &allocated.shares, payment.funds),
+                    // The seller's own account gives it when the provider says so.
+                    Some(_) => Vec::new(),
+                };
                 journal.add(Record {
                     kind: Kind::RefundAsked,
                     source: operation.key,
@@ -198,7 +206,7 @@ pub async fn create(
                     effective_at: now,
                     actor,
                     floors: Floors::Pass,
-                    entries: payments::refund_shares(chart, &lines, &allocated.shares, payment.funds),
+                    entries,
                 });
                 journal.post(tx).await?;
                 Ok(Begun::Fresh(id))
@@ -250,20 +258,31 @@ pub async fn preview(
                 let provider_payment = refundable(&payment)?;
                 let lines = payments::find_lines(tx, payment.id).await?;
                 let policy = store::find_policy(tx).await?.with(said);
-                let fee = payment.processor_fee.unwrap_or(0);
-                let allocated = allocation::allocate(&lines, &asked, policy, fee)?;
+                let direct = payments::find_direct(tx, &payment).await?;
+                let allocated = direct::allocate(&lines, &asked, policy, &payment, direct.as_ref())?;
                 // What the provider cannot be asked is not shown as if it could: amounts that are too fine for it.
                 let amount = Money::new(allocated.gross, payment.amount.currency);
-                provider.prepare(&command(OperationId::new(), RefundId::new(), provider_payment, amount))?;
+                let (operation, id) = (OperationId::new(), RefundId::new());
+                provider.prepare(&command(operation, id, provider_payment, amount, policy, direct.as_ref()))?;
                 Ok((payment, policy, allocated))
             })
         })
         .await
 }
 
-fn command(operation: OperationId, id: RefundId, payment: String, amount: Money) -> Command {
+fn command(
+    operation: OperationId,
+    id: RefundId,
+    payment: String,
+    amount: Money,
+    policy: Policy,
+    direct: Option<&DirectCharge>,
+) -> Command {
     let metadata = sellers::metadata(operation, &id.to_string());
-    Command::CreateRefund(CreateRefund { payment, amount, metadata })
+    let has_fee = direct.is_some_and(|direct| direct.application_fee > 0);
+    let returns_application_fee = has_fee && policy.commission == Commission::Returned;
+    Command::CreateRefund(CreateRefund { payment, amount, returns_application_fee, metadata })
+        .on(direct.map(|direct| direct.account.as_str()))
 }
 
 fn refundable(payment: &Payment) -> Result<String, RefundError> {

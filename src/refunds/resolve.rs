@@ -7,13 +7,13 @@ use partita_ledger::Floors;
 use partita_provider::Money;
 
 use super::apply::{find_locked, keep_again};
-use super::{Refund, RefundError, RefundStatus, record, store};
+use super::{Refund, RefundError, RefundStatus, check_outcome, record, store};
 use crate::actor::Actor;
 use crate::chart::Kind;
 use crate::id::RefundId;
 use crate::journal::{Journal, Record};
 use crate::limit::Limit;
-use crate::payments::{self, Payment, PaymentStatus};
+use crate::payments::{self, ChargeType, Payment, PaymentStatus};
 use crate::transfers;
 
 /// What somebody decides about a refund that came back.
@@ -91,7 +91,7 @@ pub async fn lock_returned(tx: &mut Tx, id: RefundId) -> Result<(Refund, Payment
 /// Takes the decision about a refund that came back, once, and books it; `actor` completes it.
 ///
 /// # Errors
-/// [`RefundError::NotReturned`] in any other state.
+/// [`RefundError::NotReturned`] in any other state; [`RefundError::SellersRefund`].
 pub async fn resolve(
     tx: &mut Tx,
     id: RefundId,
@@ -101,6 +101,7 @@ pub async fn resolve(
     now: Timestamp,
 ) -> Result<(), RefundError> {
     let (refund, payment) = lock_returned(tx, id).await?;
+    check_outcome(&payment, decided.outcome)?;
     let (status, event) = match decided.outcome {
         Resolution::Reinstated => (RefundStatus::Failed, "refund.failed"),
         Resolution::PaidFromBank => (RefundStatus::Settled, "refund.settled"),
@@ -118,7 +119,10 @@ pub async fn resolve(
             let has_failed = payment.status == PaymentStatus::Failed;
             payments::give_up_refund(tx, &payment, &shares, now).await?;
             transfers::schedule_rebalance(tx, payment.key, now).await?;
-            let given = payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed);
+            let given = match payment.charge_type {
+                ChargeType::Direct => Vec::new(),
+                _ => payments::refund_reinstated(chart, &lines, &shares, payment.funds, has_failed),
+            };
             kept_again = Some((lines, shares));
             (Kind::RefundReinstated, given)
         }

@@ -116,7 +116,8 @@ impl Cause {
                 "See the operation, the refund or the payout: one that is in doubt wants two people (POST \
                  /v1/operations/{id}/resolution), one that came back a decision (POST /v1/refunds/{id}/resolution), one that is \
                  pending money at the provider (POST /v1/top_ups), a payout by bank file its file (POST /v1/bank_files) or what \
-                 the bank did (POST /v1/payouts/{id}/confirm, ../return)."
+                 the bank did (POST /v1/payouts/{id}/confirm, ../return). Of a direct charge the application fee did not come: ask \
+                 the provider for it."
             }
             Self::HeldTooLong => {
                 "The provider lets money be held for so long and no longer: release the line (POST \

@@ -66,7 +66,7 @@ pub struct Stuck {
     pub cause: Cause,
     /// Whose it is; none: the platform's or a buyer's.
     pub seller: Option<SellerId>,
-    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up`, `payout` or `payment_line`.
+    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up`, `payout`, `payment` or `payment_line`.
     pub object_type: String,
     /// Which one; nil for the platform.
     pub object_id: Uuid,

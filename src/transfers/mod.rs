@@ -220,6 +220,8 @@ impl Ground {
 
     async fn of_payment(tx: &mut Tx, payment: Payment) -> Result<Option<Self>, TransferError> {
         let is_usable = match payment.funds {
+            // On the seller's own account already, and never the platform's to send.
+            _ if payment.charge_type == ChargeType::Direct => return Ok(None),
             Funds::Available => true,
             Funds::Pending if payment.sent_with_charge > 0 => false,
             Funds::Pending | Funds::None => return Ok(None),

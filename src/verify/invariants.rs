@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, kept_back, line_releases, rows};
+use super::{Finding, Kind, by_bank, direct, kept_back, line_releases, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -392,7 +392,7 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and t.kind in (1, 4, 5, 11, 13, 14, 15, 16, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62))",
+                  and (t.kind in (1, 4, 5, 11, 13, 14, 15, 16, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62) or t.kind between 100 and 107))",
     },
     Check {
         code: "I7",
@@ -417,7 +417,9 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(line_releases::CHECKS).chain(rows::CHECKS)
+    let capabilities =
+        kept_back::CHECKS.iter().chain(by_bank::CHECKS).chain(line_releases::CHECKS).chain(direct::CHECKS);
+    CHECKS.iter().chain(capabilities).chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

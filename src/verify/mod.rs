@@ -14,6 +14,7 @@
 
 mod by_bank;
 mod changed;
+mod direct;
 mod invariants;
 mod kept_back;
 mod line_releases;

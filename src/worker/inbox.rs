@@ -4,7 +4,7 @@
 //! applied in one transaction with the marks. A batch that fails is done again event by event, so that one poison
 //! event harms no other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::crash;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
+use crate::payments;
 use crate::platforms::Mode;
 
 const BOOKS: i64 = 16;
@@ -78,7 +79,8 @@ async fn apply_book(app: &Arc<App>, book: BookId) -> Result<usize, ApplyError> {
         .await?;
     let count = due.len();
     let provider = app.provider(book).await?;
-    let read = Arc::new(read_all(&*provider, &due).await);
+    let direct = accounts_with_direct_charges(app, book, &due).await?;
+    let read = Arc::new(read_all(&*provider, &due, &direct).await);
     crash::point_of("before_events", read.values().filter_map(kind_of));
     if let Err(error) = apply_batch(app, book, mode, Arc::clone(&read), None).await {
         tracing::warn!(book = book.get(), %error, "a batch of events failed; applied one by one");
@@ -126,14 +128,37 @@ fn kind_of(read: &Read) -> Option<&'static str> {
         ProviderObject::Customer(_) => "customer",
         ProviderObject::Setup(_) => "setup",
         ProviderObject::Method(_) => "method",
+        ProviderObject::ApplicationFee(_) => "application_fee",
     })
 }
 
-async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxKey, Read> {
+/// Of the accounts that tell of something, those on which direct charges are made.
+async fn accounts_with_direct_charges(
+    app: &Arc<App>,
+    book: BookId,
+    due: &[InboxEvent],
+) -> Result<HashSet<String>, ApplyError> {
+    let told: HashSet<&String> =
+        due.iter().map(|event| &event.key.account).filter(|account| !account.is_empty()).collect();
+    if told.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let told: Arc<Vec<String>> = Arc::new(told.into_iter().cloned().collect());
+    let direct = app
+        .db
+        .read("accounts with direct charges", Scope::Book(book), move |tx| {
+            let told = Arc::clone(&told);
+            Box::pin(async move { Ok::<_, ApplyError>(payments::accounts_with_direct_charges(tx, &told).await?) })
+        })
+        .await?;
+    Ok(direct.into_iter().collect())
+}
+
+async fn read_all(provider: &dyn Provider, due: &[InboxEvent], direct: &HashSet<String>) -> HashMap<InboxKey, Read> {
     let mut read = HashMap::new();
     let mut wanted: HashMap<Lookup, Vec<InboxKey>> = HashMap::new();
     for event in due {
-        match lookup_of(provider, event) {
+        match lookup_of(provider, event, direct) {
             Ok(Some(lookup)) => wanted.entry(lookup).or_default().push(event.key.clone()),
             Ok(None) => drop(read.insert(event.key.clone(), Read::Meaningless)),
             Err(why) => drop(read.insert(event.key.clone(), Read::Poison(why))),
@@ -149,13 +174,15 @@ async fn read_all(provider: &dyn Provider, due: &[InboxEvent]) -> HashMap<InboxK
     read
 }
 
-fn lookup_of(provider: &dyn Provider, event: &InboxEvent) -> Result<Option<Lookup>, String> {
+fn lookup_of(provider: &dyn Provider, event: &InboxEvent, direct: &HashSet<String>) -> Result<Option<Lookup>, String> {
     let read = provider.read_event(&event.raw).map_err(|error| error.to_string())?;
-    let of_connected_account = !event.key.account.is_empty();
-    // What connected accounts tell of their own charges is the mirror's other side: our transfers book it.
-    Ok(read
-        .concerns
-        .filter(|lookup| !of_connected_account || matches!(lookup, Lookup::Payout { .. } | Lookup::Account(_))))
+    let account = &event.key.account;
+    // What other connected accounts tell of their own charges is nothing of ours.
+    Ok(read.concerns.filter(|lookup| match lookup {
+        Lookup::Payout { .. } | Lookup::Account(_) => true,
+        Lookup::OnAccount { account: named, .. } => named == account && direct.contains(account),
+        _ => account.is_empty(),
+    }))
 }
 
 async fn fetch(provider: &dyn Provider, lookup: &Lookup) -> Read {

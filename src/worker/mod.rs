@@ -4,6 +4,7 @@
 //! each kind and returns, so that tests drain the queues instead of sleeping. A piece that fails leaves its row with a
 //! later due time; nothing is dropped.
 
+mod application_fees;
 mod approvals;
 mod availability;
 mod backlog;
@@ -60,6 +61,7 @@ const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 const KINDS: [&str; 14] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
+    crate::payments::FEE_DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::payments::line_release::RELEASE_DUE_KIND,
     crate::transfers::DUE_KIND,
@@ -215,6 +217,7 @@ impl Piece {
 async fn work(app: &Arc<App>, claimed: Claimed) {
     let outcome = match claimed.due.kind.as_str() {
         crate::operations::DUE_KIND => operations::send(app, &claimed.due).await,
+        crate::payments::FEE_DUE_KIND => application_fees::read(app, &claimed.due).await,
         crate::provider_movements::DUE_KIND => availability::settle(app, &claimed.due).await,
         crate::disputes::DEADLINE_DUE_KIND => disputes::remind(app, &claimed.due).await,
         crate::approvals::EXPIRY_DUE_KIND => Ok(approvals::expire(app, &claimed.due).await),

@@ -162,9 +162,10 @@ impl Stripe {
 
     /// What Stripe's search index shows. Not every account may search (<https://docs.stripe.com/search>): a refusal
     /// shows nothing, and the list says the rest.
-    async fn searched(&self, marker: &str, value: &str) -> Result<Vec<String>, FetchError> {
-        match self.get(&look_up::search(marker, value)).await {
-            Ok(answer) => Ok(look_up::listed(&answer.body, marker, value)?.marked),
+    async fn searched(&self, search: &Search, value: &str) -> Result<Vec<String>, FetchError> {
+        let read = look_up::search(look_up::account_of(&search.command), &search.marker, value);
+        match self.get(&read).await {
+            Ok(answer) => Ok(look_up::listed(&answer.body, &search.marker, value)?.marked),
             Err(FetchError::Refused(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -258,7 +259,7 @@ impl Provider for Stripe {
                 let charge: stripe_shared::Charge = parse("charge", &self.get(&read).await?.body)?;
                 // A charge made without a payment intent is none of ours.
                 let payment = charge.payment_intent.as_ref().ok_or(FetchError::NotFound)?;
-                let read = read::payment(payment.id())?;
+                let read = Read { account: read.account, ..read::payment(payment.id())? };
                 self.object(&read, Resource::Payment).await
             }
         }
@@ -275,7 +276,7 @@ impl Provider for Stripe {
             Ok(marked) => marked,
         };
         if searchable {
-            marked.extend(self.searched(&search.marker, &value).await?);
+            marked.extend(self.searched(search, &value).await?);
         }
         let id = match look_up::verdict(marked, complete) {
             Ok(id) => id,
@@ -287,14 +288,14 @@ impl Provider for Stripe {
         Ok(LookedUp::Found(Box::new(self.fetch(&lookup).await?)))
     }
 
-    async fn upload_evidence(&self, file: &EvidenceFile) -> Result<String, FetchError> {
+    async fn upload_evidence(&self, account: Option<&str>, file: &EvidenceFile) -> Result<String, FetchError> {
         let form = upload::evidence(file);
         let outgoing = Outgoing {
             method: Method::POST,
             path: upload::PATH,
             query: "",
             body: Some(Content::Form(&form)),
-            account: None,
+            account,
             idempotency_key: None,
         };
         let answer = match self.transport.exchange(outgoing).await {

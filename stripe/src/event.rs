@@ -75,14 +75,18 @@ fn listed(raw: &str, account: Option<&str>) -> Result<ListedEvent, FetchError> {
 /// What to read. Told by the object, not by the event's name: every event carries its object, and a name that Stripe
 /// adds tomorrow for a refund or a payout still leads to that refund or payout.
 ///
-/// A connected account's own charges, refunds and transfers are not ours to book; its payouts, the account and its bank
-/// accounts are.
+/// Of a connected account its payouts, the account and its bank accounts are ours to book, and what belongs to a payment intent,
+/// which direct charges do: charges and refunds without one are the other side of the platform's transfers.
 fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
     let id = id_at(object, "/id")?;
+    if account.is_some_and(|account| !is_id(account)) {
+        return None;
+    }
+    let of_intent = id_at(object, "/payment_intent").is_some();
     match (object.get("object").and_then(Value::as_str)?, account) {
         ("account", _) => Some(Lookup::Account(id)),
         // Which bank account is the one, only the account says.
-        ("bank_account" | "card", Some(account)) if is_id(account) => Some(Lookup::Account(account.to_owned())),
+        ("bank_account" | "card", Some(account)) => Some(Lookup::Account(account.to_owned())),
         ("payout", _) => Some(Lookup::Payout { account: account.map(str::to_owned), payout: id }),
         ("charge", None) => Some(concerns_of_charge(id, object)),
         ("payment_intent", None) => Some(Lookup::Payment(id)),
@@ -91,6 +95,11 @@ fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
         ("setup_intent", None) => Some(Lookup::Setup(id)),
         ("payment_method", None) => Some(Lookup::Method(id)),
         ("topup", None) => Some(Lookup::TopUp(id)),
+        ("application_fee", None) => Some(Lookup::ApplicationFee(id)),
+        ("charge", Some(_)) if of_intent => Some(concerns_of_charge(id, object).on(account)),
+        ("payment_intent", Some(_)) => Some(Lookup::Payment(id).on(account)),
+        ("refund", Some(_)) if of_intent => Some(Lookup::Refund(id).on(account)),
+        ("dispute", Some(_)) if of_intent => Some(Lookup::Dispute(id).on(account)),
         ("transfer", None) => Some(Lookup::Transfer(id)),
         _ => None,
     }
@@ -149,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_connected_account_only_the_account_and_its_payouts_concern_us() {
+    fn of_a_connected_account_its_payouts_and_direct_charges_concern_us() {
         let account = Some("acct_1");
         let payout = concerned(account, &json!({"object": "payout", "id": "po_1"}));
         assert_eq!(payout, Some(Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() }));
@@ -160,11 +169,23 @@ mod tests {
             assert_eq!(external, Some(Lookup::Account("acct_1".into())), "{object}");
             assert_eq!(concerned(None, &json!({"object": object, "id": "ba_1"})), None, "the platform's own");
         }
-        for object in
-            ["charge", "payment_intent", "refund", "transfer", "topup", "dispute", "setup_intent", "payment_method"]
-        {
+        for object in ["charge", "refund", "transfer", "topup", "dispute", "setup_intent", "payment_method"] {
             assert_eq!(concerned(account, &json!({"object": object, "id": "x_1"})), None, "{object}");
         }
+        let direct =
+            |object: &str| concerned(account, &json!({"object": object, "id": "x_1", "payment_intent": "pi_1"}));
+        let on = |of: Lookup| Some(of.on(account));
+        assert_eq!(
+            concerned(account, &json!({"object": "payment_intent", "id": "pi_1"})),
+            on(Lookup::Payment("pi_1".into()))
+        );
+        assert_eq!(direct("charge"), on(Lookup::Payment("pi_1".into())));
+        assert_eq!(direct("refund"), on(Lookup::Refund("x_1".into())));
+        assert_eq!(direct("dispute"), on(Lookup::Dispute("x_1".into())));
+        let fee = json!({"object": "application_fee", "id": "fee_1"});
+        assert_eq!(concerned(None, &fee), Some(Lookup::ApplicationFee("fee_1".into())));
+        assert_eq!(concerned(account, &fee), None, "fees are the platform's");
+        assert_eq!(concerned(Some("../x"), &json!({"object": "payment_intent", "id": "pi_1"})), None);
     }
 
     #[test]

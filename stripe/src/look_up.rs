@@ -50,14 +50,17 @@ pub(crate) enum Plan {
 
 /// How to look.
 pub(crate) fn plan(search: &Search) -> Plan {
-    let searchable = match &search.command {
-        Command::CancelPayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
-        Command::CapturePayment(command) => return Plan::Written(Lookup::Payment(command.payment.clone())),
+    let account = account_of(&search.command);
+    let written = |lookup: Lookup| Plan::Written(lookup.on(account));
+    let searchable = match asked(&search.command) {
+        Command::CancelPayment(command) => return written(Lookup::Payment(command.payment.clone())),
+        Command::CapturePayment(command) => return written(Lookup::Payment(command.payment.clone())),
         Command::UpdateAccount(command) => return Plan::Written(Lookup::Account(command.account.clone())),
-        Command::SubmitEvidence(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
-        Command::AcceptDispute(command) => return Plan::Written(Lookup::Dispute(command.dispute.clone())),
+        Command::SubmitEvidence(command) => return written(Lookup::Dispute(command.dispute.clone())),
+        Command::AcceptDispute(command) => return written(Lookup::Dispute(command.dispute.clone())),
         Command::DetachMethod(command) => return Plan::Written(Lookup::Method(command.payment_method.clone())),
         Command::CreateAccountLink(_) => return Plan::Nowhere("Stripe keeps no list of account links"),
+        Command::OnAccount(_) => return Plan::Nowhere("a command is for one account, not for one of another's"),
         Command::CreatePayment(_) => true,
         Command::CreateAccount(_)
         | Command::CreateTransfer(_)
@@ -71,6 +74,22 @@ pub(crate) fn plan(search: &Search) -> Plan {
     match search.marker_value().filter(|value| !value.is_empty()) {
         Some(value) => Plan::Listed { value: value.to_owned(), searchable },
         None => Plan::Nowhere("the command carries no marker in its metadata"),
+    }
+}
+
+/// What is asked, whoever it is asked for.
+fn asked(command: &Command) -> &Command {
+    match command {
+        Command::OnAccount(on) => &on.asked,
+        command => command,
+    }
+}
+
+/// The connected account that a command is for; none for the platform's own.
+pub(crate) fn account_of(command: &Command) -> Option<&str> {
+    match command {
+        Command::OnAccount(on) => Some(&on.account),
+        _ => None,
     }
 }
 
@@ -89,7 +108,7 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
             }
         }};
     }
-    let request = match &search.command {
+    let request = match asked(&search.command) {
         Command::CreateAccount(_) => from!(accounts::ListAccount::new().created(window(search))),
         Command::CreatePayment(_) => from!(intents::ListPaymentIntent::new().created(window(search))),
         Command::CreateCustomer(_) => from!(customers::ListCustomer::new().created(window(search))),
@@ -109,9 +128,11 @@ pub(crate) fn page(search: &Search, after: Option<&str>) -> Result<Option<Read>,
         | Command::UpdateAccount(_)
         | Command::SubmitEvidence(_)
         | Command::DetachMethod(_)
+        | Command::OnAccount(_)
         | Command::AcceptDispute(_) => return Ok(None),
     };
-    Ok(Some(Read::of(request, None)))
+    let account = account_of(&search.command).map(checked).transpose()?;
+    Ok(Some(Read::of(request, account)))
 }
 
 /// When the object was made, if it was.
@@ -124,10 +145,10 @@ fn window(search: &Search) -> RangeQueryTs {
 }
 
 /// The search for a payment with this value under this key of its metadata.
-pub(crate) fn search(marker: &str, value: &str) -> Read {
+pub(crate) fn search(account: Option<&str>, marker: &str, value: &str) -> Read {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let query = format!("metadata['{}']:'{}'", quoted(marker), quoted(value));
-    Read::of(intents::SearchPaymentIntent::new(query).limit(PAGE).build(), None)
+    Read::of(intents::SearchPaymentIntent::new(query).limit(PAGE).build(), account)
 }
 
 /// What one page showed.
@@ -176,6 +197,7 @@ pub(crate) fn listed(body: &[u8], marker: &str, value: &str) -> Result<Listed, F
 /// How the object that was found is read with everything that its booking needs.
 pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
     match command {
+        Command::OnAccount(on) => Some(found(&on.asked, id)?.on(Some(&on.account))),
         Command::CreateAccount(_) => Some(Lookup::Account(id)),
         Command::CreatePayment(_) => Some(Lookup::Payment(id)),
         Command::CreateTopUp(_) => Some(Lookup::TopUp(id)),
@@ -198,7 +220,7 @@ pub(crate) fn found(command: &Command, id: String) -> Option<Lookup> {
 /// Whether an object shows that the command about it struck: a payment that is cancelled or captured, a dispute that carries the
 /// marker of its evidence, one that is lost, an account that is paid out as asked, a method that is with nobody.
 pub(crate) fn struck(search: &Search, object: &ProviderObject) -> bool {
-    match (&search.command, object) {
+    match (asked(&search.command), object) {
         (Command::CancelPayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Canceled,
         (Command::CapturePayment(_), ProviderObject::Payment(payment)) => payment.status == PaymentStatus::Succeeded,
         (Command::UpdateAccount(asked), ProviderObject::Account(account)) => {
@@ -288,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_quote_in_a_marker_ends_no_text_of_the_query() {
-        let read = search("op'id", r"op\1' OR status:'succeeded");
+        let read = search(None, "op'id", r"op\1' OR status:'succeeded");
         let query: Vec<(String, String)> =
             url::form_urlencoded::parse(read.query.as_bytes()).map(|(k, v)| (k.into(), v.into())).collect();
         let said = query.iter().find(|(name, _)| name == "query").map(|(_, value)| value.as_str());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use partita_provider::{
     CancelPayment, CaptureMethod, CapturePayment, Command, CreateAccount, CreateAccountLink, CreatePayment,
     CreatePayout, CreateRefund, CreateReversal, CreateSetup, CreateTopUp, CreateTransfer, DetachMethod, EvidenceKind,
-    PayoutInterval, PrepareError, PreparedRequest, SubmitEvidence, UpdateAccount,
+    OnAccount, PayoutInterval, PrepareError, PreparedRequest, SubmitEvidence, UpdateAccount,
 };
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
@@ -25,6 +25,10 @@ use crate::resource::is_id;
 /// The exact bytes of a command's request.
 pub(crate) fn prepare(command: &Command) -> Result<PreparedRequest, PrepareError> {
     let request = match command {
+        Command::OnAccount(OnAccount { account, asked }) => {
+            let account = path_id("account", account)?.to_owned();
+            return Ok(PreparedRequest { account: Some(account), ..prepare(asked)? });
+        }
         Command::CreateAccount(c) => create_account(c)?,
         Command::CreateAccountLink(c) => create_account_link(c),
         Command::CreatePayment(c) => create_payment(c)?,
@@ -199,6 +203,9 @@ fn create_payment(command: &CreatePayment) -> Result<RequestBuilder, PrepareErro
         .transfer_group(command.transfer_group.clone())
         .metadata(metadata(&command.metadata))
         .expand(expand(&expand::PAYMENT));
+    if let Some(fee) = command.application_fee {
+        request = request.application_fee_amount(to_stripe(fee)?);
+    }
     if let Some(description) = &command.description {
         request = request.description(description.clone());
     }
@@ -289,12 +296,15 @@ fn create_reversal(command: &CreateReversal) -> Result<RequestBuilder, PrepareEr
 }
 
 fn create_refund(command: &CreateRefund) -> Result<RequestBuilder, PrepareError> {
-    Ok(refunds::CreateRefund::new()
+    let mut request = refunds::CreateRefund::new()
         .payment_intent(command.payment.clone())
         .amount(to_stripe(command.amount)?)
         .metadata(metadata(&command.metadata))
-        .expand(expand(&expand::REFUND))
-        .build())
+        .expand(expand(&expand::REFUND));
+    if command.returns_application_fee {
+        request = request.refund_application_fee(true);
+    }
+    Ok(request.build())
 }
 
 fn create_top_up(command: &CreateTopUp) -> Result<RequestBuilder, PrepareError> {

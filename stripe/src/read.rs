@@ -85,6 +85,24 @@ pub(crate) fn plan(lookup: &Lookup) -> Result<Plan, FetchError> {
             let request = topups::RetrieveTopup::new(checked(id)?).expand(expand(&expand::TOP_UP));
             object(request.build(), Resource::TopUp)
         }
+        // Of a part of async-stripe's that nothing else here needs.
+        Lookup::ApplicationFee(id) => {
+            let read = Read {
+                path: format!("/v1/application_fees/{}", checked(id)?),
+                query: url::form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs((0..).zip(expand::APPLICATION_FEE).map(|(at, path)| (format!("expand[{at}]"), path)))
+                    .finish(),
+                account: None,
+            };
+            Ok(Plan::Object(read, Resource::ApplicationFee))
+        }
+        Lookup::OnAccount { account, of } => {
+            let account = Some(checked(account)?.to_owned());
+            Ok(match plan(of)? {
+                Plan::Object(read, resource) => Plan::Object(Read { account, ..read }, resource),
+                Plan::Charge(read) => Plan::Charge(Read { account, ..read }),
+            })
+        }
         Lookup::Payout { account, payout } => {
             let request = payouts::RetrievePayout::new(checked(payout)?).expand(expand(&expand::PAYOUT));
             Ok(Plan::Object(Read::of(request.build(), account.as_deref()), Resource::Payout))

@@ -5,10 +5,11 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "v1",
     "accounts",
     "account_links",
+    "application_fees",
     "balance",
     "balance_transactions",
     "cancel",
@@ -51,6 +52,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 pub(crate) enum Resource {
     Account,
     AccountLink,
+    ApplicationFee,
     Customer,
     Dispute,
     Method,
@@ -94,6 +96,9 @@ impl Resource {
         Ok(match self {
             Self::Account => ProviderObject::Account(objects::account(&parse("account", body)?)),
             Self::AccountLink => ProviderObject::AccountLink(objects::account_link(parse("account link", body)?)),
+            Self::ApplicationFee => {
+                ProviderObject::ApplicationFee(objects::application_fee(&parse("application fee", body)?)?)
+            }
             Self::Customer => ProviderObject::Customer(objects::customer(&parse("customer", body)?)),
             Self::Method => ProviderObject::Method(objects::method(&parse("payment method", body)?)),
             Self::Setup => ProviderObject::Setup(objects::setup(&parse("setup intent", body)?)),

@@ -29,10 +29,10 @@ const THEIRS: &str = "
     union all
     select concat_ws(' ', 'charge', id, amount, currency, 'refunded', ((body ->> 'amount_refunded')::bigint * unit)::bigint,
                      'of', body ->> 'payment_intent')
-    from priced where object = 'charge' and of_platform and status = 'succeeded' and (body ->> 'captured')::boolean
+    from priced where object = 'charge' and (of_platform or body ->> 'payment_intent' is not null) and status = 'succeeded' and (body ->> 'captured')::boolean
     union all
     select concat_ws(' ', 'refund', id, amount, currency, status, 'of', body ->> 'payment_intent')
-    from priced where object = 'refund' and of_platform and not exists (
+    from priced where object = 'refund' and (of_platform or body ->> 'payment_intent' is not null) and not exists (
         select from balance_transactions t where t.source = priced.id and t.reporting_category = 'partial_capture_reversal')
     union all
     select concat_ws(' ', 'transfer', id, amount, currency, 'reversed', ((body ->> 'amount_reversed')::bigint * unit)::bigint,

@@ -15,6 +15,8 @@ mod customers;
 mod debts;
 mod destination_rules;
 mod destinations;
+mod direct_charges;
+mod direct_refunds;
 mod dispute_endings;
 mod dispute_files;
 mod disputes;

@@ -8,7 +8,7 @@ use crate::test_app::{DAY, TestApp, text};
 async fn explained(t: &TestApp, payout: &Value) -> Value {
     let explanation = t.get(&format!("/v1/payouts/{}/explain?limit=100", text(&payout["id"]))).await;
     let part = |name: &str| explanation[name].as_i64().expect("minor units");
-    let parts = ["opening", "transfers", "reversals", "payouts_returned", "other"];
+    let parts = ["opening", "transfers", "reversals", "payouts_returned", "direct_charges", "other"];
     let came: i64 = parts.into_iter().map(part).sum();
     assert_eq!(came, part("amount") + part("left"), "{explanation:#}");
     let lines = explanation["lines"].as_array().expect("lines");

@@ -264,6 +264,17 @@ impl TestApp {
 
     /// What another program of the platform, or a person in the provider's dashboard, does at the provider.
     pub(crate) async fn at_provider(&self, method: &str, path: &str, form: &[(&str, &str)]) -> Value {
+        self.at_account(None, method, path, form).await
+    }
+
+    /// The same for a connected account.
+    pub(crate) async fn at_account(
+        &self,
+        account: Option<&str>,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Value {
         let connection = self.connection().await;
         let file = connection.secret_ref.strip_prefix("file:").expect("a file");
         let secret = std::fs::read_to_string(file).expect("the secret");
@@ -271,6 +282,9 @@ impl TestApp {
             .client
             .request(method.parse().expect("a method"), format!("{}{path}", connection.base_url))
             .bearer_auth(secret.trim());
+        if let Some(account) = account {
+            request = request.header("Stripe-Account", account);
+        }
         if method == "POST" {
             request = request.form(form);
         }

@@ -11,7 +11,8 @@ use crate::jobs;
 use crate::list;
 use crate::params::Params;
 use crate::resources::cards::{Card, no_billing_details};
-use crate::resources::{destinations, disputes};
+use crate::resources::{application_fees, destinations, disputes};
+use crate::settings::DirectFeePayer;
 use crate::store::{self, integer, text};
 
 /// Fields of a charge or payment that has gone well.
@@ -77,6 +78,7 @@ fn of_intent(intent: &Value, card: Card, now: i64) -> Value {
     let (amount, currency) = (integer(intent, "amount"), text(intent, "currency"));
     let mut charge = body(&new_id("ch"), amount, currency, now);
     for field in [
+        "application_fee_amount",
         "customer",
         "description",
         "metadata",
@@ -155,20 +157,25 @@ pub(crate) async fn book(cx: &mut Cx, mut charge: Value, captured: i64, at_once:
     let (amount, currency) = (integer(&charge, "amount"), text(&charge, "currency").to_owned());
     let touched: Vec<&str> = [account.as_str()].into_iter().chain(destinations::account_of(&charge)).collect();
     books::lock(cx, &touched, &currency).await?;
+    let processing = cx.settings.fee(captured, &currency);
+    let is_direct = *account != *cx.platform;
+    let available_on = if at_once { cx.now } else { cx.settings.available_on(cx.now) };
+    let own = if is_direct && cx.settings.direct_fee_payer == DirectFeePayer::Application { 0 } else { processing };
     let movement = Movement {
         account: &account,
         currency: &currency,
         amount,
-        fee: cx.settings.fee(captured, &currency),
+        fee: own + integer(&charge, "application_fee_amount"),
         // A card's charge, or another method's payment (docs.stripe.com/reports/balance-transaction-types).
         kind: if charge["payment_method_details"]["type"] == json!("card") { "charge" } else { "payment" },
         category: "charge",
         source: store::id(&charge),
         description: charge["description"].as_str(),
-        available_on: if at_once { cx.now } else { cx.settings.available_on(cx.now) },
+        available_on,
         counterpart: Counterpart::Cards,
     };
     charge["balance_transaction"] = json!(books::book(cx, movement).await?);
+    application_fees::collect(cx, &mut charge, processing, available_on).await?;
     Ok(charge)
 }
 

@@ -1,5 +1,6 @@
 //! Destination charges (docs.stripe.com/connect/destination-charges): a payment intent that names a connected account, to
-//! which a part of the charge is transferred as soon as the buyer is charged; and on whose behalf a charge is made.
+//! which a part of the charge is transferred as soon as the buyer is charged; on whose behalf a charge is made; and what the
+//! platform keeps of a direct charge.
 
 use serde_json::{Value, json};
 
@@ -15,12 +16,18 @@ use crate::store::{self, integer, text};
 pub(crate) struct Connected {
     data: Option<Value>,
     on_behalf_of: Option<String>,
+    fee: Option<i64>,
 }
 
 impl Connected {
-    /// Reads `transfer_data` and `on_behalf_of`.
+    /// Reads `transfer_data`, `on_behalf_of` and `application_fee_amount`.
     pub(crate) fn read(params: &mut Params, amount: i64, currency: &str) -> Result<Self, ApiError> {
-        let mut connected = Self { data: None, on_behalf_of: params.text("on_behalf_of")? };
+        let fee = params.integer("application_fee_amount")?;
+        if fee.is_some_and(|fee| fee < 1 || fee > amount) {
+            let message = "The application fee must be a positive amount of at most the charge's amount.";
+            return Err(ApiError::invalid(message).param("application_fee_amount"));
+        }
+        let mut connected = Self { data: None, on_behalf_of: params.text("on_behalf_of")?, fee };
         if let Some(mut hash) = params.hash("transfer_data")? {
             let destination = hash.required_text("destination")?;
             let sent = hash.integer("amount")?;
@@ -37,6 +44,22 @@ impl Connected {
 
     /// Refuses accounts that are not there or may not take what is meant for them.
     pub(crate) async fn check(&self, cx: &mut Cx) -> Result<(), ApiError> {
+        if *cx.account != *cx.platform {
+            let platform = cx.platform.clone();
+            let account = cx.account.clone();
+            let merchant = store::find(&mut cx.conn, &platform, "account", &account).await?.unwrap_or_default();
+            if text(&merchant["capabilities"], "card_payments") != "active" {
+                return Err(ApiError::refused(
+                    "Your account cannot currently make charges. The card_payments capability is not active.",
+                ));
+            }
+        } else if self.fee.is_some() {
+            return Err(ApiError::invalid(
+                "Can only apply an application_fee_amount when the PaymentIntent is attempting a direct payment (using an \
+                 OAuth key or Stripe-Account header) or destination payment (using `transfer_data[destination]`).",
+            )
+            .param("application_fee_amount"));
+        }
         let is_used = self.data.is_some() || self.on_behalf_of.is_some();
         if is_used && *cx.account != *cx.platform {
             return Err(ApiError::refused("A connected account has no connected accounts of its own."));
@@ -63,6 +86,7 @@ impl Connected {
     pub(crate) fn put_on(&self, intent: &mut Value) {
         intent["on_behalf_of"] = json!(self.on_behalf_of);
         intent["transfer_data"] = json!(self.data);
+        intent["application_fee_amount"] = json!(self.fee);
     }
 }
 

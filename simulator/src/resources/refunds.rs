@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::ids::{new_id, random_text};
 use crate::list;
 use crate::params::Params;
-use crate::resources::{destinations, disputes, reversals};
+use crate::resources::{application_fees, destinations, disputes, reversals};
 use crate::settings::RefundWhenShort;
 use crate::store::{self, integer, text};
 
@@ -56,13 +56,14 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     let metadata = params.metadata()?.unwrap_or_default();
     let reason = params.choice("reason", &["duplicate", "fraudulent", "requested_by_customer"])?;
     let reverses = params.boolean("reverse_transfer")? == Some(true);
-    if params.boolean("refund_application_fee")? == Some(true) {
-        return Err(ApiError::invalid("This charge carries no application fee.").param("refund_application_fee"));
-    }
+    let returns_fee = params.boolean("refund_application_fee")? == Some(true);
     params.finish()?;
     let charge = find_charge(cx, charge, intent).await?;
     if reverses && charge["transfer"].is_null() {
         return Err(ApiError::invalid("Only destination charges carry a transfer.").param("reverse_transfer"));
+    }
+    if returns_fee && charge["application_fee"].is_null() {
+        return Err(ApiError::invalid("This charge carries no application fee.").param("refund_application_fee"));
     }
     let amount = amount_to_refund(&charge, amount)?;
     refuse_disputed(cx, &charge, amount).await?;
@@ -75,7 +76,10 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     refund["reason"] = json!(reason);
     let short = books::available(&held, &account) < amount;
     let waits = short && cx.settings.refund_when_short == RefundWhenShort::Pending;
-    refund = if waits { wait(cx, refund).await? } else { pay(cx, refund).await? };
+    if returns_fee {
+        refund[RETURNS_FEE] = json!(true);
+    }
+    refund = if waits { wait(cx, refund).await? } else { pay(cx, refund, &charge).await? };
     if reverses {
         refund["transfer_reversal"] = reversals::with_refund(cx, &charge, &refund).await?["id"].clone();
     }
@@ -168,15 +172,22 @@ async fn wait(cx: &mut Cx, mut refund: Value) -> Answer {
     Ok(refund)
 }
 
-/// The refund is paid out of the locked balance.
-async fn pay(cx: &mut Cx, mut refund: Value) -> Answer {
+/// What a refund keeps for itself while it waits.
+const RETURNS_FEE: &str = "returns_application_fee";
+
+/// The refund is paid out of the locked balance, and what goes back of the application fee comes onto it.
+async fn pay(cx: &mut Cx, mut refund: Value, charge: &Value) -> Answer {
     let account = cx.account.clone();
+    let returned = match refund[RETURNS_FEE].as_bool() {
+        Some(true) => application_fees::part_of(cx, charge, integer(&refund, "amount")).await?,
+        _ => 0,
+    };
     let currency = text(&refund, "currency").to_owned();
     let movement = Movement {
         account: &account,
         currency: &currency,
         amount: -integer(&refund, "amount"),
-        fee: 0,
+        fee: -returned,
         kind: "refund",
         category: "refund",
         source: store::id(&refund),
@@ -185,9 +196,11 @@ async fn pay(cx: &mut Cx, mut refund: Value) -> Answer {
         counterpart: Counterpart::Cards,
     };
     refund["balance_transaction"] = json!(books::book(cx, movement).await?);
+    application_fees::refund(cx, charge, returned).await?;
     refund["status"] = json!("succeeded");
     if let Some(fields) = refund.as_object_mut() {
         fields.remove("pending_reason");
+        fields.remove(RETURNS_FEE);
     }
     Ok(refund)
 }
@@ -238,7 +251,9 @@ pub(crate) async fn retry_pending(cx: &mut Cx, account: &str, currency: &str) ->
         if books::available(&held, account) < integer(&refund, "amount") {
             return Ok(());
         }
-        let refund = pay(cx, refund).await?;
+        let charge = store::find(&mut cx.conn, account, "charge", text(&refund, "charge")).await?;
+        let charge = charge.ok_or_else(|| ApiError::internal("A refund without its charge."))?;
+        let refund = pay(cx, refund, &charge).await?;
         store::update(&mut cx.conn, &refund).await?;
         sqlx::query("delete from pending_refunds where refund = $1").bind(&id).execute(&mut *cx.conn).await?;
         announce(cx, account, &refund, Some(json!({ "status": "pending" })));

@@ -90,7 +90,7 @@ async fn upload(
     body: Body,
 ) -> Result<(StatusCode, Json<FileBody>), Problem> {
     caller.require("payments:write")?;
-    disputes::can_take_files(&state.app, caller.book, id).await?;
+    let dispute = disputes::can_take_files(&state.app, caller.book, id).await?;
     let kind = kind_of(&headers)?;
     let bytes = read_bytes(&headers, body, LARGEST_FILE).await?;
     if !kind.begins(&bytes) {
@@ -98,7 +98,7 @@ async fn upload(
         return Err(Problem::invalid_field::<&str>(&[], &problem_types::INVALID_VALUE, detail));
     }
     let file = EvidenceFile { name: name.into_string(), kind, bytes };
-    let token = disputes::upload(&state.app, caller.book, &file).await?;
+    let token = disputes::upload(&state.app, caller.book, &dispute, &file).await?;
     let (media_type, size) = (kind.media_type(), file.bytes.len());
     Ok((StatusCode::CREATED, Json(FileBody { object: "evidence_file", id: token, name: file.name, media_type, size })))
 }

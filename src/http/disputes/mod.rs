@@ -80,6 +80,9 @@ struct DisputeBody {
     #[schema(value_type = String, example = "test")]
     mode: &'static str,
     payment: PaymentId,
+    /// The seller's account at the provider that the disputed charge was made on: the seller bears all of it, and the money moves
+    /// there. Null: your own.
+    account: Option<String>,
     /// `inquiry`: the bank asks and has taken nothing; `needs_response`: the money was taken, evidence is wanted;
     /// `under_review`: the bank has the evidence; `won`: the money is back; `lost`; `closed`: it ended before money was
     /// taken.
@@ -152,6 +155,7 @@ impl DisputeBody {
             id: dispute.id,
             mode: mode.as_str(),
             payment: dispute.payment,
+            account: dispute.account,
             status: dispute.status.as_str(),
             amount: dispute.amount.minor,
             currency: dispute.amount.currency,

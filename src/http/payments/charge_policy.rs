@@ -34,6 +34,11 @@ pub(super) enum ChargeTypeBody {
     /// seller's, and nothing of it is kept back. One seller, who can receive money at the provider, is not paid by bank, and of
     /// whose shares no part is to be kept back (`/v1/reserve_policy`).
     Destination,
+    /// The charge is made on the seller's own account at the provider, as the seller's sale, and you keep an application fee: the
+    /// commission. Refunds, disputes and what the processor keeps are the seller's. One seller, who may take cards, is not paid by
+    /// bank, and of whose shares no part is to be kept back; no line of the type `platform`, no tax that you owe, captured at once,
+    /// without a customer or a saved method of yours. The token has to be one of the seller's account.
+    Direct,
 }
 
 impl From<ChargeTypeBody> for ChargeType {
@@ -41,13 +46,15 @@ impl From<ChargeTypeBody> for ChargeType {
         match body {
             ChargeTypeBody::Separate => Self::Separate,
             ChargeTypeBody::Destination => Self::Destination,
+            ChargeTypeBody::Direct => Self::Direct,
         }
     }
 }
 
-/// How payments are charged from now on that do not say it themselves. `destination` holds where it can be done: a cart of several
-/// sellers, a seller who cannot receive money yet or is paid by bank, a share that is kept back in part or finer than the provider
-/// moves are separate charges; the payment shows which it is. That is decided when the payment is made.
+/// How payments are charged from now on that do not say it themselves. `destination` and `direct` hold where they can be done: a
+/// cart of several sellers, a seller who cannot receive money yet or is paid by bank, a share that is kept back in part or finer than
+/// the provider moves are separate charges, and so is what cannot be a direct charge; the payment shows which it is. That is decided
+/// when the payment is made.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewChargePolicy, example = json!({"charge_type": "destination", "on_behalf_of": true}))]
@@ -72,7 +79,7 @@ struct PolicyBody {
     /// Counts your declarations; 0: none was made yet.
     #[schema(example = 1)]
     version: i32,
-    /// `separate` or `destination`.
+    /// `separate`, `destination` or `direct`.
     #[schema(value_type = String, example = "destination")]
     charge_type: &'static str,
     on_behalf_of: bool,
@@ -122,8 +129,8 @@ async fn declare(
 ) -> Result<Json<PolicyBody>, Problem> {
     caller.require("payments:write")?;
     let charge_type = ChargeType::from(body.charge_type);
-    if body.on_behalf_of && charge_type == ChargeType::Separate {
-        let detail = "a separate charge may have many sellers: name the one with each payment";
+    if body.on_behalf_of && charge_type != ChargeType::Destination {
+        let detail = "of a policy of destination only: a separate charge may have many sellers, and the seller of a direct charge is its merchant";
         return Err(Problem::invalid_field(&["on_behalf_of"], &problem_types::NOT_ALLOWED, detail));
     }
     let policy = ChargePolicy { version: 0, charge_type, on_behalf_of: body.on_behalf_of };

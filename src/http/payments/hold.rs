@@ -106,9 +106,9 @@ async fn capture(
         Progress::Read(id) => id,
     };
     let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let status = payment.status;
-    let body = PaymentBody::show(caller.mode, payment, lines);
+    let whole = read(&state, &caller, id).await?;
+    let status = whole.payment.status;
+    let body = PaymentBody::show(caller.mode, whole);
     let reply = match status {
         PaymentStatus::Succeeded => Reply::Done(StatusCode::OK, body),
         PaymentStatus::Authorized if refused => {
@@ -155,9 +155,9 @@ async fn cancel(
         Progress::Read(id) => id,
     };
     let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let status = payment.status;
-    let body = PaymentBody::show(caller.mode, payment, lines);
+    let whole = read(&state, &caller, id).await?;
+    let status = whole.payment.status;
+    let body = PaymentBody::show(caller.mode, whole);
     let reply = match status {
         PaymentStatus::Canceled => Reply::Done(StatusCode::OK, body),
         PaymentStatus::RequiresAction | PaymentStatus::Authorized if refused => {
@@ -209,7 +209,7 @@ async fn client_action(
 ) -> Result<Json<ClientActionBody>, Problem> {
     caller.require("payments:write")?;
     let action = events::client_action(&state.app, caller.book, id).await?;
-    let (payment, _) = read(&state, &caller, id).await?;
+    let payment = read(&state, &caller, id).await?.payment;
     let Some(action) = action.filter(|_| payment.status == PaymentStatus::RequiresAction) else {
         let detail = format!("The payment is {}: its buyer has nothing to do.", payment.status.as_str());
         return Err(Problem::new(&problem_types::STATE_CONFLICT).detail(detail));

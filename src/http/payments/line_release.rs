@@ -241,8 +241,7 @@ async fn answer(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let (payment, lines) = read(state, caller, id).await?;
-    let body = PaymentBody::show(caller.mode, payment, lines);
+    let body = PaymentBody::show(caller.mode, read(state, caller, id).await?);
     commands::answer(state, caller, Some(claim), Reply::Done(StatusCode::OK, body)).await
 }
 

@@ -2,6 +2,7 @@
 
 mod cart;
 mod charge_policy;
+mod direct;
 mod explanation;
 mod hold;
 mod line_release;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use partita_db::{DbError, Tx};
+use partita_db::DbError;
 use partita_provider::{CaptureMethod, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -20,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::cart::NewPaymentBody;
+use self::direct::{DirectBody, Whole};
 use self::line_release::ReleaseBody;
 use super::HttpState;
 use super::auth::Caller;
@@ -33,7 +35,7 @@ use super::problem_types;
 use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{CustomerId, FeePolicyId, PaymentId, PaymentMethodId, SellerId};
-use crate::payments::line_release::{LineRelease, list_releases};
+use crate::payments::line_release::LineRelease;
 use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
@@ -184,11 +186,13 @@ struct PaymentBody {
     /// What was given back or is being given back; minor units.
     refunded_amount: i64,
     /// `separate`: sellers are sent their shares by transfers of their own once the money is usable; `destination`: the provider
-    /// sends the one seller its share with the charge.
+    /// sends the one seller its share with the charge; `direct`: it is made on the one seller's own account (`direct`).
     #[schema(value_type = String, example = "separate")]
     charge_type: &'static str,
     /// The seller that the buyer buys from, to card networks and on statements; null: you.
     on_behalf_of: Option<SellerId>,
+    /// Of a direct charge: where it was made, and what you keep; null for others.
+    direct: Option<DirectBody>,
     lines: Vec<LineBody>,
     provider: ProviderRef,
     /// The charge's id at the provider.
@@ -201,7 +205,7 @@ struct PaymentBody {
 }
 
 impl PaymentBody {
-    fn show(mode: Mode, payment: Payment, (lines, releases): Lines) -> Self {
+    fn show(mode: Mode, Whole { payment, lines, releases, direct }: Whole) -> Self {
         let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
@@ -229,6 +233,7 @@ impl PaymentBody {
             refunded_amount: payment.refunded_amount,
             charge_type: payment.charge_type.as_str(),
             on_behalf_of: payment.on_behalf_of,
+            direct: direct.map(DirectBody::from),
             lines: lines.into_iter().map(|line| LineBody::show(line, &releases)).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
@@ -290,8 +295,9 @@ async fn create(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let body = PaymentBody::show(caller.mode, payment.clone(), lines);
+    let whole = read(&state, &caller, id).await?;
+    let payment = whole.payment.clone();
+    let body = PaymentBody::show(caller.mode, whole);
     let reply = match payment.status {
         PaymentStatus::Processing => Reply::Open(body),
         PaymentStatus::Failed => Reply::Refused(declined(&payment, body)),
@@ -317,21 +323,16 @@ impl utoipa::IntoResponses for CreateRefusals {
     }
 }
 
-/// The lines of a payment, and those of them that wait by themselves or did.
-type Lines = (Vec<Line>, Vec<LineRelease>);
-
-async fn lines_of(tx: &mut Tx, id: PaymentId) -> Result<Lines, DbError> {
-    Ok((payments::find_lines(tx, id).await?, list_releases(tx, id).await?))
-}
-
-async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Lines), Problem> {
+async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<Whole, Problem> {
     let found = state
         .app
         .db
         .read("get payment", caller.scope(), move |tx| {
             Box::pin(async move {
-                let Some(payment) = payments::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some((payment, lines_of(tx, id).await?)))
+                match payments::find(tx, id).await? {
+                    Some(payment) => Ok::<_, DbError>(Some(Whole::of(tx, payment).await?)),
+                    None => Ok(None),
+                }
             })
         })
         .await?;
@@ -351,8 +352,7 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<PaymentBody>, Problem> {
     caller.require("payments:read")?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    Ok(Json(PaymentBody::show(caller.mode, payment, lines)))
+    Ok(Json(PaymentBody::show(caller.mode, read(&state, &caller, id).await?)))
 }
 
 /// Filters of the list.
@@ -412,13 +412,12 @@ async fn list(
             Box::pin(async move {
                 let mut rows = Vec::new();
                 for payment in payments::list(tx, &filter, limit).await? {
-                    let lines = lines_of(tx, payment.id).await?;
-                    rows.push((payment, lines));
+                    rows.push(Whole::of(tx, payment).await?);
                 }
                 Ok::<_, DbError>(rows)
             })
         })
         .await?;
-    let show = |(payment, lines)| PaymentBody::show(caller.mode, payment, lines);
-    Ok(page.list(rows, |(payment, _)| payment.id, show).respond(&uri))
+    let show = |whole| PaymentBody::show(caller.mode, whole);
+    Ok(page.list(rows, |whole| whole.payment.id, show).respond(&uri))
 }

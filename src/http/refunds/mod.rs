@@ -113,7 +113,7 @@ struct LineBody {
     /// Its tax.
     #[schema(example = 500)]
     tax_amount: i64,
-    /// What the platform returns of its commission.
+    /// What the platform returns of its commission; of a direct charge 0, because its application fee goes back as one amount.
     #[schema(example = 250)]
     commission: i64,
     /// Of `commission`, the tax on it.
@@ -409,6 +409,10 @@ struct PreviewBody {
     policy_version: i32,
     /// Every share of it.
     lines: Vec<LineBody>,
+    /// Of a direct charge: what the provider is expected to give back of your application fee, in proportion to the charge; 0 for
+    /// others. What it does give back is booked. Minor units.
+    #[schema(example = 0)]
+    application_fee: i64,
 }
 
 /// What a refund would take from whom, by the same rules. Changes nothing.
@@ -425,7 +429,7 @@ async fn preview(
     caller.require("payments:read")?;
     let asked = asked(body.amount, body.lines.as_deref())?;
     let said = policy::said(body.fee, body.processor_fee, body.tax);
-    let (payment, policy, Allocated { gross, shares }) =
+    let (payment, policy, Allocated { gross, shares, application_fee }) =
         refunds::preview(&state.app, caller.book, body.payment, asked, said).await?;
     Ok(Json(PreviewBody {
         object: "refund_preview",
@@ -438,5 +442,6 @@ async fn preview(
         tax: policy.tax.as_str(),
         policy_version: policy.version,
         lines: shares.into_iter().map(LineBody::from).collect(),
+        application_fee,
     }))
 }

@@ -303,7 +303,7 @@ async fn line_of(tx: &mut Tx, payment: &Payment, number: i32, action: &'static s
     if line.seller.is_none() {
         return Err(PaymentError::LineOfPlatform { line: number });
     }
-    if payment.charge_type == ChargeType::Destination {
+    if payment.charge_type != ChargeType::Separate {
         return Err(PaymentError::LineIsSent { line: number });
     }
     if matches!(payment.status, PaymentStatus::Failed | PaymentStatus::Canceled) {

@@ -48,7 +48,10 @@ pub(in crate::payouts) async fn sums_in(
                   coalesce(sum(net) filter (where m.within and object_type in ('transfer', 'charge_transfer')), 0)::bigint as "transfers!",
                   coalesce(sum(net) filter (where m.within and object_type = 'reversal'), 0)::bigint as "reversals!",
                   coalesce(sum(net) filter (where m.within and object_type = 'payout'), 0)::bigint as "payouts_returned!",
-                  coalesce(sum(net) filter (where m.within and object_type not in ('transfer', 'charge_transfer', 'reversal', 'payout')), 0)::bigint
+                  coalesce(sum(net) filter (where m.within and object_type in ('direct_charge', 'direct_failure', 'refund', 'dispute')), 0)::bigint
+                      as "direct_charges!",
+                  coalesce(sum(net) filter (where m.within and object_type not in
+                      ('transfer', 'charge_transfer', 'reversal', 'payout', 'direct_charge', 'direct_failure', 'refund', 'dispute')), 0)::bigint
                       as "other!"
            from (select net, object_type, recorded_at < coalesce($4::timestamptz, 'infinity') as within from provider_movements
                  where book_id = $1 and account = $2 and recorded_at > coalesce($3::timestamptz, '-infinity')) m"#,
@@ -64,6 +67,7 @@ pub(in crate::payouts) async fn sums_in(
         transfers: sums.transfers,
         reversals: sums.reversals,
         payouts_returned: sums.payouts_returned,
+        direct_charges: sums.direct_charges,
         other: sums.other,
     })
 }
@@ -81,12 +85,15 @@ pub(in crate::payouts) async fn lines_in(
     let rows = sqlx::query!(
         r#"select m.key, m.net, m.object_type, m.created_on as "created_on: jiff_sqlx::Timestamp",
                   m.recorded_at as "recorded_at: jiff_sqlx::Timestamp",
-                  coalesce(t.payment_id, v.payment_id) as "payment: uuid::Uuid",
+                  p.id as "payment?: uuid::Uuid",
                   coalesce(t.adjustment_id, v.adjustment_id) as "adjustment: uuid::Uuid", p.reference as "reference?"
            from provider_movements m
            left join transfers t on t.book_id = $1 and t.id = m.object_id and m.object_type in ('transfer', 'charge_transfer')
            left join transfer_reversals v on v.book_id = $1 and v.id = m.object_id and m.object_type = 'reversal'
-           left join payments p on p.book_id = $1 and p.id = coalesce(t.payment_id, v.payment_id)
+           left join refunds r on r.book_id = $1 and r.id = m.object_id and m.object_type = 'refund'
+           left join disputes i on i.book_id = $1 and i.id = m.object_id and m.object_type = 'dispute'
+           left join payments p on p.book_id = $1 and p.id = case when m.object_type in ('direct_charge', 'direct_failure') then m.object_id
+               else coalesce(t.payment_id, v.payment_id, r.payment_id, i.payment_id) end
            where m.book_id = $1 and m.account = $2
                and m.recorded_at > coalesce($3::timestamptz, '-infinity') and m.recorded_at < coalesce($4::timestamptz, 'infinity')
                and ($5::timestamptz is null or (m.recorded_at, m.key) < ($5, $6))
@@ -108,6 +115,7 @@ pub(in crate::payouts) async fn lines_in(
             "transfer" | transfers::WITH_CHARGE => What::Transfer,
             "reversal" => What::Reversal,
             "payout" => What::PayoutReturned,
+            "direct_charge" | "direct_failure" | "refund" | "dispute" => What::DirectCharge,
             _ => What::Other,
         },
         amount: row.net,

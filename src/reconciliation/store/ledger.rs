@@ -15,7 +15,7 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 19] = [
+const OF_MOVEMENTS: [Kind; 27] = [
     Kind::PaymentCharged,
     Kind::CaptureRestReleased,
     Kind::PaymentFailed,
@@ -35,6 +35,14 @@ const OF_MOVEMENTS: [Kind; 19] = [
     Kind::ReserveChanged,
     Kind::DisputeWithdrawn,
     Kind::DisputeReinstated,
+    Kind::DirectCharged,
+    Kind::DirectFailed,
+    Kind::DirectRefunded,
+    Kind::DirectRefundReturned,
+    Kind::DirectDisputed,
+    Kind::DirectDisputeReinstated,
+    Kind::ApplicationFeeReceived,
+    Kind::ApplicationFeeReturned,
 ];
 
 /// Most movements that are told as missing between two pages. Whoever has lost more than that knows by these.

@@ -245,7 +245,7 @@ pub(in crate::stuck_money) async fn find_not_paid_by_bank(
 }
 
 /// What is in clearing past its time: commands without a definite answer, refunds and top-ups that wait, refunds that came back,
-/// payouts by bank file that nobody has put into one or confirmed.
+/// payouts by bank file that nobody has put into one or confirmed, application fees that did not come.
 pub(in crate::stuck_money) async fn find_clearing(
     tx: &mut Tx,
     now: Timestamp,
@@ -277,7 +277,12 @@ pub(in crate::stuck_money) async fn find_clearing(
                  union all
                  select 'payout', b.id, b.seller_id, b.amount, b.currency, b.updated_at
                  from payouts b where b.book_id = $1 and b.method = 'bank_file' and b.status in ('pending', 'in_transit')
-                   and b.updated_at < $3) late
+                   and b.updated_at < $3
+                 union all
+                 select 'payment', c.id, d.seller_id, d.application_fee, c.currency, c.updated_at
+                 from direct_charges d join payments c on c.book_id = d.book_id and c.id = d.payment_id
+                 where d.book_id = $1 and not d.fee_received and d.application_fee > 0 and c.funds <> 'none'
+                   and c.updated_at < $2) late
            where object_id::text > $4 order by 7 limit $5"#,
         book.get(),
         before(now, LATE_HOURS).to_sqlx() as _,
@@ -294,6 +299,7 @@ pub(in crate::stuck_money) async fn find_clearing(
             "refund" => "refund",
             "top_up" => "top_up",
             "payout" => "payout",
+            "payment" => "payment",
             _ => "operation",
         },
         object_id: row.object_id,

@@ -9,6 +9,8 @@ pub(crate) const PAYMENT: [&str; 5] = [
     "latest_charge.transfer.balance_transaction",
     "latest_charge.transfer.destination_payment.balance_transaction",
 ];
+/// An application fee's movement, and those of its refunds.
+pub(crate) const APPLICATION_FEE: [&str; 2] = ["balance_transaction", "refunds.data.balance_transaction"];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A refund's movement, and the one that gives it back.

@@ -4,6 +4,7 @@
 
 mod account;
 mod account_link;
+mod application_fee;
 mod balance;
 mod balance_transaction;
 mod customer;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub(crate) use account::account;
 pub(crate) use account_link::account_link;
+pub(crate) use application_fee::application_fee;
 pub(crate) use balance::balance;
 pub(crate) use balance_transaction::balance_transaction;
 pub(crate) use customer::customer;

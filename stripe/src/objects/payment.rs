@@ -56,6 +56,7 @@ fn charge(theirs: &stripe_shared::Charge) -> Result<Charge, FetchError> {
         paid: theirs.paid,
         balance_transaction: expanded(theirs.balance_transaction.as_ref())?,
         transfer: theirs.transfer.as_ref().and_then(Expandable::as_object).map(transfer).transpose()?,
+        application_fee: theirs.application_fee.as_ref().map(|fee| fee.id().to_string()),
     })
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn create_payment(cents: i64, method: &str) -> Command {
         return_url: None,
         destination: None,
         on_behalf_of: None,
+        application_fee: None,
         customer: None,
         off_session: false,
         metadata: kept("op_payment"),
@@ -72,7 +73,12 @@ pub(crate) fn create_reversal(cents: i64, transfer: &str) -> Command {
 }
 
 pub(crate) fn create_refund(cents: i64, payment: &str) -> Command {
-    Command::CreateRefund(CreateRefund { payment: payment.into(), amount: euros(cents), metadata: kept("op_refund") })
+    Command::CreateRefund(CreateRefund {
+        payment: payment.into(),
+        amount: euros(cents),
+        returns_application_fee: false,
+        metadata: kept("op_refund"),
+    })
 }
 
 pub(crate) fn create_top_up(cents: i64) -> Command {

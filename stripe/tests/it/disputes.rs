@@ -131,7 +131,7 @@ async fn a_file_is_handed_over_and_evidence_names_it() {
     let (dispute, _) = disputed(&world, "op_1.1").await;
     let bytes = b"\x89PNG\r\n\x1a\n--partita-0000000000000000--\r\n\x00\xff".to_vec().into();
     let file = EvidenceFile { name: "a \"parcel\".png".into(), kind: FileKind::Png, bytes };
-    let token = world.stripe.upload_evidence(&file).await.expect("taken");
+    let token = world.stripe.upload_evidence(None, &file).await.expect("taken");
     assert!(token.starts_with("file_"));
     let Command::SubmitEvidence(mut command) = submit_evidence(&dispute.id, "op_2", "It was sent.") else {
         panic!("evidence");
@@ -141,7 +141,7 @@ async fn a_file_is_handed_over_and_evidence_names_it() {
     assert_eq!(read(&world, &dispute.id).await.status, DisputeStatus::UnderReview);
 
     let empty = EvidenceFile { bytes: Vec::new().into(), ..file };
-    let refused = world.stripe.upload_evidence(&empty).await;
+    let refused = world.stripe.upload_evidence(None, &empty).await;
     assert!(matches!(refused, Err(FetchError::Refused(_))), "{refused:?}");
     world.end().await;
 }

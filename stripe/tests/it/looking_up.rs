@@ -39,6 +39,7 @@ fn of_operation(command: &Command, operation: &str) -> Command {
         | Command::CapturePayment(_)
         | Command::DetachMethod(_)
         | Command::UpdateAccount(_)
+        | Command::OnAccount(_)
         | Command::AcceptDispute(_) => {}
     }
     command

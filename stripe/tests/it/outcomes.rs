@@ -150,7 +150,7 @@ async fn a_key_that_may_not_upload_is_not_taken_for_a_file_that_is_not_wanted() 
         let body = error("invalid_request_error", &Value::Null, json!({}));
         let fake = Fake::start(move |_| Reply::json(status, &[], &body)).await;
         let file = EvidenceFile { name: "a.pdf".into(), kind: FileKind::Pdf, bytes: b"%PDF-1.7".to_vec().into() };
-        let told = adapter(&fake.address, PATIENCE).upload_evidence(&file).await;
+        let told = adapter(&fake.address, PATIENCE).upload_evidence(None, &file).await;
         assert_eq!(matches!(told, Err(FetchError::Refused(_))), refused, "{status}: {told:?}");
         assert!(refused || matches!(told, Err(FetchError::Unreachable(_))), "{status}: {told:?}");
     }

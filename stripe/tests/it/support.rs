@@ -186,6 +186,7 @@ pub(crate) fn payment() -> Command {
         return_url: Some("https://example.com/back".into()),
         destination: Some(Destination { account: "acct_1".into(), amount: euros(10_000) }),
         on_behalf_of: Some("acct_1".into()),
+        application_fee: Some(euros(1_000)),
         customer: Some("cus_1".into()),
         off_session: true,
         metadata: metadata(),
@@ -223,7 +224,12 @@ pub(crate) fn commands() -> Vec<Command> {
             metadata: metadata(),
         }),
         Command::CreateReversal(CreateReversal { transfer: "tr_1".into(), amount: euros(200), metadata: metadata() }),
-        Command::CreateRefund(CreateRefund { payment: "pi_1".into(), amount: euros(300), metadata: metadata() }),
+        Command::CreateRefund(CreateRefund {
+            payment: "pi_1".into(),
+            amount: euros(300),
+            returns_application_fee: true,
+            metadata: metadata(),
+        }),
         Command::CreateTopUp(CreateTopUp {
             amount: euros(50_000),
             description: Some("Float".into()),
@@ -249,6 +255,7 @@ pub(crate) fn commands() -> Vec<Command> {
             metadata: metadata(),
         }),
         Command::DetachMethod(DetachMethod { payment_method: "pm_1".into() }),
+        Command::CancelPayment(CancelPayment { payment: "pi_1".into() }).on(Some("acct_1")),
     ]
 }
 
@@ -302,5 +309,7 @@ pub(crate) fn lookups() -> Vec<Lookup> {
         Lookup::Setup("seti_1".into()),
         Lookup::Method("pm_1".into()),
         Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() },
+        Lookup::ApplicationFee("fee_1".into()),
+        Lookup::PaymentOfCharge("ch_1".into()).on(Some("acct_1")),
     ]
 }
