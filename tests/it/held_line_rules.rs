@@ -207,7 +207,7 @@ async fn what_cannot_be_is_refused_with_its_place_and_changes_nothing() {
     refused(path, none, "#/countries/0/longest_hold_days", "out_of_range").await;
     let long = policy(json!({"release": {"from": "delivery", "after_days": 91}}));
     refused(path, long, "#/release/after_days", "out_of_range").await;
-    t.post(&line_path(&payment, 7, "hold"), "no such line", json!({})).await.expect(404);
+    t.post(&line_path(&payment, 7, "hold"), "no-such-line", json!({})).await.expect(404);
     t.post(&format!("/v1/payments/{}/lines/x/hold", text(&payment["id"])), "x", json!({})).await.expect(404);
     assert_eq!(t.row_counts().await, counts, "nothing was stored");
     t.finish().await;
