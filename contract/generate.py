@@ -62,6 +62,7 @@ REQUESTS = [
     ("balance.retrieve", "BalanceRetrieveParams", []),
     ("balance_transactions.list", "BalanceTransactionListParams", []),
     ("balance_transactions.retrieve", "BalanceTransactionRetrieveParams", ["id"]),
+    ("application_fees.retrieve", "ApplicationFeeRetrieveParams", ["id"]),
     ("charges.retrieve", "ChargeRetrieveParams", ["id"]),
     ("customers.list", "CustomerListParams", []),
     ("customers.retrieve", "CustomerRetrieveParams", ["id"]),

@@ -38,6 +38,8 @@ pub enum ProviderObject {
     Setup(Setup),
     /// A payment method.
     Method(Method),
+    /// What the platform got for a payout of a connected account.
+    PayoutFee(PayoutFee),
 }
 
 impl ProviderObject {
@@ -56,6 +58,7 @@ impl ProviderObject {
             Self::Customer(o) => &o.id,
             Self::Setup(o) => &o.id,
             Self::Method(o) => &o.id,
+            Self::PayoutFee(o) => &o.id,
         }
     }
 
@@ -71,7 +74,7 @@ impl ProviderObject {
             Self::Payout(o) => Some(&o.metadata),
             Self::Customer(o) => Some(&o.metadata),
             Self::Setup(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) => None,
+            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) | Self::PayoutFee(_) => None,
         }
     }
 }
@@ -228,6 +231,8 @@ pub struct BalanceTransaction {
     pub created: i64,
     /// The object that caused it, by its id at the provider.
     pub source: Option<String>,
+    /// The provider's words for people.
+    pub description: Option<String>,
 }
 
 /// Where a refund stands.
@@ -382,6 +387,23 @@ pub struct Payout {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a connected account paid the platform for a payout, taken by the provider with the payout itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutFee {
+    /// Id at the provider.
+    pub id: String,
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// The payout's id at the provider; none where the fee is of something else.
+    pub payout: Option<String>,
+    /// What was taken.
+    pub amount: Money,
+    /// The movement that brought it onto the platform's balance.
+    pub balance_transaction: Option<BalanceTransaction>,
+    /// The movements that gave it back, in part or whole.
+    pub refunds: Vec<BalanceTransaction>,
+}
+
 /// Where a dispute stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DisputeStatus {
@@ -439,6 +461,17 @@ pub struct Balance {
     pub pending: Vec<BalanceAmount>,
     /// Held by the provider against negative connected accounts.
     pub reserved: Vec<BalanceAmount>,
+    /// What can be paid out within minutes, once for each bank account or card that takes it; fees for it are taken off.
+    pub instant: Vec<InstantAmount>,
+}
+
+/// What of a [`Balance`] can be paid out within minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstantAmount {
+    /// The bank account or card, by its id at the provider.
+    pub destination: String,
+    /// At most so much.
+    pub amount: Money,
 }
 
 /// An amount of a [`Balance`].

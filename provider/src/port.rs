@@ -113,6 +113,8 @@ pub enum Lookup {
     Setup(String),
     /// A payment method.
     Method(String),
+    /// What the platform got for a payout of a connected account, with its balance transactions.
+    PayoutFee(String),
     /// A payout with its balance transactions.
     Payout {
         /// The connected account, none for the platform's own.

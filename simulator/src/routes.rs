@@ -3,8 +3,8 @@
 use crate::context::{Answer, Cx};
 use crate::params::Params;
 use crate::resources::{
-    account_links, accounts, balance_transactions, captures, charges, customers, disputes, files, payment_intents,
-    payment_methods, payouts, refunds, reversals, setup_intents, topups, transfers,
+    account_links, accounts, application_fees, balance_transactions, captures, charges, customers, disputes, files,
+    payment_intents, payment_methods, payouts, refunds, reversals, setup_intents, topups, transfers,
 };
 use crate::{books, events, search};
 
@@ -17,6 +17,7 @@ pub(crate) enum Call {
     AccountList,
     AccountExternalAccounts(String),
     AccountLinkCreate,
+    ApplicationFeeRetrieve(String),
     Balance,
     BalanceTransactionRetrieve(String),
     BalanceTransactionList,
@@ -84,6 +85,7 @@ pub(crate) fn find(method: &str, path: &str) -> Option<Call> {
         ("POST", ["accounts", account]) => Call::AccountUpdate(id(account)),
         ("GET", ["accounts", account, "external_accounts"]) => Call::AccountExternalAccounts(id(account)),
         ("POST", ["account_links"]) => Call::AccountLinkCreate,
+        ("GET", ["application_fees", fee]) => Call::ApplicationFeeRetrieve(id(fee)),
         ("GET", ["balance"]) => Call::Balance,
         ("GET", ["balance_transactions"]) => Call::BalanceTransactionList,
         ("GET", ["balance_transactions", transaction]) => Call::BalanceTransactionRetrieve(id(transaction)),
@@ -142,6 +144,7 @@ pub(crate) async fn call(cx: &mut Cx, call: &Call, params: Params) -> Answer {
         Call::AccountList => accounts::index(cx, params).await,
         Call::AccountExternalAccounts(id) => accounts::external_accounts(cx, id, params).await,
         Call::AccountLinkCreate => account_links::create(cx, params).await,
+        Call::ApplicationFeeRetrieve(id) => application_fees::retrieve(cx, id, params).await,
         Call::Balance => {
             params.finish()?;
             let account = cx.account.clone();

@@ -93,6 +93,14 @@ pub struct Settings {
     pub dispute_decision_seconds: u32,
     /// See [`ReversalWhenShort`].
     pub reversal_when_short: ReversalWhenShort,
+    /// What a connected account pays the platform for an instant payout, by the platform's pricing in the dashboard.
+    pub instant_payout_fee: FeeRate,
+    /// What the platform pays Stripe for it.
+    pub instant_payout_cost: FeeRate,
+    /// The largest instant payout; minor units.
+    pub instant_payout_largest: i64,
+    /// Seconds until an instant payout arrives.
+    pub instant_payout_seconds: u32,
 }
 
 impl Default for Settings {
@@ -117,6 +125,10 @@ impl Default for Settings {
             dispute_response_days: 20,
             dispute_decision_seconds: 0,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
+            instant_payout_fee: FeeRate { basis_points: 0, fixed: 0 },
+            instant_payout_cost: FeeRate { basis_points: 100, fixed: 0 },
+            instant_payout_largest: 999_900,
+            instant_payout_seconds: 1_800,
         }
     }
 }

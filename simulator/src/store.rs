@@ -96,6 +96,7 @@ pub(crate) async fn with_children(conn: &mut PgConnection, mut object: Value) ->
         "transfer" if integer(&object, "amount_reversed") > 0 => ("reversals", "transfer_reversal"),
         "charge" if integer(&object, "amount_refunded") > 0 => ("refunds", "refund"),
         "account" => ("external_accounts", "bank_account"),
+        "application_fee" if integer(&object, "amount_refunded") > 0 => ("refunds", "fee_refund"),
         _ => return Ok(object),
     };
     if object[field].is_object() {

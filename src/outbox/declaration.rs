@@ -24,6 +24,8 @@ pub enum Declaration {
     ChargePolicy,
     /// Which bank account of the platform's own sellers are paid from.
     OwnBankAccount,
+    /// What sellers pay for instant payouts.
+    InstantPayoutPolicy,
 }
 
 impl Declaration {
@@ -36,6 +38,7 @@ impl Declaration {
             Self::ReservePolicy => "reserve_policy",
             Self::ChargePolicy => "charge_policy",
             Self::OwnBankAccount => "own_bank_account",
+            Self::InstantPayoutPolicy => "instant_payout_policy",
         }
     }
 
@@ -48,6 +51,7 @@ impl Declaration {
             Self::ReservePolicy => "reserve_policy.declared",
             Self::ChargePolicy => "charge_policy.declared",
             Self::OwnBankAccount => "own_bank_account.declared",
+            Self::InstantPayoutPolicy => "instant_payout_policy.declared",
         }
     }
 
@@ -61,6 +65,7 @@ impl Declaration {
             Self::ReservePolicy => 5,
             Self::ChargePolicy => 6,
             Self::OwnBankAccount => 7,
+            Self::InstantPayoutPolicy => 21,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::account::Account;
 use crate::app::App;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
+use crate::payouts;
 use crate::platforms::Mode;
 use crate::sellers::METADATA_OPERATION;
 use crate::transfers;
@@ -25,7 +26,11 @@ pub(super) async fn adopt(
 ) -> Result<bool, ReconciliationError> {
     let object = match concerns(account.id.as_deref(), movement) {
         None => return Ok(false),
-        Some(Concerns::Reserve) => None,
+        Some(Concerns::Reserve | Concerns::PayoutCost) => None,
+        Some(Concerns::PayoutFeeReturned) => match find_returned_fee(app, book, provider, movement).await? {
+            Some(object) => Some(object),
+            None => return Ok(false),
+        },
         Some(Concerns::Object(lookup)) => match provider.fetch(&lookup).await {
             Ok(object) => Some(object),
             Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
@@ -116,7 +121,7 @@ pub(super) async fn is_of_our_command(
     let lookup = match concerns(None, movement) {
         Some(Concerns::Object(lookup)) => lookup,
         Some(Concerns::Reversal(_)) => return Ok(true),
-        Some(Concerns::Reserve) | None => return Ok(false),
+        Some(Concerns::Reserve | Concerns::PayoutCost | Concerns::PayoutFeeReturned) | None => return Ok(false),
     };
     match provider.fetch(&lookup).await {
         Ok(object) => Ok(object.metadata().is_some_and(|metadata| metadata.contains_key(METADATA_OPERATION))),
@@ -149,6 +154,29 @@ async fn find_reversal(
     Ok(None)
 }
 
+/// The provider reads what gave a fee back by the fee: those of payouts that came back are tried.
+async fn find_returned_fee(
+    app: &Arc<App>,
+    book: BookId,
+    provider: &Arc<dyn Provider>,
+    movement: &BalanceTransaction,
+) -> Result<Option<ProviderObject>, ReconciliationError> {
+    let fees = app
+        .db
+        .read("fees to return", Scope::Book(book), |tx| Box::pin(async move { payouts::fees_to_return(tx).await }))
+        .await?;
+    for fee in fees {
+        match provider.fetch(&Lookup::PayoutFee(fee)).await {
+            Ok(ProviderObject::PayoutFee(fee)) if fee.refunds.iter().any(|back| back.id == movement.id) => {
+                return Ok(Some(ProviderObject::PayoutFee(fee)));
+            }
+            Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 async fn take(
     app: &Arc<App>,
     book: BookId,
@@ -169,6 +197,10 @@ async fn take(
                 let origin = Origin { provider: "stripe", account: &account, mode, now };
                 let applied = match &*object {
                     Some(object) => events::apply_object(tx, object, origin, &mut journal).await?,
+                    None if is_payout_cost(&movement) => {
+                        payouts::apply_cost(tx, origin.provider, &movement, &mut journal).await?;
+                        Applied::Ours(uuid::Uuid::nil())
+                    }
                     None => events::apply_reserve(tx, &movement, origin, &mut journal).await?,
                 };
                 journal.post(tx).await?;
@@ -186,6 +218,17 @@ enum Concerns {
     Reversal(String),
     /// Nothing but itself: a change of what the provider reserves.
     Reserve,
+    /// Nothing but itself: what instant payouts cost the platform.
+    PayoutCost,
+    /// The fee of one of the payouts that came back.
+    PayoutFeeReturned,
+}
+
+/// Whether it is what the provider takes of the platform for instant payouts. Only its words for people say so; whatever else the
+/// provider takes of its own accord is no business of sellers.
+fn is_payout_cost(movement: &BalanceTransaction) -> bool {
+    let says = |words: &String| words.to_ascii_lowercase().contains("instant payout");
+    movement.kind == "stripe_fee" && movement.description.as_ref().is_some_and(says)
 }
 
 /// By the provider's words for movements (docs.stripe.com/reports/balance-transaction-types). On a connected account
@@ -203,6 +246,9 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
         // Of what Stripe calls an adjustment, disputes are ours; another's source is no dispute, and so not found.
         ("adjustment", None) => object(Lookup::Dispute),
         ("transfer", None) => object(Lookup::Transfer),
+        ("application_fee", None) => object(Lookup::PayoutFee),
+        ("application_fee_refund", None) => Some(Concerns::PayoutFeeReturned),
+        ("stripe_fee", None) => is_payout_cost(movement).then_some(Concerns::PayoutCost),
         ("topup", None) => object(Lookup::TopUp),
         ("transfer_refund", None) => source.map(Concerns::Reversal),
         ("reserve_transaction", None) => Some(Concerns::Reserve),

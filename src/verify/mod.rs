@@ -13,6 +13,7 @@
 //! Liveness and agreement only alarm: an outage must not halt the work that ends it.
 
 mod by_bank;
+mod payout_fees;
 mod changed;
 mod invariants;
 mod kept_back;

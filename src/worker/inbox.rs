@@ -126,6 +126,7 @@ fn kind_of(read: &Read) -> Option<&'static str> {
         ProviderObject::Customer(_) => "customer",
         ProviderObject::Setup(_) => "setup",
         ProviderObject::Method(_) => "method",
+        ProviderObject::PayoutFee(_) => "payout_fee",
     })
 }
 

@@ -83,6 +83,7 @@ fn concerns(account: Option<&str>, object: &Value) -> Option<Lookup> {
         ("account", _) => Some(Lookup::Account(id)),
         // Which bank account is the one, only the account says.
         ("bank_account" | "card", Some(account)) if is_id(account) => Some(Lookup::Account(account.to_owned())),
+        ("application_fee", None) => Some(Lookup::PayoutFee(id)),
         ("payout", _) => Some(Lookup::Payout { account: account.map(str::to_owned), payout: id }),
         ("charge", None) => Some(concerns_of_charge(id, object)),
         ("payment_intent", None) => Some(Lookup::Payment(id)),
@@ -141,6 +142,7 @@ mod tests {
             (json!({"object": "transfer", "id": "tr_1"}), Lookup::Transfer(id("tr_1"))),
             (json!({"object": "topup", "id": "tu_1"}), Lookup::TopUp(id("tu_1"))),
             (json!({"object": "account", "id": "acct_1"}), Lookup::Account(id("acct_1"))),
+            (json!({"object": "application_fee", "id": "fee_1"}), Lookup::PayoutFee(id("fee_1"))),
             (json!({"object": "payout", "id": "po_1"}), Lookup::Payout { account: None, payout: id("po_1") }),
         ];
         for (object, expected) in table {

@@ -1,6 +1,7 @@
 //! Reads as requests: which address, which expansions, for which connected account.
 
 use partita_provider::{EventQuery, FetchError, Lookup, PageRequest};
+use serde::Serialize;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
@@ -24,6 +25,12 @@ pub(crate) struct Read {
     pub(crate) query: String,
     /// The connected account to act for.
     pub(crate) account: Option<String>,
+}
+
+/// What to expand, for requests that no builder makes.
+#[derive(Serialize)]
+struct Expand {
+    expand: Vec<String>,
 }
 
 impl Read {
@@ -85,6 +92,12 @@ pub(crate) fn plan(lookup: &Lookup) -> Result<Plan, FetchError> {
             let request = topups::RetrieveTopup::new(checked(id)?).expand(expand(&expand::TOP_UP));
             object(request.build(), Resource::TopUp)
         }
+        // Of a crate of async-stripe's that nothing else here needs.
+        Lookup::PayoutFee(id) => {
+            let request = RequestBuilder::new(StripeMethod::Get, format!("/application_fees/{}", checked(id)?));
+            let request = request.query(&Expand { expand: expand(&expand::PAYOUT_FEE) });
+            object(request, Resource::PayoutFee)
+        }
         Lookup::Payout { account, payout } => {
             let request = payouts::RetrievePayout::new(checked(payout)?).expand(expand(&expand::PAYOUT));
             Ok(Plan::Object(Read::of(request.build(), account.as_deref()), Resource::Payout))
@@ -139,7 +152,9 @@ pub(crate) fn events(query: &EventQuery) -> Read {
 
 /// How to read a balance.
 pub(crate) fn balance(account: Option<&str>) -> Read {
-    Read::of(balance::RetrieveForMyAccountBalance::new().build(), account)
+    let request = balance::RetrieveForMyAccountBalance::new();
+    let request = if account.is_some() { request.expand(expand(&expand::INSTANT)) } else { request };
+    Read::of(request.build(), account)
 }
 
 /// An id that may stand in a path.

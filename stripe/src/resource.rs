@@ -5,10 +5,11 @@ use partita_provider::{FetchError, ProviderObject};
 use crate::objects;
 
 /// The fixed words of the paths that this adapter uses; every other segment is an id.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "v1",
     "accounts",
     "account_links",
+    "application_fees",
     "balance",
     "balance_transactions",
     "cancel",
@@ -56,6 +57,7 @@ pub(crate) enum Resource {
     Method,
     Payment,
     Payout,
+    PayoutFee,
     Refund,
     Reversal,
     Setup,
@@ -100,6 +102,7 @@ impl Resource {
             Self::Dispute => ProviderObject::Dispute(objects::dispute(&parse("dispute", body)?)?),
             Self::Payment => ProviderObject::Payment(objects::payment(&parse("payment intent", body)?)?),
             Self::Payout => ProviderObject::Payout(objects::payout(&parse("payout", body)?)?),
+            Self::PayoutFee => ProviderObject::PayoutFee(objects::payout_fee(body)?),
             Self::Refund => ProviderObject::Refund(objects::refund(&parse("refund", body)?)?),
             Self::Reversal => ProviderObject::Reversal(objects::reversal(&parse("reversal", body)?)?),
             Self::TopUp => ProviderObject::TopUp(objects::top_up(&parse("top-up", body)?)?),

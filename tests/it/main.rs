@@ -22,6 +22,7 @@ mod doubt;
 mod fee_rules;
 mod idempotency;
 mod inbox;
+mod instant_payouts;
 mod late_failures;
 mod life_stories;
 mod onboarding;

@@ -2,6 +2,7 @@
 
 pub(crate) mod account_links;
 pub(crate) mod accounts;
+pub(crate) mod application_fees;
 pub(crate) mod balance_transactions;
 pub(crate) mod bank_accounts;
 pub(crate) mod captures;

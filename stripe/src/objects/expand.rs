@@ -9,8 +9,13 @@ pub(crate) const PAYMENT: [&str; 5] = [
     "latest_charge.transfer.balance_transaction",
     "latest_charge.transfer.destination_payment.balance_transaction",
 ];
+/// Of a connected account's balance, what each of its bank accounts and cards takes at once. The platform's own has none, and
+/// Stripe refuses to be asked.
+pub(crate) const INSTANT: [&str; 1] = ["instant_available.net_available"];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
+/// The movement that brought a payout's fee, and those that gave it back.
+pub(crate) const PAYOUT_FEE: [&str; 2] = ["balance_transaction", "refunds.data.balance_transaction"];
 /// A refund's movement, and the one that gives it back.
 pub(crate) const REFUND: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A reversal's movements, on the platform's balance and on the connected account's.

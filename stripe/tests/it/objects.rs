@@ -249,3 +249,41 @@ async fn a_dispute_reads_whatever_its_status() {
         assert_eq!((read.due_by, read.payment), (Some(1_723_679_999), None));
     }
 }
+
+#[tokio::test]
+async fn a_payouts_fee_reads_without_the_charge_that_it_does_not_have() {
+    let fee = |source: Value| {
+        json!({
+            "id": "fee_1", "object": "application_fee", "account": "acct_1", "amount": 50, "currency": "usd", "charge": null,
+            "fee_source": source, "balance_transaction": movement(json!({"id": "txn_1", "amount": 50, "fee": 0, "net": 50})),
+            "refunds": {"object": "list", "data": [
+                {"id": "fr_1", "balance_transaction": movement(json!({"id": "txn_2", "amount": -50, "fee": 0, "net": -50}))},
+            ]},
+        })
+    };
+    let lookup = || Lookup::PayoutFee("fee_1".into());
+    let Ok(ProviderObject::PayoutFee(read)) = fetch(lookup(), fee(json!({"payout": "po_1"}))).await else { panic!() };
+    assert_eq!((read.account.as_str(), read.payout.as_deref(), read.amount), ("acct_1", Some("po_1"), dollars(50)));
+    assert_eq!(read.balance_transaction.map(|moved| moved.net), Some(50));
+    assert_eq!(read.refunds.iter().map(|moved| (moved.id.as_str(), moved.net)).collect::<Vec<_>>(), [("txn_2", -50)]);
+    let Ok(ProviderObject::PayoutFee(read)) = fetch(lookup(), fee(Value::Null)).await else { panic!() };
+    assert_eq!(read.payout, None, "of a charge, or of something else");
+    let other = json!({"id": "ch_1", "object": "charge"});
+    assert!(matches!(fetch(lookup(), other).await, Err(FetchError::Unreadable(_))));
+}
+
+#[tokio::test]
+async fn what_can_be_paid_out_at_once_reads_by_bank_account() {
+    let amount = |cents: i64| json!({"amount": cents, "currency": "usd", "source_types": {"card": cents}});
+    let mut instant = amount(500);
+    instant["net_available"] = json!([{"amount": 490, "destination": "ba_1", "source_types": {"card": 490}}]);
+    let body = json!({
+        "object": "balance", "livemode": false, "available": [amount(500)], "pending": [amount(0)],
+        "instant_available": [instant],
+    });
+    let fake = Fake::start(move |_| Reply::json(200, &[], &body)).await;
+    let balance = adapter(&fake.address, Duration::from_secs(20)).balance(Some("acct_1")).await.expect("a balance");
+    let instant: Vec<_> = balance.instant.iter().map(|one| (one.destination.as_str(), one.amount)).collect();
+    assert_eq!(instant, [("ba_1", dollars(490))]);
+    assert_eq!(balance.available, [dollars(500)]);
+}

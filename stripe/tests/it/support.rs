@@ -233,6 +233,7 @@ pub(crate) fn commands() -> Vec<Command> {
         Command::CreatePayout(CreatePayout {
             account: Some("acct_1".into()),
             amount: euros(5_400),
+            instant_to: Some("ba_1".into()),
             metadata: metadata(),
         }),
         Command::SubmitEvidence(SubmitEvidence {
@@ -301,6 +302,7 @@ pub(crate) fn lookups() -> Vec<Lookup> {
         Lookup::Customer("cus_1".into()),
         Lookup::Setup("seti_1".into()),
         Lookup::Method("pm_1".into()),
+        Lookup::PayoutFee("fee_1".into()),
         Lookup::Payout { account: Some("acct_1".into()), payout: "po_1".into() },
     ]
 }
