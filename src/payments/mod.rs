@@ -12,6 +12,7 @@ mod apply;
 mod capture;
 mod charge_type;
 mod charging;
+mod discounts;
 mod entries;
 mod error;
 mod explain;
@@ -37,6 +38,7 @@ use partita_provider::{CaptureMethod, Currency, Money, Refusal};
 pub use apply::{apply, apply_refusal, release};
 pub use capture::CaptureAsked;
 pub use charge_type::{ChargePolicy, ChargeType, declare_charge_policy, to_release};
+pub use discounts::{CommissionOf, Discount, FundedBy, NewDiscount, QuotedDiscount};
 pub use entries::{
     RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
     refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
@@ -46,7 +48,7 @@ pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
 pub use hold::{cancel, capture};
 pub use payer::Payer;
-pub use quote::{Quote, QuoteError, QuotedLine, quote};
+pub use quote::{Quote, QuoteError, QuotedLine, QuotedPrice, quote};
 pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
@@ -54,8 +56,8 @@ pub(crate) use split::proportion;
 pub use split::{Remaining, fee_parts, fees_at_charge, losses, seller_shares};
 pub use state::{Funds, PaymentStatus};
 pub use store::{
-    find, find_by_key, find_by_provider_for_update, find_charge_policy, find_for_update, find_lines, give_up_refund,
-    list, record_dispute, record_refund,
+    find, find_by_key, find_by_provider_for_update, find_charge_policy, find_discounts, find_for_update, find_lines,
+    give_up_refund, list, record_dispute, record_refund,
 };
 
 use crate::actor::Actor;
@@ -175,8 +177,10 @@ pub struct NewPayment {
     pub charge_type: Option<ChargeType>,
     /// The seller that the buyer buys from, to card networks and on statements.
     pub on_behalf_of: Option<SellerId>,
-    /// The cart.
+    /// What is paid for.
     pub lines: Vec<NewLine>,
+    /// What of that the buyer does not pay.
+    pub discounts: Vec<NewDiscount>,
     /// The platform's own data.
     pub metadata: serde_json::Value,
 }
@@ -380,9 +384,12 @@ pub async fn create(
                 }
                 let sellers = sellers_of(tx, &input).await?;
                 let policies = policies_of(tx, &input, now).await?;
-                let with_tiers = split::sellers_with_tiers(&input, &sellers, &policies);
+                let by_sellers = discounts::by_sellers(&input)?;
+                let cart = &by_sellers.cart;
+                let with_tiers = split::sellers_with_tiers(cart, &sellers, &policies);
                 let volumes = volume::read(tx, &with_tiers, input.amount.currency, now).await?;
-                let lines = split::price(&input, &sellers, &policies, &volumes)?;
+                let priced = split::price(cart, &sellers, &policies, &volumes)?;
+                let (lines, discounts) = discounts::take_off(&input, by_sellers, priced)?;
                 let (id, operation_id) = (PaymentId::new(), OperationId::new());
                 let charging = charging::decide(tx, &*provider, &input, &lines, &sellers, (id, operation_id)).await?;
                 let key = app.keys.next(tx).await?;
@@ -402,6 +409,7 @@ pub async fn create(
                 }
                 let payment =
                     store::insert(tx, id, key, &input, &charging, &lines, provider.name(), actor, now).await?;
+                store::insert_discounts(tx, id, &discounts).await?;
                 idempotency::bind(tx, &request.key, "payment", id.uuid()).await?;
                 operations::plan(tx, &operation, FirstTry::Now, now).await?;
                 record(tx, &payment, None, "payment.created", actor, now).await?;

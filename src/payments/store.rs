@@ -2,6 +2,7 @@
 
 mod capture;
 mod charge_policy;
+mod discounts;
 mod sales;
 mod shares;
 
@@ -26,6 +27,8 @@ use capture::{capture_method, capture_word};
 pub(super) use capture::{captured_shares, insert_capture, set_authorized, set_uncaptured};
 pub use charge_policy::find_charge_policy;
 pub(super) use charge_policy::insert_charge_policy;
+pub use discounts::find_discounts;
+pub(super) use discounts::insert_discounts;
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
 pub use shares::{give_up_refund, record_dispute, record_refund};
 pub(super) use shares::{record_failure, set_passed_fees};

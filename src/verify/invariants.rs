@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, kept_back, payout_fees, rows};
+use super::{Finding, Kind, by_bank, discounts, kept_back, payout_fees, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -416,7 +416,13 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(payout_fees::CHECKS).chain(rows::CHECKS)
+    CHECKS
+        .iter()
+        .chain(kept_back::CHECKS)
+        .chain(by_bank::CHECKS)
+        .chain(payout_fees::CHECKS)
+        .chain(discounts::CHECKS)
+        .chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

@@ -13,10 +13,11 @@
 //! Liveness and agreement only alarm: an outage must not halt the work that ends it.
 
 mod by_bank;
-mod payout_fees;
 mod changed;
+mod discounts;
 mod invariants;
 mod kept_back;
+mod payout_fees;
 mod rows;
 mod schedule;
 mod store;

@@ -15,6 +15,7 @@ mod customers;
 mod debts;
 mod destination_rules;
 mod destinations;
+mod discounts;
 mod dispute_endings;
 mod dispute_files;
 mod disputes;

@@ -46,6 +46,8 @@ const APPEND_ONLY: &[&str] = &[
     "ledger_transactions",
     "operation_history",
     "outbox",
+    "payment_discount_parts",
+    "payment_discounts",
     "payout_days",
     "payout_schedules",
     "provider_answers",

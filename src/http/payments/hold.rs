@@ -106,9 +106,9 @@ async fn capture(
         Progress::Read(id) => id,
     };
     let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
-    let (payment, lines) = read(&state, &caller, id).await?;
+    let (payment, cart) = read(&state, &caller, id).await?;
     let status = payment.status;
-    let body = PaymentBody::show(caller.mode, payment, lines);
+    let body = PaymentBody::show(caller.mode, payment, cart);
     let reply = match status {
         PaymentStatus::Succeeded => Reply::Done(StatusCode::OK, body),
         PaymentStatus::Authorized if refused => {
@@ -155,9 +155,9 @@ async fn cancel(
         Progress::Read(id) => id,
     };
     let refused = commands::was_refused(&state, &caller, id.uuid()).await?;
-    let (payment, lines) = read(&state, &caller, id).await?;
+    let (payment, cart) = read(&state, &caller, id).await?;
     let status = payment.status;
-    let body = PaymentBody::show(caller.mode, payment, lines);
+    let body = PaymentBody::show(caller.mode, payment, cart);
     let reply = match status {
         PaymentStatus::Canceled => Reply::Done(StatusCode::OK, body),
         PaymentStatus::RequiresAction | PaymentStatus::Authorized if refused => {

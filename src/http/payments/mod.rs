@@ -2,6 +2,7 @@
 
 mod cart;
 mod charge_policy;
+pub(super) mod discount;
 mod explanation;
 mod hold;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use partita_db::DbError;
+use partita_db::{DbError, Tx};
 use partita_provider::{CaptureMethod, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::cart::NewPaymentBody;
+use self::discount::DiscountBody;
 use super::HttpState;
 use super::auth::Caller;
 use super::commands::{self, Progress, Reply};
@@ -31,7 +33,7 @@ use super::problem_types;
 use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{CustomerId, FeePolicyId, PaymentId, PaymentMethodId, SellerId};
-use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
+use crate::payments::{self, Discount, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
 /// The routes.
@@ -68,12 +70,15 @@ struct LineBody {
     #[schema(value_type = String, example = "item")]
     kind: &'static str,
     seller: Option<SellerId>,
-    /// Net of its tax.
+    /// What the buyer pays of it, net of its tax: discounts are taken off.
     #[schema(example = 6000)]
     amount: i64,
+    /// What the buyer does not pay of its price, by discounts.
+    #[schema(example = 0)]
+    discount: i64,
     tax: TaxBody,
     category: Option<String>,
-    /// What the platform keeps of the amount; of what was captured, once that is less.
+    /// What the platform keeps of the amount, once discounts that it bears are taken off; of what was captured, once that is less.
     #[schema(example = 600)]
     commission: i64,
     /// Of `commission`, the tax on it, which you owe.
@@ -98,9 +103,11 @@ struct LineBody {
     processor_fee: i64,
 }
 
-impl From<Line> for LineBody {
-    fn from(line: Line) -> Self {
+impl LineBody {
+    fn show(line: Line, discounts: &[Discount]) -> Self {
+        let parts = discounts.iter().flat_map(|discount| &discount.parts);
         Self {
+            discount: parts.filter(|(number, _)| *number == line.number).map(|(_, part)| part).sum(),
             line: line.number,
             kind: line.kind.as_str(),
             seller: line.seller.map(|(id, _)| id),
@@ -183,6 +190,8 @@ struct PaymentBody {
     /// The seller that the buyer buys from, to card networks and on statements; null: you.
     on_behalf_of: Option<SellerId>,
     lines: Vec<LineBody>,
+    /// What the buyer does not pay, after the lines.
+    discounts: Vec<DiscountBody>,
     provider: ProviderRef,
     /// The charge's id at the provider.
     provider_charge: Option<String>,
@@ -194,7 +203,8 @@ struct PaymentBody {
 }
 
 impl PaymentBody {
-    fn show(mode: Mode, payment: Payment, lines: Vec<Line>) -> Self {
+    fn show(mode: Mode, payment: Payment, cart: Cart) -> Self {
+        let Cart { lines, discounts } = cart;
         let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
@@ -222,7 +232,8 @@ impl PaymentBody {
             refunded_amount: payment.refunded_amount,
             charge_type: payment.charge_type.as_str(),
             on_behalf_of: payment.on_behalf_of,
-            lines: lines.into_iter().map(LineBody::from).collect(),
+            lines: lines.into_iter().map(|line| LineBody::show(line, &discounts)).collect(),
+            discounts: discounts.into_iter().map(DiscountBody::from).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
             failure: payment.failure.map(Failure::from),
@@ -230,6 +241,19 @@ impl PaymentBody {
             created_at: Time(payment.created_at),
             updated_at: Time(payment.updated_at),
         }
+    }
+}
+
+/// What a payment is of.
+struct Cart {
+    lines: Vec<Line>,
+    discounts: Vec<Discount>,
+}
+
+impl Cart {
+    async fn read(tx: &mut Tx, payment: PaymentId) -> Result<Self, DbError> {
+        let discounts = payments::find_discounts(tx, &[payment]).await?.remove(&payment).unwrap_or_default();
+        Ok(Self { lines: payments::find_lines(tx, payment).await?, discounts })
     }
 }
 
@@ -283,8 +307,8 @@ async fn create(
         Progress::Answered(response) => return Ok(response),
         Progress::Read(id) => id,
     };
-    let (payment, lines) = read(&state, &caller, id).await?;
-    let body = PaymentBody::show(caller.mode, payment.clone(), lines);
+    let (payment, cart) = read(&state, &caller, id).await?;
+    let body = PaymentBody::show(caller.mode, payment.clone(), cart);
     let reply = match payment.status {
         PaymentStatus::Processing => Reply::Open(body),
         PaymentStatus::Failed => Reply::Refused(declined(&payment, body)),
@@ -310,14 +334,14 @@ impl utoipa::IntoResponses for CreateRefusals {
     }
 }
 
-async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Vec<Line>), Problem> {
+async fn read(state: &HttpState, caller: &Caller, id: PaymentId) -> Result<(Payment, Cart), Problem> {
     let found = state
         .app
         .db
         .read("get payment", caller.scope(), move |tx| {
             Box::pin(async move {
                 let Some(payment) = payments::find(tx, id).await? else { return Ok(None) };
-                Ok::<_, DbError>(Some((payment, payments::find_lines(tx, id).await?)))
+                Ok::<_, DbError>(Some((payment, Cart::read(tx, id).await?)))
             })
         })
         .await?;
@@ -337,8 +361,8 @@ async fn fetch(
     Query(NoParameters {}): Query<NoParameters>,
 ) -> Result<Json<PaymentBody>, Problem> {
     caller.require("payments:read")?;
-    let (payment, lines) = read(&state, &caller, id).await?;
-    Ok(Json(PaymentBody::show(caller.mode, payment, lines)))
+    let (payment, cart) = read(&state, &caller, id).await?;
+    Ok(Json(PaymentBody::show(caller.mode, payment, cart)))
 }
 
 /// Filters of the list.
@@ -398,13 +422,13 @@ async fn list(
             Box::pin(async move {
                 let mut rows = Vec::new();
                 for payment in payments::list(tx, &filter, limit).await? {
-                    let lines = payments::find_lines(tx, payment.id).await?;
-                    rows.push((payment, lines));
+                    let cart = Cart::read(tx, payment.id).await?;
+                    rows.push((payment, cart));
                 }
                 Ok::<_, DbError>(rows)
             })
         })
         .await?;
-    let show = |(payment, lines)| PaymentBody::show(caller.mode, payment, lines);
+    let show = |(payment, cart)| PaymentBody::show(caller.mode, payment, cart);
     Ok(page.list(rows, |(payment, _)| payment.id, show).respond(&uri))
 }
