@@ -79,6 +79,8 @@ kinds!(PlatformAccount {
     Goodwill = 33, "exp.goodwill", Debit, AccountClass::Striped;
     /// Sellers' debts that were given up.
     BadDebt = 34, "exp.bad_debt", Debit, AccountClass::Striped;
+    /// What the provider takes of the platform for sellers' instant payouts.
+    PayoutCost = 36, "exp.payout", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
     /// Tax on the commission, which the platform owes.
@@ -306,6 +308,12 @@ pub enum Kind {
     ApplicationFeeReceived = 106,
     /// It went back, in part or whole.
     ApplicationFeeReturned = 107,
+    /// The platform got the fee of an instant payout.
+    PayoutFeeTaken = 110,
+    /// The fee of an instant payout that came back was given back.
+    PayoutFeeReturned = 111,
+    /// The provider took what instant payouts cost the platform.
+    PayoutCostTaken = 112,
 }
 
 impl Kind {

@@ -284,6 +284,10 @@ pub struct CreatePayout {
     pub account: Option<String>,
     /// What is sent.
     pub amount: Money,
+    /// The bank account or card that it is sent to within minutes, by its id at the provider; none: by the usual way, to the
+    /// account's default.
+    #[serde(default)]
+    pub instant_to: Option<String>,
     /// Kept by the provider with the object; names the operation.
     pub metadata: BTreeMap<String, String>,
 }

@@ -30,8 +30,8 @@ pub use evidence::{EvidenceFile, EvidenceKind, FileKind};
 pub use money::{Currency, Money, MoneyError};
 pub use object::{
     Account, AccountLink, Balance, BalanceAmount, BalanceTransaction, Charge, ClientAction, Dispute, DisputeStatus,
-    Payment, PaymentStatus, Payout, PayoutStatus, ProviderObject, Refund, RefundStatus, Reversal, SettlementState,
-    TopUp, TopUpStatus, Transfer,
+    InstantAmount, Payment, PaymentStatus, Payout, PayoutFee, PayoutStatus, ProviderObject, Refund, RefundStatus,
+    Reversal, SettlementState, TopUp, TopUpStatus, Transfer,
 };
 pub use port::{
     Event, EventQuery, FetchError, ListedEvent, LookedUp, Lookup, Outcome, Page, PageRequest, PrepareError,

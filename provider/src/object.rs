@@ -41,6 +41,8 @@ pub enum ProviderObject {
     Method(Method),
     /// What the platform kept of a charge on a connected account.
     ApplicationFee(ApplicationFee),
+    /// What the platform got for a payout of a connected account.
+    PayoutFee(PayoutFee),
 }
 
 impl ProviderObject {
@@ -60,6 +62,7 @@ impl ProviderObject {
             Self::Setup(o) => &o.id,
             Self::Method(o) => &o.id,
             Self::ApplicationFee(o) => &o.id,
+            Self::PayoutFee(o) => &o.id,
         }
     }
 
@@ -75,7 +78,11 @@ impl ProviderObject {
             Self::Payout(o) => Some(&o.metadata),
             Self::Customer(o) => Some(&o.metadata),
             Self::Setup(o) => Some(&o.metadata),
-            Self::AccountLink(_) | Self::Dispute(_) | Self::Method(_) | Self::ApplicationFee(_) => None,
+            Self::AccountLink(_)
+            | Self::Dispute(_)
+            | Self::Method(_)
+            | Self::ApplicationFee(_)
+            | Self::PayoutFee(_) => None,
         }
     }
 }
@@ -235,6 +242,8 @@ pub struct BalanceTransaction {
     pub created: i64,
     /// The object that caused it, by its id at the provider.
     pub source: Option<String>,
+    /// The provider's words for people.
+    pub description: Option<String>,
 }
 
 /// Where a refund stands.
@@ -389,6 +398,23 @@ pub struct Payout {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What a connected account paid the platform for a payout, taken by the provider with the payout itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutFee {
+    /// Id at the provider.
+    pub id: String,
+    /// The connected account's id at the provider.
+    pub account: String,
+    /// The payout's id at the provider.
+    pub payout: String,
+    /// What was taken.
+    pub amount: Money,
+    /// The movement that brought it onto the platform's balance.
+    pub balance_transaction: Option<BalanceTransaction>,
+    /// The movements that gave it back, in part or whole.
+    pub refunds: Vec<BalanceTransaction>,
+}
+
 /// Where a dispute stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DisputeStatus {
@@ -446,6 +472,17 @@ pub struct Balance {
     pub pending: Vec<BalanceAmount>,
     /// Held by the provider against negative connected accounts.
     pub reserved: Vec<BalanceAmount>,
+    /// What can be paid out within minutes, once for each bank account or card that takes it; fees for it are taken off.
+    pub instant: Vec<InstantAmount>,
+}
+
+/// What of a [`Balance`] can be paid out within minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstantAmount {
+    /// The bank account or card, by its id at the provider.
+    pub destination: String,
+    /// At most so much.
+    pub amount: Money,
 }
 
 /// An amount of a [`Balance`].

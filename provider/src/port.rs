@@ -120,7 +120,8 @@ pub enum Lookup {
         /// The payout's id.
         payout: String,
     },
-    /// What the platform kept of a charge on a connected account, with what went back of it.
+    /// What the platform kept of a charge on a connected account, or got for a payout of it, with what went back of that. Read as
+    /// `ProviderObject::ApplicationFee` or `ProviderObject::PayoutFee`.
     ApplicationFee(String),
     /// An object of a connected account.
     OnAccount {

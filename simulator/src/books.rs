@@ -20,7 +20,7 @@ pub(crate) enum Counterpart {
     Transfers,
     /// The same account's reserve for connected accounts below zero.
     ConnectReserve,
-    /// What was kept of others' charges: application fees come from there and go back.
+    /// What is kept of others' charges and payouts: application fees come from there and go back.
     Fees,
 }
 
@@ -154,7 +154,11 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
 }
 
 fn fee_description(kind: &str) -> &'static str {
-    if kind == "adjustment" { "Dispute fee" } else { "Stripe processing fees" }
+    match kind {
+        "adjustment" => "Dispute fee",
+        "payout" | "payout_failure" | "payout_cancel" => "Application fee",
+        _ => "Stripe processing fees",
+    }
 }
 
 /// Moves what has become available by now; the amount that moved.
@@ -300,7 +304,15 @@ pub(crate) async fn balance(cx: &mut Cx, account: &str) -> Result<Value, ApiErro
     if account == &*cx.platform {
         balance["connect_reserved"] =
             rows.iter().map(|r| json!({ "amount": r.3, "currency": r.0 })).collect::<Vec<_>>().into();
+        return Ok(balance);
     }
+    let mut instant = Vec::with_capacity(rows.len());
+    for (currency, _, available, _) in &rows {
+        let mut gross = by_source((*available).max(0), currency);
+        gross["net_available"] = crate::resources::payouts::instant_net(cx, account, currency, *available).await?;
+        instant.push(gross);
+    }
+    balance["instant_available"] = instant.into();
     Ok(balance)
 }
 

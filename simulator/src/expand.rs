@@ -38,7 +38,7 @@ const EXPANDABLE: [&str; 18] = [
 const ABSENT_AT_FIRST: [&str; 2] = ["failure_balance_transaction", "transfer"];
 
 /// Fields that hold lists which are always there; asking for them changes nothing, asking through them does.
-const LISTS: [&str; 4] = ["data", "external_accounts", "refunds", "reversals"];
+const LISTS: [&str; 6] = ["data", "external_accounts", "instant_available", "net_available", "refunds", "reversals"];
 
 /// Replaces the ids at the given paths.
 pub(crate) async fn apply(cx: &mut Cx, object: &mut Value, paths: &[String]) -> Result<(), ApiError> {

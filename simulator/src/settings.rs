@@ -105,6 +105,14 @@ pub struct Settings {
     pub reversal_when_short: ReversalWhenShort,
     /// See [`DirectFeePayer`].
     pub direct_fee_payer: DirectFeePayer,
+    /// What a connected account pays the platform for an instant payout, by the platform's pricing in the dashboard.
+    pub instant_payout_fee: FeeRate,
+    /// What the platform pays Stripe for it.
+    pub instant_payout_cost: FeeRate,
+    /// The largest instant payout; minor units.
+    pub instant_payout_largest: i64,
+    /// Seconds until an instant payout arrives.
+    pub instant_payout_seconds: u32,
 }
 
 impl Default for Settings {
@@ -130,6 +138,10 @@ impl Default for Settings {
             dispute_decision_seconds: 0,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
             direct_fee_payer: DirectFeePayer::Account,
+            instant_payout_fee: FeeRate { basis_points: 0, fixed: 0 },
+            instant_payout_cost: FeeRate { basis_points: 100, fixed: 0 },
+            instant_payout_largest: 999_900,
+            instant_payout_seconds: 1_800,
         }
     }
 }

@@ -104,6 +104,9 @@ async fn apply_by_kind(
         ProviderObject::Payout(said) => payouts::apply(tx, origin.provider, origin.account, said, journal, now)
             .await?
             .map(crate::id::PayoutId::uuid),
+        ProviderObject::PayoutFee(said) => {
+            payouts::apply_fee(tx, origin.provider, said, journal).await?.map(crate::id::PayoutId::uuid)
+        }
         ProviderObject::Dispute(said) if said.livemode != (origin.mode == Mode::Live) => {
             return Err(ApplyError::OtherMode);
         }
@@ -181,8 +184,8 @@ fn ends(operation: &Operation, object: &ProviderObject) -> bool {
         ProviderObject::Dispute(dispute) if operation.kind == "accept_dispute" => {
             dispute.status == partita_provider::DisputeStatus::Lost
         }
-        // Nobody asks for a fee by itself.
-        ProviderObject::ApplicationFee(_) => false,
+        // Nobody asks for a fee by itself: it comes with a charge or a payout.
+        ProviderObject::ApplicationFee(_) | ProviderObject::PayoutFee(_) => false,
         ProviderObject::Method(method) => operation.kind == "detach_method" && method.customer.is_none(),
         _ => operation.kind.starts_with("create_"),
     }

@@ -3,6 +3,7 @@
 mod approvals;
 mod customers;
 mod direct;
+mod discounts;
 mod line_releases;
 mod payouts;
 mod reserves;
@@ -201,6 +202,7 @@ pub(super) fn quote_problem(error: QuoteError, is_cart: bool) -> Problem {
         QuoteError::SellerCurrency { line, seller } => {
             of_seller(line, &problem_types::CURRENCY_MISMATCH, format!("the seller is paid in {seller}"))
         }
+        QuoteError::DiscountTooLarge { line, most } => discounts::too_large_to_quote(is_cart.then_some(line), most),
         QuoteError::Db(error) => error.into(),
     }
 }
@@ -240,6 +242,11 @@ impl From<PaymentError> for Problem {
             PaymentError::ReferenceTaken => reference_taken("payment"),
             PaymentError::Claim(error) => error.into(),
             PaymentError::WrongSum { .. } => field(&["amount"], &problem_types::SUM_MISMATCH, error.to_string()),
+            PaymentError::DiscountOnNothing { line, named } => discounts::on_nothing(line, named),
+            PaymentError::DiscountTooLarge { line, most, funded_by } => discounts::too_large(line, most, funded_by),
+            PaymentError::TaxOfNothing { line } => {
+                line_field(line, "tax", &problem_types::NOT_ALLOWED, "a line that costs nothing has no tax")
+            }
             PaymentError::UnknownSeller { line } => {
                 line_field(line, "seller", &problem_types::UNKNOWN_REFERENCE, "there is no such seller")
             }

@@ -35,6 +35,7 @@ mod held;
 pub mod idempotency;
 pub mod inbox;
 pub mod input;
+pub mod instant_payouts;
 pub mod json;
 pub mod ledger;
 pub mod limits;

@@ -115,7 +115,7 @@ impl From<NotPaid> for NotPaidBody {
 }
 
 /// Why a payout has its amount; minor units. `opening`, `transfers`, `reversals`, `payouts_returned`, `direct_charges` and `other`
-/// add up to `amount` and `left`.
+/// add up to `amount`, `fee` and `left`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PayoutExplanation)]
 struct ExplanationBody {
@@ -131,6 +131,8 @@ struct ExplanationBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
+    /// What the payout cost the seller.
+    fee: i64,
     /// What stood on the seller's account after the payout before, usable or not.
     opening: i64,
     /// What came since by transfers.
@@ -168,6 +170,7 @@ impl ExplanationBody {
             seller: payout.seller,
             amount: payout.amount.minor,
             currency: payout.amount.currency,
+            fee: payout.fee.taken,
             opening: sums.opening,
             transfers: sums.transfers,
             reversals: sums.reversals,

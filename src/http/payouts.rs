@@ -45,24 +45,39 @@ struct NewPayoutBody {
     /// Of the amount; the seller's own.
     #[schema(schema_with = currency_schema)]
     currency: Option<Currency>,
+    /// `instant`: within minutes, for the fee of `/v1/instant_payout_policy`, which is taken beside the amount; when absent, by
+    /// the usual way, without a fee.
+    method: Option<MethodBody>,
     #[serde(default)]
     metadata: Metadata,
 }
 
+/// How a payout is to be made other than by the usual way.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PayoutMethod)]
+enum MethodBody {
+    /// Within minutes, where the seller's bank account or card takes it.
+    Instant,
+}
+
 impl NewPayoutBody {
     fn read(self) -> Result<ByHand, Problem> {
-        let amount = match (self.amount, self.currency) {
-            (Some(amount), Some(currency)) => Some(Money::new(amount.minor(), currency)),
-            (None, None) => None,
-            (Some(_), None) => {
-                return Err(Problem::invalid_field(&["currency"], &problem_types::MISSING, "an amount has a currency"));
-            }
-            (None, Some(_)) => {
-                return Err(Problem::invalid_field(&["amount"], &problem_types::MISSING, "a currency is of an amount"));
-            }
-        };
+        let amount = amount_of(self.amount, self.currency)?;
         let (reference, metadata) = (self.reference.into_string(), self.metadata.into_json());
-        Ok(ByHand { reference, seller: self.seller, amount, metadata })
+        let instant = matches!(self.method, Some(MethodBody::Instant));
+        Ok(ByHand { reference, seller: self.seller, amount, instant, metadata })
+    }
+}
+
+/// An amount with its currency, or neither.
+pub(super) fn amount_of(amount: Option<Amount>, currency: Option<Currency>) -> Result<Option<Money>, Problem> {
+    let missing = |field, detail| Err(Problem::invalid_field(&[field], &problem_types::MISSING, detail));
+    match (amount, currency) {
+        (Some(amount), Some(currency)) => Ok(Some(Money::new(amount.minor(), currency))),
+        (None, None) => Ok(None),
+        (Some(_), None) => missing("currency", "an amount has a currency"),
+        (None, Some(_)) => missing("amount", "a currency is of an amount"),
     }
 }
 
@@ -87,9 +102,11 @@ pub(super) struct PayoutBody {
     amount: i64,
     #[schema(schema_with = currency_schema)]
     currency: Currency,
-    /// `provider`: from the seller's account there; `bank_file`: from your own bank account, for a seller with bank details.
+    /// `provider`: from the seller's account there; `instant`: the same, within minutes and for a fee; `bank_file`: from your own bank account, for a seller with bank details.
     #[schema(value_type = String, example = "provider")]
     method: &'static str,
+    /// What it costs the seller, beside the amount.
+    fee: FeeBody,
     /// How it is paid by bank file; null where the provider pays it.
     bank: Option<ByBankBody>,
     /// Whether a schedule made it: the seller's, or the provider's own.
@@ -105,6 +122,24 @@ pub(super) struct PayoutBody {
     metadata: serde_json::Value,
     created_at: Time,
     updated_at: Time,
+}
+
+/// What a payout costs its seller; minor units.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PayoutFee)]
+struct FeeBody {
+    /// What was quoted when it was asked; null for those that are not instant.
+    #[schema(example = 50)]
+    quoted: Option<i64>,
+    /// Which of your declarations the quote is by.
+    policy_version: Option<i32>,
+    /// What the provider took from the seller's account with it. Where that is not the quote, the price in the provider's
+    /// dashboard is not the one that you declared.
+    #[schema(example = 50)]
+    taken: i64,
+    /// What of that came back with it.
+    #[schema(example = 0)]
+    returned: i64,
 }
 
 /// How a payout is paid by bank file.
@@ -135,7 +170,13 @@ impl PayoutBody {
             status: payout.status.as_str(),
             amount: payout.amount.minor,
             currency: payout.amount.currency,
-            method: if payout.bank.is_some() { "bank_file" } else { "provider" },
+            method: payout.method(),
+            fee: FeeBody {
+                quoted: payout.fee.quoted.map(|(_, fee)| fee),
+                policy_version: payout.fee.quoted.map(|(version, _)| version),
+                taken: payout.fee.taken,
+                returned: payout.fee.returned,
+            },
             bank: payout.bank.map(|bank| ByBankBody {
                 iban: bank.masked,
                 end_to_end_id: ByBank::end_to_end(payout.id),
@@ -156,6 +197,9 @@ impl PayoutBody {
 
 /// Has a seller paid out now, whatever its schedule: by the provider, or, where it has bank details here, by bank file. A seller
 /// that owes you is not paid out.
+///
+/// With `method: instant` it arrives within minutes: of what is usable on the seller's account, as far as the provider sends it at
+/// once, and for a fee (`POST ../preview` says it before).
 ///
 /// A payout by bank file is `pending` until it is in a file (`POST /v1/bank_files`), then `in_transit` until you say what your bank
 /// did.

@@ -5,10 +5,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     HttpState, adjustments, approvals, auth, balances, bank_accounts, bank_details, bank_files, customers, debts,
-    deliveries, disputes, docs, edge, events, fee_policies, health, inbox, ledger, limits, onboarding_links, openapi,
-    operations, payment_methods, payment_story, payments, payout_explanation, payout_schedules, payouts,
-    platform_payouts, reconciliation, refunds, reserves, seller_balance, sellers, stuck_money, top_ups, transfers,
-    webhook_endpoints, webhooks,
+    deliveries, disputes, docs, edge, events, fee_policies, health, inbox, instant_payouts, ledger, limits,
+    onboarding_links, openapi, operations, payment_methods, payment_story, payments, payout_explanation,
+    payout_schedules, payouts, platform_payouts, reconciliation, refunds, reserves, seller_balance, sellers,
+    stuck_money, top_ups, transfers, webhook_endpoints, webhooks,
 };
 
 /// `/v1/..`: behind an API key.
@@ -27,6 +27,7 @@ fn api() -> OpenApiRouter<HttpState> {
         .merge(transfers::routes()) //          /v1/transfers, ../{id}, ../{id}/reversals
         .merge(top_ups::routes()) //            /v1/top_ups, ../{id}
         .merge(payouts::routes()) //            /v1/payouts, ../{id}, /v1/sellers/{id}/payouts
+        .merge(instant_payouts::routes()) //    /v1/instant_payout_policy, /v1/payouts/preview
         .merge(payout_explanation::routes()) // /v1/payouts/{id}/explain
         .merge(bank_accounts::routes()) //      /v1/sellers/{id}/unblock_bank_account
         .merge(bank_details::routes()) //       /v1/sellers/{id}/bank_details, /v1/own_bank_accounts

@@ -67,6 +67,7 @@ event_types! {
     "payout.canceled": "A payout was given up before it was sent.";
     "bank_file.created": "A file was made for the platform's bank to pay sellers by.";
     "own_bank_account.declared": "The platform's own bank account was declared that a currency is paid from.";
+    "instant_payout_policy.declared": "What sellers pay for instant payouts was declared anew.";
     "platform_payout.created": "A payout of the platform's own was asked of the provider.";
     "platform_payout.accepted": "The provider has taken it: it left the platform's balance.";
     "platform_payout.in_transit": "A payout of the platform's own is on its way to its bank.";

@@ -26,6 +26,8 @@ pub enum Declaration {
     OwnBankAccount,
     /// When shares of lines are released, and how long they may be held.
     ReleasePolicy,
+    /// What sellers pay for instant payouts.
+    InstantPayoutPolicy,
 }
 
 impl Declaration {
@@ -39,6 +41,7 @@ impl Declaration {
             Self::ChargePolicy => "charge_policy",
             Self::OwnBankAccount => "own_bank_account",
             Self::ReleasePolicy => "release_policy",
+            Self::InstantPayoutPolicy => "instant_payout_policy",
         }
     }
 
@@ -52,6 +55,7 @@ impl Declaration {
             Self::ChargePolicy => "charge_policy.declared",
             Self::OwnBankAccount => "own_bank_account.declared",
             Self::ReleasePolicy => "release_policy.declared",
+            Self::InstantPayoutPolicy => "instant_payout_policy.declared",
         }
     }
 
@@ -66,6 +70,7 @@ impl Declaration {
             Self::ChargePolicy => 6,
             Self::OwnBankAccount => 7,
             Self::ReleasePolicy => 60,
+            Self::InstantPayoutPolicy => 21,
         })
     }
 }

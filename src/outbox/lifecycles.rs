@@ -177,6 +177,9 @@ lifecycles! {
         "refused, or given up": processing, requires_action => failed;
         "taken from its customer": saved => detached;
     }
+    "instant_payout_policy" "What instant payouts cost" {
+        "declared": new => declared;
+    }
     "own_bank_account" "The platform's own bank account" {
         "declared": new => declared;
     }

@@ -30,6 +30,30 @@ pub enum PaymentError {
         /// What the payment says, minor units.
         amount: i64,
     },
+    /// A discount is on no line: of its seller, if it names one.
+    #[error("line {line} is a discount on nothing")]
+    DiscountOnNothing {
+        /// The discount's line, from 0.
+        line: usize,
+        /// Which of the lines that it names, from 0; none: it names none.
+        named: Option<usize>,
+    },
+    /// A discount is more than who bears it has of its lines.
+    #[error("line {line} is a discount of more than the {most} that its {funded_by} has of its lines")]
+    DiscountTooLarge {
+        /// The discount's line, from 0.
+        line: usize,
+        /// What it could be; minor units.
+        most: i64,
+        /// Who bears it, as a word.
+        funded_by: &'static str,
+    },
+    /// A line that costs nothing has a tax.
+    #[error("line {line} costs nothing and has a tax")]
+    TaxOfNothing {
+        /// The line, from 0.
+        line: usize,
+    },
     /// A line names a seller that this book does not have.
     #[error("line {line} names an unknown seller")]
     UnknownSeller {

@@ -13,12 +13,14 @@ mod capture;
 mod charge_type;
 mod charging;
 pub(crate) mod direct;
+mod discounts;
 mod entries;
 mod error;
 mod explain;
 mod hold;
 pub mod line_release;
 mod payer;
+mod policies;
 mod quote;
 mod simulate;
 mod split;
@@ -29,7 +31,6 @@ mod volume;
 pub(crate) mod worked_cart;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -42,6 +43,7 @@ pub use charge_type::{ChargePolicy, ChargeType, declare_charge_policy, to_releas
 pub use direct::{
     DirectCharge, FEE_DUE_KIND, NotDirect, apply_fee, find_direct, is_told_by, release_direct, schedule_fee,
 };
+pub use discounts::{CommissionOf, Discount, FundedBy, NewDiscount, QuotedDiscount};
 pub use entries::{
     RefundShare, SellerShare, charged, fees_passed, funds_available, refund_confirmed, refund_reinstated,
     refund_returned, refund_settled, refund_shares, rest_released, shares_released, taken_back,
@@ -51,7 +53,8 @@ pub use error::PaymentError;
 pub use explain::{fee_in_words, who_gets_what};
 pub use hold::{cancel, capture};
 pub use payer::Payer;
-pub use quote::{Quote, QuoteError, QuotedLine, quote};
+use policies::Policies;
+pub use quote::{Quote, QuoteError, QuotedLine, QuotedPrice, quote};
 pub use simulate::{
     LONGEST_PERIOD_DAYS, MOST_SIMULATED_LINES, NewSimulation, Simulation, SimulationError, Sums, Trial, simulate,
 };
@@ -62,14 +65,14 @@ pub use split::{
 pub use state::{Funds, PaymentStatus};
 pub use store::{
     accounts_with_direct_charges, fees_going_back, find, find_by_key, find_by_provider_for_update, find_charge_policy,
-    find_direct as find_direct_of, find_for_update, find_lines, give_up_refund, list, record_dispute, record_refund,
-    returned_vats,
+    find_direct as find_direct_of, find_discounts, find_for_update, find_lines, give_up_refund, list, record_dispute,
+    record_refund, returned_vats,
 };
 
 use crate::actor::Actor;
 use crate::app::App;
 use crate::chart::SellerNumber;
-use crate::fees::{self, FeePolicy, SaleKind};
+use crate::fees::SaleKind;
 use crate::id::{FeePolicyId, OperationId, PaymentId, SellerId};
 use crate::idempotency::{self, Begun};
 use crate::operations::{self, FirstTry, NewOperation, Target};
@@ -185,8 +188,10 @@ pub struct NewPayment {
     pub charge_type: Option<ChargeType>,
     /// The seller that the buyer buys from, to card networks and on statements.
     pub on_behalf_of: Option<SellerId>,
-    /// The cart.
+    /// What is paid for.
     pub lines: Vec<NewLine>,
+    /// What of that the buyer does not pay.
+    pub discounts: Vec<NewDiscount>,
     /// The platform's own data.
     pub metadata: serde_json::Value,
 }
@@ -391,10 +396,13 @@ pub async fn create(
                     return Ok(earlier);
                 }
                 let sellers = sellers_of(tx, &input).await?;
-                let policies = policies_of(tx, &input, now).await?;
-                let with_tiers = split::sellers_with_tiers(&input, &sellers, &policies);
+                let policies = Policies::find(tx, &input, now).await?;
+                let by_sellers = discounts::by_sellers(&input)?;
+                let cart = &by_sellers.cart;
+                let with_tiers = split::sellers_with_tiers(cart, &sellers, &policies);
                 let volumes = volume::read(tx, &with_tiers, input.amount.currency, now).await?;
-                let mut lines = split::price(&input, &sellers, &policies, &volumes)?;
+                let priced = split::price(cart, &sellers, &policies, &volumes)?;
+                let (mut lines, discounts) = discounts::take_off(&input, by_sellers, priced)?;
                 let waiting = line_release::plan(tx, &input, &mut lines, &sellers).await?;
                 let (id, operation_id) = (PaymentId::new(), OperationId::new());
                 let charging = charging::decide(tx, &*provider, &input, &lines, &sellers, (id, operation_id)).await?;
@@ -415,6 +423,7 @@ pub async fn create(
                 }
                 let payment =
                     store::insert(tx, id, key, &input, &charging, &lines, provider.name(), actor, now).await?;
+                store::insert_discounts(tx, id, &discounts).await?;
                 if let Some(direct) = &charging.route.direct {
                     store::insert_direct(tx, id, direct).await?;
                 }
@@ -434,34 +443,6 @@ async fn sellers_of(tx: &mut Tx, input: &NewPayment) -> Result<HashMap<SellerId,
     ids.dedup();
     let sellers = sellers::find_by_ids(tx, &ids).await?;
     Ok(sellers.into_iter().map(|seller| (seller.id, seller)).collect())
-}
-
-/// What prices the lines of a cart.
-struct Policies {
-    named: HashMap<FeePolicyId, FeePolicy>,
-    default: Option<FeePolicy>,
-}
-
-impl Policies {
-    fn of(&self, line: &NewLine) -> Option<&FeePolicy> {
-        match line.fee_policy {
-            Some(id) => self.named.get(&id),
-            None => self.default.as_ref(),
-        }
-    }
-}
-
-/// The policies of a cart, each in the version that holds now.
-async fn policies_of(tx: &mut Tx, input: &NewPayment, now: Timestamp) -> Result<Policies, PaymentError> {
-    let mut named = HashMap::new();
-    for (index, line) in input.lines.iter().enumerate() {
-        let Some(id) = line.fee_policy else { continue };
-        if let Entry::Vacant(place) = named.entry(id) {
-            place.insert(fees::find(tx, id, now).await?.ok_or(PaymentError::UnknownFeePolicy { line: index })?);
-        }
-    }
-    let default = fees::find_default(tx, now).await?;
-    Ok(Policies { named, default })
 }
 
 async fn record(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use partita_db::{BookId, DbError, Scope};
 use partita_provider::Currency;
 
-use super::split::price_sale;
+use super::discounts::QuotedDiscount;
+use super::split::{Charge, price_sale};
 use super::{LineFee, volume};
 use crate::app::App;
 use crate::fees::{self, Sale, SaleKind};
@@ -19,8 +20,10 @@ pub struct QuotedLine {
     pub seller: Option<SellerId>,
     /// What it would be for.
     pub kind: SaleKind,
-    /// Net of tax, minor units.
+    /// Net of tax and before its discount, minor units.
     pub amount: i64,
+    /// What the buyer would not pay of it.
+    pub discount: Option<QuotedDiscount>,
     /// The platform's own category.
     pub category: Option<String>,
 }
@@ -30,8 +33,19 @@ pub struct QuotedLine {
 pub struct Quote {
     /// The version that holds now.
     pub version: i32,
-    /// Per line, in order: the commission in minor units, and how it came about.
-    pub lines: Vec<(i64, LineFee)>,
+    /// Per line, in order.
+    pub lines: Vec<QuotedPrice>,
+}
+
+/// What would become of a line; minor units.
+#[derive(Debug, Clone)]
+pub struct QuotedPrice {
+    /// What the buyer would pay of it.
+    pub pays: i64,
+    /// What the policy would keep of that.
+    pub commission: i64,
+    /// How that came about.
+    pub fee: LineFee,
 }
 
 /// Why there is no quote.
@@ -53,6 +67,14 @@ pub enum QuoteError {
         line: usize,
         /// The seller's currency.
         seller: Currency,
+    },
+    /// A discount is more than who would bear it has of its line.
+    #[error("the discount of line {line} is more than {most}")]
+    DiscountTooLarge {
+        /// The line, from 0.
+        line: usize,
+        /// What it could be; minor units.
+        most: i64,
     },
     /// The database refused.
     #[error(transparent)]
@@ -102,19 +124,35 @@ pub async fn quote(
                         currency,
                         category: line.category.as_deref(),
                         kind: line.kind,
-                        amount: line.amount,
+                        amount: line.discount.map_or(line.amount, |discount| discount.base(line.amount)),
                     });
                 }
                 let with_tiers = sales.iter().filter(|sale| policy.terms.needs_volume(sale));
                 let with_tiers: Vec<SellerId> = with_tiers.filter_map(|sale| sale.seller).collect();
                 let volumes = volume::read(tx, &with_tiers, currency, now).await?;
-                let lines = sales.iter().map(|sale| {
+                let prices = sales.iter().zip(lines.iter()).enumerate().map(|(index, (sale, line))| {
                     let volume = sale.seller.and_then(|seller| volumes.get(&seller)).copied().unwrap_or(0);
                     let (charge, fee) = price_sale(&policy, sale, volume);
-                    (charge.commission, fee)
+                    discounted(index, line, (charge, fee), currency)
                 });
-                Ok(Quote { version: policy.version, lines: lines.collect() })
+                let prices = prices.collect::<Result<Vec<_>, _>>()?;
+                Ok(Quote { version: policy.version, lines: prices })
             })
         })
         .await
+}
+
+fn discounted(
+    index: usize,
+    line: &QuotedLine,
+    (charge, mut fee): (Charge, LineFee),
+    currency: Currency,
+) -> Result<QuotedPrice, QuoteError> {
+    let Some(discount) = line.discount else {
+        return Ok(QuotedPrice { pays: line.amount, commission: charge.commission, fee });
+    };
+    let taken = discount.take_off(line.amount, charge, currency);
+    let (pays, commission, told) = taken.map_err(|most| QuoteError::DiscountTooLarge { line: index, most })?;
+    fee.sentence = fee.sentence.map(|sentence| format!("{sentence} {told}"));
+    Ok(QuotedPrice { pays, commission, fee })
 }

@@ -10,9 +10,11 @@ use crate::fees::{self, FeePolicy, Sale};
 use crate::id::SellerId;
 use crate::sellers::{Seller, SellerStatus};
 
-/// Refuses a cart whose lines and taxes do not make its amount.
+/// Refuses a cart whose lines and taxes, less its discounts, do not make its amount.
 pub(super) fn check_sum(input: &NewPayment) -> Result<(), PaymentError> {
     let sum: i128 = input.lines.iter().map(|line| i128::from(line.amount) + i128::from(line.tax_amount)).sum();
+    let not_paid: i128 = input.discounts.iter().map(|discount| i128::from(discount.amount)).sum();
+    let sum = sum - not_paid;
     if sum == i128::from(input.amount.minor) {
         Ok(())
     } else {
@@ -302,8 +304,11 @@ pub(super) fn everything_left(line: &Line) -> SellerShare {
     SellerShare { line: line.number, amount, tax, commission, vat }
 }
 
-/// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`, `of > 0`.
+/// `whole * part / of`, rounded half up; all minor units, `0 <= part <= of`. Nothing of nothing is nothing.
 pub(crate) fn proportion(whole: i64, part: i64, of: i64) -> i64 {
+    if of == 0 {
+        return 0;
+    }
     let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of));
     i64::try_from((2 * whole * part + of) / (2 * of)).expect("at most the whole")
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod charge_policy;
 mod direct;
+mod discounts;
 mod sales;
 mod shares;
 
@@ -32,6 +33,8 @@ pub(super) use direct::{
     add_returned_fee, count_change, find_payment_of_fee, insert_direct, insert_fee_refund, is_fee_refund_known,
     set_fee_received, set_provider_fee,
 };
+pub use discounts::find_discounts;
+pub(super) use discounts::insert_discounts;
 pub(super) use sales::{PastLine, PastPayment, monthly_volumes, past_payments};
 pub use shares::{give_up_refund, record_dispute, record_refund};
 pub(super) use shares::{record_failure, set_passed_fees};

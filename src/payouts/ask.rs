@@ -7,6 +7,7 @@ use partita_db::{BookId, Scope, Tx};
 use partita_provider::{Command, CreatePayout, Money, Provider};
 
 use super::decision::decide;
+use super::instant::{self, Quote};
 use super::schedule::standing_of;
 use super::{Payout, PayoutError, bank, record, store};
 use crate::actor::Actor;
@@ -28,6 +29,8 @@ pub(super) struct NewPayout<'a> {
     pub(super) amount: i64,
     /// Whether a schedule makes it.
     pub(super) automatic: bool,
+    /// What was quoted for it, if it is to arrive within minutes.
+    pub(super) instant: Option<Quote>,
     /// The platform's own id of it.
     pub(super) reference: Option<String>,
     /// The platform's own data.
@@ -43,6 +46,8 @@ pub struct ByHand {
     pub seller: SellerId,
     /// What is sent; all that can be when none is said.
     pub amount: Option<Money>,
+    /// Whether it is to arrive within minutes, for a fee.
+    pub instant: bool,
     /// The platform's own data.
     pub metadata: serde_json::Value,
 }
@@ -61,6 +66,7 @@ pub(super) async fn plan(
     let command = Command::CreatePayout(CreatePayout {
         account: Some(new.seller.account.clone().ok_or(SellerError::NoAccount)?),
         amount: Money::new(new.amount, new.seller.default_currency),
+        instant_to: new.instant.as_ref().map(|quote| quote.destination.clone()),
         metadata: sellers::metadata(operation_id, &new.id.to_string()),
     });
     let request = provider.prepare(&command)?;
@@ -94,17 +100,34 @@ pub async fn create(
 ) -> Result<Begun<PayoutId>, PayoutError> {
     let provider = app.provider(book).await?;
     let now = app.clock.now();
+    let offer = if input.instant { Some(instant::offer(app, book, &*provider, input.seller).await?) } else { None };
+    let offer = Arc::new(offer);
     let (app_in, input) = (Arc::clone(app), Arc::new(input));
     app.db
         .run_tx("create payout", Scope::Book(book), move |tx| {
-            let (app, input, provider, request) =
-                (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone());
+            let (app, input, provider, request, offer) =
+                (Arc::clone(&app_in), Arc::clone(&input), Arc::clone(&provider), request.clone(), Arc::clone(&offer));
             Box::pin(async move {
                 if let Some(earlier) = idempotency::claim_movement(tx, &request, now).await? {
                     return Ok(earlier);
                 }
                 let seller =
                     sellers::find_by_id_for_update(tx, input.seller).await?.ok_or(PayoutError::SellerUnknown)?;
+                if let Some(offer) = &*offer {
+                    let quote = instant::quote(tx, &*provider, &seller, offer, input.amount).await?;
+                    let new = NewPayout {
+                        id: PayoutId::new(),
+                        seller: &seller,
+                        amount: quote.amount.minor,
+                        automatic: false,
+                        instant: Some(quote),
+                        reference: Some(input.reference.clone()),
+                        metadata: input.metadata.clone(),
+                    };
+                    idempotency::bind(tx, &request.key, "payout", new.id.uuid()).await?;
+                    plan(tx, &app, &*provider, &new, actor, FirstTry::Now, now).await?;
+                    return Ok(Begun::Fresh(new.id));
+                }
                 let currency = seller.default_currency;
                 if input.amount.is_some_and(|amount| amount.currency != currency) {
                     return Err(PayoutError::OtherCurrency { currency });
@@ -129,6 +152,7 @@ pub async fn create(
                     seller: &seller,
                     amount,
                     automatic: false,
+                    instant: None,
                     reference: Some(input.reference.clone()),
                     metadata: input.metadata.clone(),
                 };

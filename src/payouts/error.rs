@@ -4,6 +4,7 @@ use partita_ledger::LedgerError;
 use partita_provider::{Currency, Money, PrepareError};
 
 use super::{PayoutStatus, platform};
+use crate::adjustments::AdjustmentError;
 use crate::app::ProviderSetupError;
 use crate::idempotency::ClaimError;
 use crate::journal::JournalError;
@@ -80,6 +81,12 @@ pub enum PayoutError {
     /// The ledger refused.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The provider could not be asked what can be paid out at once.
+    #[error("the provider could not be asked: {0}")]
+    ProviderUnavailable(String),
+    /// A fee that is kept could not be taken.
+    #[error(transparent)]
+    Adjustment(#[from] AdjustmentError),
     /// Nothing blocks the seller's bank account.
     #[error("the seller's bank account is not blocked")]
     NotBlocked,

@@ -143,7 +143,7 @@ pub struct Explanation {
 impl Explanation {
     /// What was left on the account; minor units.
     pub fn left(&self) -> i64 {
-        self.sums.total() - self.payout.amount.minor
+        self.sums.total() - self.payout.amount.minor - self.payout.fee.taken
     }
 }
 

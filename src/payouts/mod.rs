@@ -4,6 +4,8 @@
 //!
 //! A seller with bank details here is paid by [`bank`] file instead, from the platform's own bank account.
 //!
+//! Either by the provider can be [`instant`], for a fee ([`fee`]).
+//!
 //! A payout that is asked books nothing until the provider has taken it: the mirror has what the provider says. What is
 //! asked and not answered counts as gone when the next one is decided.
 
@@ -15,6 +17,8 @@ mod decision;
 pub mod entries;
 mod error;
 mod explain;
+mod fee;
+mod instant;
 pub mod platform;
 mod schedule;
 mod store;
@@ -31,10 +35,13 @@ pub use calendar::{Holidays, PayoutDay, Rhythm, Schedule};
 pub use decision::Means;
 pub use error::PayoutError;
 pub use explain::{Explanation, Line, NotPaid, Place, Sums, What, explain, is_explainable};
+pub(crate) use fee::{COST_OWNER, OWNER as FEE_OWNER};
+pub use fee::{apply as apply_fee, apply_cost};
+pub use instant::{InstantPolicy, Quote, WhenFailed, declare_policy, preview};
 pub use schedule::{DUE_KIND, Day, Declared, Outcome, SkipReason, declare, declare_holidays, pay_by_schedule};
 pub use store::{
-    ListFilter, find, find_blocks, find_file, find_newest_days, find_schedules, insert_return_limit, list, list_files,
-    list_holidays, list_own_accounts, list_return_limits,
+    ListFilter, fees_to_return, find, find_blocks, find_file, find_instant_policy, find_newest_days, find_schedules,
+    insert_return_limit, list, list_files, list_holidays, list_own_accounts, list_return_limits,
 };
 
 use ask::NewPayout;
@@ -138,6 +145,8 @@ pub struct Payout {
     pub metadata: serde_json::Value,
     /// How it is paid by bank file; none: by the provider.
     pub bank: Option<ByBank>,
+    /// What it costs the seller.
+    pub fee: Fee,
     /// Why it failed.
     pub failure: Option<Refusal>,
     /// How often it changed.
@@ -146,6 +155,28 @@ pub struct Payout {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl Payout {
+    /// How it is paid, as stored and shown.
+    pub fn method(&self) -> &'static str {
+        match (&self.bank, self.fee.quoted) {
+            (Some(_), _) => "bank_file",
+            (None, Some(_)) => "instant",
+            (None, None) => "provider",
+        }
+    }
+}
+
+/// What a payout costs its seller; minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fee {
+    /// By which version of the policy, and how much, where it was asked as an instant one.
+    pub quoted: Option<(i32, i64)>,
+    /// What the provider took with it.
+    pub taken: i64,
+    /// What of that came back with it.
+    pub returned: i64,
 }
 
 /// Takes the provider's word on a connected account's payout. None when the account is no seller's of this book.
@@ -274,7 +305,8 @@ impl Mirror<'_> {
         movement: &BalanceTransaction,
         journal: &mut Journal,
     ) -> Result<(), PayoutError> {
-        let entries = entries::sent(self.chart(tx), self.seller.number, -movement.net, movement.state);
+        let fee = movement.fee;
+        let entries = entries::sent(self.chart(tx), self.seller.number, (-movement.amount, fee), movement.state);
         self.book(tx, payout, movement, Kind::PayoutSent, entries, journal).await
     }
 
@@ -306,8 +338,14 @@ impl Mirror<'_> {
             let movement =
                 said.failure_transaction.as_ref().ok_or(PayoutError::Incomplete("no failure transaction"))?;
             let after_paid = payout.status == PayoutStatus::Paid;
-            let entries = entries::came_back(chart, self.seller.number, movement.net, movement.state, after_paid);
+            let returned = -movement.fee;
+            let amounts = (movement.amount, returned);
+            let entries = entries::came_back(chart, self.seller.number, amounts, movement.state, after_paid);
             self.book(tx, payout, movement, Kind::PayoutFailed, entries, journal).await?;
+            if returned != 0 {
+                store::set_fee_returned(tx, payout, returned).await?;
+                instant::keep_fee(tx, payout, returned, journal, now).await?;
+            }
             blocks::block(tx, self.seller, payout, said, now).await?;
         }
         Ok(())
@@ -322,7 +360,8 @@ impl Mirror<'_> {
         entries: Vec<Entry>,
         journal: &mut Journal,
     ) -> Result<(), PayoutError> {
-        if movement.currency != payout.amount.currency || movement.net.abs() != payout.amount.minor {
+        let same = movement.currency == payout.amount.currency && movement.amount.abs() == payout.amount.minor;
+        if !same || entries.iter().any(|entry| entry.amount < 0) {
             return Err(PayoutError::Contradiction(format!("{} moved {}", movement.id, movement.net)));
         }
         let owner = Owner { object_type: "payout", object_id: Some(payout.id.uuid()) };
@@ -368,7 +407,8 @@ async fn record(
         payload: serde_json::json!({
             "object": "payout", "id": payout.id, "seller": payout.seller, "status": payout.status.as_str(),
             "amount": payout.amount.minor, "currency": payout.amount.currency,
-            "method": if payout.bank.is_some() { "bank_file" } else { "provider" },
+            "method": payout.method(),
+            "fee": payout.fee.taken,
             "return_code": payout.bank.as_ref().and_then(|bank| bank.return_code.as_deref()),
         }),
         actor,

@@ -254,6 +254,7 @@ async fn decide_day(
                 seller,
                 amount,
                 automatic: true,
+                instant: None,
                 reference: None,
                 metadata: serde_json::json!({}),
             };

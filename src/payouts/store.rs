@@ -4,6 +4,7 @@
 mod bank;
 mod bank_returns;
 mod blocks;
+mod instant;
 mod lines;
 mod schedules;
 
@@ -23,13 +24,15 @@ pub(super) use bank_returns::{insert_return, returned_alone, set_returned};
 pub use bank_returns::{insert_return_limit, list_return_limits};
 pub use blocks::find_blocks;
 pub(super) use blocks::{insert_block, lift_block};
+pub use instant::{fees_to_return, find_instant_policy};
+pub(super) use instant::{insert_instant_policy, set_fee_returned, set_provider_fee};
 pub(super) use lines::{lines_by_bank, lines_in, sums_in, window_of};
 pub(super) use schedules::{
     find_day_of, find_holidays, insert_day, insert_holidays, insert_schedule, is_decided, scheduled_in,
 };
 pub use schedules::{find_newest_days, find_schedules, list_holidays};
 
-use super::{ByBank, NewPayout, Payout, PayoutError, PayoutStatus};
+use super::{ByBank, Fee, NewPayout, Payout, PayoutError, PayoutStatus};
 use crate::actor::Actor;
 use crate::clock;
 use crate::id::{PayoutId, SellerId};
@@ -63,6 +66,10 @@ struct Row {
     bank_masked: Option<String>,
     bank_file: Option<Uuid>,
     return_code: Option<String>,
+    fee_policy_version: Option<i32>,
+    fee_quoted: Option<i64>,
+    fee_taken: i64,
+    fee_returned: i64,
     sequence: i32,
     created_at: jiff_sqlx::Timestamp,
     updated_at: jiff_sqlx::Timestamp,
@@ -90,6 +97,11 @@ impl From<Row> for Payout {
                 file: row.bank_file.map(Into::into),
                 return_code: row.return_code,
             }),
+            fee: Fee {
+                quoted: row.fee_policy_version.zip(row.fee_quoted),
+                taken: row.fee_taken,
+                returned: row.fee_returned,
+            },
             sequence: row.sequence,
             created_at: row.created_at.to_jiff(),
             updated_at: row.updated_at.to_jiff(),
@@ -105,7 +117,7 @@ macro_rules! select {
                       provider_payout, reference, metadata, failure, bank_details, bank_file, return_code,
                       (select d.masked from seller_bank_details d where d.book_id = payouts.book_id and d.id = payouts.bank_details)
                           as bank_masked,
-                      sequence, created_at as "created_at: _", updated_at as "updated_at: _"
+                      fee_policy_version, fee_quoted, fee_taken, fee_returned, sequence, created_at as "created_at: _", updated_at as "updated_at: _"
                from payouts "# + $tail
             $(, $argument)*
         )
@@ -124,8 +136,9 @@ pub(super) async fn insert_asked(
     let book = tx.book_id();
     sqlx::query!(
         "insert into payouts (book_id, id, key, seller_id, amount, currency, status, automatic, provider, reference, metadata,
-                              created_by, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $11, 1, $12, $12)",
+                              created_by, sequence, created_at, updated_at, method, fee_policy_version, fee_quoted)
+         values ($1, $2, $3, $4, $5, $6, 'processing', $7, $8, $9, $10, $11, 1, $12, $12,
+                 case when $13::integer is null then 'provider' else 'instant' end, $13, $14)",
         book.get(),
         new.id.uuid(),
         key,
@@ -137,7 +150,9 @@ pub(super) async fn insert_asked(
         new.reference,
         new.metadata,
         actor.to_string(),
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        new.instant.as_ref().map(|quote| quote.policy.version),
+        new.instant.as_ref().map(|quote| quote.fee)
     )
     .execute(tx.conn())
     .await
@@ -149,12 +164,12 @@ pub(super) async fn insert_asked(
     find(tx, new.id).await?.ok_or(PayoutError::NotFound)
 }
 
-/// What is asked for a seller and not answered, locked: it becomes neither more nor less until the end of the transaction.
+/// What is asked for a seller and not answered, with its fees, locked: it becomes neither more nor less until the end of the transaction.
 pub(super) async fn processing_of(tx: &mut Tx, seller: SellerId) -> Result<i64, DbError> {
     let book = tx.book_id();
     let amounts = sqlx::query_scalar!(
-        "select amount from payouts where book_id = $1 and seller_id = $2 and status = 'processing'
-         order by id for no key update",
+        r#"select amount + coalesce(fee_quoted, 0) as "amount!" from payouts where book_id = $1 and seller_id = $2 and status = 'processing'
+         order by id for no key update"#,
         book.get(),
         seller.uuid()
     )
@@ -175,8 +190,8 @@ pub(super) async fn insert(
     let id = PayoutId::new();
     sqlx::query!(
         "insert into payouts (book_id, id, key, seller_id, amount, currency, status, automatic, arrival_on, provider,
-                              provider_payout, sequence, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, 1, $11, $11)",
+                              provider_payout, sequence, created_at, updated_at, fee_taken)
+         values ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, 1, $11, $11, $12)",
         book.get(),
         id.uuid(),
         key,
@@ -187,7 +202,8 @@ pub(super) async fn insert(
         clock::from_seconds(said.arrival_on).unwrap_or(now).to_sqlx() as _,
         provider,
         said.id,
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        fee_of(said)
     )
     .execute(tx.conn())
     .await
@@ -249,18 +265,25 @@ pub async fn list(tx: &mut Tx, filter: &ListFilter, limit: i64) -> Result<Vec<Pa
 pub(super) async fn accept(tx: &mut Tx, payout: &Payout, said: &Said, now: Timestamp) -> Result<Payout, PayoutError> {
     let book = tx.book_id();
     let done = sqlx::query!(
-        "update payouts set status = 'pending', provider_payout = $3, arrival_on = $4, sequence = sequence + 1, updated_at = $5
+        "update payouts set status = 'pending', provider_payout = $3, arrival_on = $4, sequence = sequence + 1, updated_at = $5,
+                            fee_taken = $6
          where book_id = $1 and id = $2 and status = 'processing'",
         book.get(),
         payout.id.uuid(),
         said.id,
         clock::from_seconds(said.arrival_on).unwrap_or(now).to_sqlx() as _,
-        now.to_sqlx() as _
+        now.to_sqlx() as _,
+        fee_of(said)
     )
     .execute(tx.conn())
     .await
     .map_err(DbError::from)?;
     changed_one(tx, payout.id, done.rows_affected()).await
+}
+
+/// What the provider took with a payout; minor units.
+fn fee_of(said: &Said) -> i64 {
+    said.balance_transaction.as_ref().map_or(0, |movement| movement.fee)
 }
 
 async fn changed_one(tx: &mut Tx, id: PayoutId, rows: u64) -> Result<Payout, PayoutError> {

@@ -25,7 +25,7 @@ use crate::operations::Operation;
 use crate::payments::line_release::LineRelease;
 use crate::payments::{self, DirectCharge, Funds, Line, RefundShare, Remaining, SellerShare};
 use crate::transfers::BankPart;
-use crate::{reserves, transfers};
+use crate::{payouts, reserves, transfers};
 
 /// What is known of a payment and of what hangs on it.
 pub(super) struct PaymentFacts {
@@ -446,6 +446,10 @@ pub(super) fn of_movement(chart: Chart, movement: &MovementRow, seller: Option<S
     if movement.object_type == "provider_reserve" {
         let entry = events::reserve_changed(chart, movement.net, movement.booked_as);
         add(&mut booked, Kind::ReserveChanged, movement.key, vec![entry]);
+    }
+    if movement.object_type == payouts::COST_OWNER {
+        let entry = payouts::entries::cost_taken(chart, -movement.net, movement.booked_as);
+        add(&mut booked, Kind::PayoutCostTaken, movement.key, vec![entry]);
     }
     let became = movement.booked_as == SettlementState::Pending && movement.is_available;
     if became && movement.object_type != "payment" {

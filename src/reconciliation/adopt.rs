@@ -10,6 +10,7 @@ use super::account::Account;
 use crate::app::App;
 use crate::events::{self, Applied, ApplyError, Origin, Remedy};
 use crate::journal::Journal;
+use crate::payouts;
 use crate::platforms::Mode;
 use crate::sellers::METADATA_OPERATION;
 use crate::{payments, transfers};
@@ -28,7 +29,7 @@ pub(super) async fn adopt(
 ) -> Result<bool, ReconciliationError> {
     let object = match concerns(account.id.as_deref(), movement) {
         None => return Ok(false),
-        Some(Concerns::Reserve) => None,
+        Some(Concerns::Reserve | Concerns::PayoutCost) => None,
         Some(Concerns::Object(lookup)) => match provider.fetch(&lookup).await {
             Ok(object) => Some(object),
             Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
@@ -149,12 +150,15 @@ pub(super) async fn is_of_our_command(
     let lookup = match concerns(None, movement) {
         Some(Concerns::Object(lookup)) => lookup,
         Some(Concerns::Reversal(_) | Concerns::FeeRefund) => return Ok(true),
-        Some(Concerns::Reserve) | None => return Ok(false),
+        Some(Concerns::Reserve | Concerns::PayoutCost) | None => return Ok(false),
     };
     let fetched = match provider.fetch(&lookup).await {
-        // The fee carries nothing of ours, its payment does.
+        // A fee carries nothing of ours, its payment or payout does.
         Ok(ProviderObject::ApplicationFee(fee)) => {
             provider.fetch(&Lookup::PaymentOfCharge(fee.charge).on(Some(&fee.account))).await
+        }
+        Ok(ProviderObject::PayoutFee(fee)) => {
+            provider.fetch(&Lookup::Payout { account: Some(fee.account), payout: fee.payout }).await
         }
         fetched => fetched,
     };
@@ -166,7 +170,8 @@ pub(super) async fn is_of_our_command(
     }
 }
 
-/// The provider reads what went back of application fees by their fee: those that are expected to give something back are tried.
+/// The provider reads what went back of application fees by their fee: those that are expected to give something back are tried,
+/// of payouts before those of charges.
 async fn find_fee(
     app: &Arc<App>,
     book: BookId,
@@ -176,23 +181,33 @@ async fn find_fee(
     let fees = app
         .db
         .read("fees that go back", Scope::Book(book), |tx| {
-            Box::pin(async move { Ok::<_, ReconciliationError>(payments::fees_going_back(tx, MOST_FEES).await?) })
+            Box::pin(async move {
+                let mut fees = payouts::fees_to_return(tx).await?;
+                fees.extend(payments::fees_going_back(tx, MOST_FEES).await?);
+                Ok::<_, ReconciliationError>(fees)
+            })
         })
         .await?;
     for fee in fees {
         match provider.fetch(&Lookup::ApplicationFee(fee)).await {
-            Ok(ProviderObject::ApplicationFee(fee)) => {
-                let moved = |id: &str| id == movement.id;
-                let mut movements = fee.refunds.iter().filter_map(|refund| refund.balance_transaction.as_ref());
-                if movements.any(|of_refund| moved(&of_refund.id)) {
-                    return Ok(Some(ProviderObject::ApplicationFee(fee)));
-                }
-            }
+            Ok(fee) if gave_back(&fee, &movement.id) => return Ok(Some(fee)),
             Err(FetchError::Unreachable(why)) => return Err(FetchError::Unreachable(why).into()),
             Ok(_) | Err(_) => {}
         }
     }
     Ok(None)
+}
+
+/// Whether something went back of a fee by this movement.
+fn gave_back(fee: &ProviderObject, movement: &str) -> bool {
+    match fee {
+        ProviderObject::ApplicationFee(fee) => {
+            let mut movements = fee.refunds.iter().filter_map(|refund| refund.balance_transaction.as_ref());
+            movements.any(|of_refund| of_refund.id == movement)
+        }
+        ProviderObject::PayoutFee(fee) => fee.refunds.iter().any(|of_refund| of_refund.id == movement),
+        _ => false,
+    }
 }
 
 /// The provider reads reversals by their transfer: those that are asked and not answered are tried.
@@ -238,6 +253,10 @@ async fn take(
                 let origin = Origin { provider: "stripe", account: &account, mode, now };
                 let applied = match &*object {
                     Some(object) => events::apply_object(tx, object, origin, &mut journal).await?,
+                    None if is_payout_cost(&movement) => {
+                        payouts::apply_cost(tx, origin.provider, &movement, &mut journal).await?;
+                        Applied::Ours(uuid::Uuid::nil())
+                    }
                     None => events::apply_reserve(tx, &movement, origin, &mut journal).await?,
                 };
                 journal.post(tx).await?;
@@ -257,6 +276,15 @@ enum Concerns {
     FeeRefund,
     /// Nothing but itself: a change of what the provider reserves.
     Reserve,
+    /// Nothing but itself: what instant payouts cost the platform.
+    PayoutCost,
+}
+
+/// Whether it is what the provider takes of the platform for instant payouts. Only its words for people say so; whatever else the
+/// provider takes of its own accord is no business of sellers.
+fn is_payout_cost(movement: &BalanceTransaction) -> bool {
+    let says = |words: &String| words.to_ascii_lowercase().contains("instant payout");
+    movement.kind == "stripe_fee" && movement.description.as_ref().is_some_and(says)
 }
 
 /// By the provider's words for movements (docs.stripe.com/reports/balance-transaction-types). On a connected account
@@ -279,6 +307,7 @@ fn concerns(account: Option<&str>, movement: &BalanceTransaction) -> Option<Conc
         ("application_fee", None) => object(Lookup::ApplicationFee),
         ("application_fee_refund", None) => Some(Concerns::FeeRefund),
         ("transfer", None) => object(Lookup::Transfer),
+        ("stripe_fee", None) => is_payout_cost(movement).then_some(Concerns::PayoutCost),
         ("topup", None) => object(Lookup::TopUp),
         ("transfer_refund", None) => source.map(Concerns::Reversal),
         ("reserve_transaction", None) => Some(Concerns::Reserve),

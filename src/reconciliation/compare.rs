@@ -269,6 +269,7 @@ mod tests {
             available_on: 1_799_990_000,
             created: 1_799_000_000,
             source: Some("ch_1".to_owned()),
+            description: None,
         }
     }
 
@@ -321,6 +322,7 @@ mod tests {
             available: vec![Money::new(29_30, eur())],
             pending: vec![Money::new(11, eur())],
             reserved: vec![Money::new(54_00, eur())],
+            ..Balance::default()
         };
         let findings = BalanceRow::new("", eur(), ledger, &said).findings();
         assert_eq!(findings.len(), 1);

@@ -69,6 +69,7 @@ mod tests {
             available_on: created,
             created,
             source: None,
+            description: None,
         }
     }
 

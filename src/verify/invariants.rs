@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, direct, kept_back, line_releases, rows};
+use super::{Finding, Kind, by_bank, direct, discounts, kept_back, line_releases, payout_fees, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -417,9 +417,15 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    let capabilities =
-        kept_back::CHECKS.iter().chain(by_bank::CHECKS).chain(line_releases::CHECKS).chain(direct::CHECKS);
-    CHECKS.iter().chain(capabilities).chain(rows::CHECKS)
+    let capabilities = [
+        kept_back::CHECKS,
+        by_bank::CHECKS,
+        line_releases::CHECKS,
+        direct::CHECKS,
+        payout_fees::CHECKS,
+        discounts::CHECKS,
+    ];
+    CHECKS.iter().chain(capabilities.into_iter().flatten()).chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

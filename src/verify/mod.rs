@@ -15,9 +15,11 @@
 mod by_bank;
 mod changed;
 mod direct;
+mod discounts;
 mod invariants;
 mod kept_back;
 mod line_releases;
+mod payout_fees;
 mod rows;
 mod schedule;
 mod store;

@@ -129,6 +129,7 @@ fn kind_of(read: &Read) -> Option<&'static str> {
         ProviderObject::Setup(_) => "setup",
         ProviderObject::Method(_) => "method",
         ProviderObject::ApplicationFee(_) => "application_fee",
+        ProviderObject::PayoutFee(_) => "payout_fee",
     })
 }
 

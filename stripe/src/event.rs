@@ -150,6 +150,7 @@ mod tests {
             (json!({"object": "transfer", "id": "tr_1"}), Lookup::Transfer(id("tr_1"))),
             (json!({"object": "topup", "id": "tu_1"}), Lookup::TopUp(id("tu_1"))),
             (json!({"object": "account", "id": "acct_1"}), Lookup::Account(id("acct_1"))),
+            (json!({"object": "application_fee", "id": "fee_1"}), Lookup::ApplicationFee(id("fee_1"))),
             (json!({"object": "payout", "id": "po_1"}), Lookup::Payout { account: None, payout: id("po_1") }),
         ];
         for (object, expected) in table {

@@ -168,10 +168,13 @@ fn create_payout(command: &CreatePayout) -> Result<RequestBuilder, PrepareError>
         path_id("account", account)?;
     }
     let currency = to_stripe_currency(command.amount.currency)?;
-    Ok(payouts::CreatePayout::new(payout_amount(command.amount)?, currency)
+    let mut request = payouts::CreatePayout::new(payout_amount(command.amount)?, currency)
         .metadata(metadata(&command.metadata))
-        .expand(expand(&expand::PAYOUT))
-        .build())
+        .expand(expand(&expand::PAYOUT));
+    if let Some(destination) = &command.instant_to {
+        request = request.method(payouts::CreatePayoutMethod::Instant).destination(destination.clone());
+    }
+    Ok(request.build())
 }
 
 fn create_account_link(command: &CreateAccountLink) -> RequestBuilder {

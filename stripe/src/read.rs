@@ -1,6 +1,7 @@
 //! Reads as requests: which address, which expansions, for which connected account.
 
 use partita_provider::{EventQuery, FetchError, Lookup, PageRequest};
+use serde::Serialize;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 use stripe_connect::account as accounts;
 use stripe_connect::{topup as topups, transfer as transfers, transfer_reversal as reversals};
@@ -24,6 +25,12 @@ pub(crate) struct Read {
     pub(crate) query: String,
     /// The connected account to act for.
     pub(crate) account: Option<String>,
+}
+
+/// What to expand, for requests that no builder makes.
+#[derive(Serialize)]
+struct Expand {
+    expand: Vec<String>,
 }
 
 impl Read {
@@ -85,16 +92,10 @@ pub(crate) fn plan(lookup: &Lookup) -> Result<Plan, FetchError> {
             let request = topups::RetrieveTopup::new(checked(id)?).expand(expand(&expand::TOP_UP));
             object(request.build(), Resource::TopUp)
         }
-        // Of a part of async-stripe's that nothing else here needs.
+        // Of a crate of async-stripe's that nothing else here needs.
         Lookup::ApplicationFee(id) => {
-            let read = Read {
-                path: format!("/v1/application_fees/{}", checked(id)?),
-                query: url::form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs((0..).zip(expand::APPLICATION_FEE).map(|(at, path)| (format!("expand[{at}]"), path)))
-                    .finish(),
-                account: None,
-            };
-            Ok(Plan::Object(read, Resource::ApplicationFee))
+            let request = RequestBuilder::new(StripeMethod::Get, format!("/application_fees/{}", checked(id)?));
+            object(request.query(&Expand { expand: expand(&expand::APPLICATION_FEE) }), Resource::ApplicationFee)
         }
         Lookup::OnAccount { account, of } => {
             let account = Some(checked(account)?.to_owned());
@@ -157,7 +158,9 @@ pub(crate) fn events(query: &EventQuery) -> Read {
 
 /// How to read a balance.
 pub(crate) fn balance(account: Option<&str>) -> Read {
-    Read::of(balance::RetrieveForMyAccountBalance::new().build(), account)
+    let request = balance::RetrieveForMyAccountBalance::new();
+    let request = if account.is_some() { request.expand(expand(&expand::INSTANT)) } else { request };
+    Read::of(request.build(), account)
 }
 
 /// An id that may stand in a path.

@@ -96,9 +96,10 @@ impl Resource {
         Ok(match self {
             Self::Account => ProviderObject::Account(objects::account(&parse("account", body)?)),
             Self::AccountLink => ProviderObject::AccountLink(objects::account_link(parse("account link", body)?)),
-            Self::ApplicationFee => {
-                ProviderObject::ApplicationFee(objects::application_fee(&parse("application fee", body)?)?)
-            }
+            Self::ApplicationFee => match objects::payout_fee(body)? {
+                Some(fee) => ProviderObject::PayoutFee(fee),
+                None => ProviderObject::ApplicationFee(objects::application_fee(&parse("application fee", body)?)?),
+            },
             Self::Customer => ProviderObject::Customer(objects::customer(&parse("customer", body)?)),
             Self::Method => ProviderObject::Method(objects::method(&parse("payment method", body)?)),
             Self::Setup => ProviderObject::Setup(objects::setup(&parse("setup intent", body)?)),

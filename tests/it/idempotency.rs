@@ -168,6 +168,7 @@ async fn plan_and_die(t: &TestApp, key: &str, body: &Value) {
         charge_type: None,
         on_behalf_of: None,
         lines: lines.collect(),
+        discounts: Vec::new(),
         metadata: json!({}),
     };
     let request = Request { key: key.to_owned(), fingerprint: fingerprint("POST", "/v1/payments", body) };

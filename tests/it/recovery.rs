@@ -63,6 +63,7 @@ pub(crate) async fn plan_payment(app: &Arc<App>, t: &TestApp, seller: &Value, re
         charge_type: None,
         on_behalf_of: None,
         lines: vec![line],
+        discounts: Vec::new(),
         metadata: json!({}),
     };
     fresh(payments::create(app, t.book.id, Actor::System, request(reference), new).await.expect("planned"))

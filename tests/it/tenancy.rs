@@ -40,12 +40,15 @@ const APPEND_ONLY: &[&str] = &[
     "dispute_policies",
     "fee_policy_versions",
     "funding",
+    "instant_payout_policies",
     "ledger_accounts",
     "ledger_postings",
     "ledger_refusals",
     "ledger_transactions",
     "operation_history",
     "outbox",
+    "payment_discount_parts",
+    "payment_discounts",
     "payout_days",
     "payout_schedules",
     "provider_answers",
@@ -98,6 +101,7 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.settle().await;
     let policy = json!({"liability": "sellers", "hold": "shares", "tax_relief": false, "fee": "platform"});
     t.send("PUT", "/v1/dispute_policy", None, Some(policy)).await.expect(200);
+    t.send("PUT", "/v1/instant_payout_policy", None, Some(json!({"percent_bps": 100}))).await.expect(200);
     t.send("PUT", "/v1/charge_policy", None, Some(json!({"charge_type": "separate"}))).await.expect(200);
     let dispute = NewDispute { amount: Some(10_00), ..NewDispute::of(&text(&payment["provider"]["id"])) };
     t.control.open_dispute(dispute).await.expect("disputed");

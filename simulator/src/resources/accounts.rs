@@ -424,7 +424,7 @@ async fn add_bank_account(cx: &mut Cx, account: &Value, holder: &str, number: &s
         "account_holder_name": holder,
         "account_holder_type": "individual",
         "account_type": null,
-        "available_payout_methods": ["standard"],
+        "available_payout_methods": bank_accounts::payout_methods(text(account, "country")),
         "bank_name": "STRIPE TEST BANK",
         "country": account["country"],
         "currency": account["default_currency"],

@@ -1,5 +1,6 @@
 //! Application fees (docs.stripe.com/connect/direct-charges#collect-fees): what the platform keeps of charges that are made on
-//! connected accounts. The fee and its refunds are objects of the platform's, with movements on its balance.
+//! connected accounts, and of their instant payouts (`payout_fees.rs`). A fee and its refunds are objects of the platform's, with
+//! movements on its balance.
 
 use serde_json::{Value, json};
 
@@ -11,6 +12,17 @@ use crate::params::Params;
 use crate::settings::DirectFeePayer;
 use crate::store::{self, integer, text};
 
+/// A fee that the acting account pays the platform; minor units.
+pub(crate) struct Fee<'a> {
+    pub(crate) amount: i64,
+    pub(crate) currency: &'a str,
+    /// What Stripe keeps of it.
+    pub(crate) processing: i64,
+    pub(crate) available_on: i64,
+    /// What it is paid for.
+    pub(crate) source: Value,
+}
+
 /// What is kept of a charge that is booked at `available_on`, and the fee's id on the charge. The caller has locked the balances.
 pub(crate) async fn collect(
     cx: &mut Cx,
@@ -19,14 +31,23 @@ pub(crate) async fn collect(
     available_on: i64,
 ) -> Result<(), ApiError> {
     let Some(amount) = charge["application_fee_amount"].as_i64() else { return Ok(()) };
-    let (platform, currency) = (cx.platform.clone(), text(charge, "currency").to_owned());
+    let currency = text(charge, "currency").to_owned();
+    let processing = if cx.settings.direct_fee_payer == DirectFeePayer::Application { processing } else { 0 };
+    let source = json!({ "charge": charge["id"], "type": "charge" });
+    charge["application_fee"] = take(cx, Fee { amount, currency: &currency, processing, available_on, source }).await?;
+    Ok(())
+}
+
+/// Brings a fee onto the platform's balance, which is locked; its id.
+pub(crate) async fn take(cx: &mut Cx, fee: Fee<'_>) -> Answer {
+    let Fee { amount, currency, processing, available_on, source } = fee;
+    let platform = cx.platform.clone();
     let id = new_id("fee");
-    let fee = if cx.settings.direct_fee_payer == DirectFeePayer::Application { processing } else { 0 };
     let movement = Movement {
         account: &platform,
-        currency: &currency,
+        currency,
         amount,
-        fee,
+        fee: processing,
         kind: "application_fee",
         category: "platform_earning",
         source: &id,
@@ -43,10 +64,10 @@ pub(crate) async fn collect(
         "amount_refunded": 0,
         "application": "ca_simulator",
         "balance_transaction": booked,
-        "charge": charge["id"],
+        "charge": source["charge"],
         "created": cx.now,
         "currency": currency,
-        "fee_source": { "charge": charge["id"], "type": "charge" },
+        "fee_source": source,
         "livemode": false,
         "originating_transaction": null,
         "refunded": false,
@@ -54,8 +75,7 @@ pub(crate) async fn collect(
     });
     store::insert(cx, &platform, None, &object).await?;
     cx.emit(&platform, "application_fee.created", &object);
-    charge["application_fee"] = json!(id);
-    Ok(())
+    Ok(json!(id))
 }
 
 /// What goes back of a charge's fee with a refund of `amount`: all of it with all of the charge, its proportion with a part
@@ -67,13 +87,14 @@ pub(crate) async fn part_of(cx: &mut Cx, charge: &Value, amount: i64) -> Result<
     Ok(((2 * whole * amount + charged) / (2 * charged)).min(left))
 }
 
-/// Gives `amount` of a charge's fee back; the caller books it on the connected account.
-pub(crate) async fn refund(cx: &mut Cx, charge: &Value, amount: i64) -> Result<(), ApiError> {
+/// Gives `amount` of the fee of a charge or payout back; the caller books it on the connected account. The balances are locked.
+pub(crate) async fn refund(cx: &mut Cx, of: &Value, amount: i64) -> Result<(), ApiError> {
     if amount == 0 {
         return Ok(());
     }
-    let (platform, currency) = (cx.platform.clone(), text(charge, "currency").to_owned());
-    let mut fee = find_for_update(cx, text(charge, "application_fee")).await?;
+    let platform = cx.platform.clone();
+    let mut fee = find_for_update(cx, text(of, "application_fee")).await?;
+    let currency = text(&fee, "currency").to_owned();
     let id = new_id("fr");
     let movement = Movement {
         account: &platform,
@@ -98,21 +119,21 @@ pub(crate) async fn refund(cx: &mut Cx, charge: &Value, amount: i64) -> Result<(
         "fee": fee["id"],
         "metadata": {},
     });
-    let refunded = integer(&fee, "amount_refunded") + amount;
-    fee["amount_refunded"] = json!(refunded);
-    fee["refunded"] = json!(refunded == integer(&fee, "amount"));
+    let before = integer(&fee, "amount_refunded");
+    fee["amount_refunded"] = json!(before + amount);
+    fee["refunded"] = json!(before + amount == integer(&fee, "amount"));
     store::update(&mut cx.conn, &fee).await?;
-    let of = store::id(&fee).to_owned();
-    store::insert(cx, &platform, Some(&of), &object).await?;
+    let parent = store::id(&fee).to_owned();
+    store::insert(cx, &platform, Some(&parent), &object).await?;
     let shown = store::with_children(&mut cx.conn, fee).await?;
-    cx.emit(&platform, "application_fee.refunded", &shown);
+    cx.emit_change(&platform, "application_fee.refunded", &shown, Some(json!({ "amount_refunded": before })));
     Ok(())
 }
 
 async fn find_for_update(cx: &mut Cx, id: &str) -> Answer {
     let platform = cx.platform.clone();
     let found = store::find_for_update(&mut cx.conn, &platform, "application_fee", id).await?;
-    found.ok_or_else(|| ApiError::internal("A charge without its application fee."))
+    found.ok_or_else(|| ApiError::internal("A charge or payout without its application fee."))
 }
 
 /// `GET /v1/application_fees/{id}`.

@@ -33,7 +33,7 @@ impl Row {
             "application": null,
             "currency": self.currency,
             "description": self.fee_description,
-            "type": "stripe_fee",
+            "type": if self.kind.starts_with("payout") { "application_fee" } else { "stripe_fee" },
         });
         json!({
             "id": self.id,

@@ -16,6 +16,7 @@ pub(crate) mod files;
 pub(crate) mod onboarding;
 pub(crate) mod payment_intents;
 pub(crate) mod payment_methods;
+pub(crate) mod payout_fees;
 pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod reversals;

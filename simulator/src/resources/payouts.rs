@@ -9,7 +9,7 @@ use crate::ids::{new_id, random_text};
 use crate::jobs;
 use crate::list;
 use crate::params::Params;
-use crate::resources::accounts;
+use crate::resources::{accounts, payout_fees};
 use crate::settings::{DAY, start_of_day};
 use crate::store::{self, integer, text};
 
@@ -18,6 +18,10 @@ struct Draft {
     amount: i64,
     currency: String,
     automatic: bool,
+    /// Within minutes, not days.
+    instant: bool,
+    /// The bank account; none: the default one.
+    destination: Option<String>,
     description: Option<String>,
     statement_descriptor: Option<String>,
     metadata: Value,
@@ -30,11 +34,12 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
         amount,
         currency,
         automatic: false,
+        instant: params.choice("method", &["standard", "instant"])?.as_deref() == Some("instant"),
+        destination: params.text("destination")?,
         description: params.text("description")?,
         statement_descriptor: params.text("statement_descriptor")?,
         metadata: json!(params.metadata()?.unwrap_or_default()),
     };
-    params.choice("method", &["standard"])?;
     params.choice("source_type", &["card"])?;
     params.finish()?;
     pay_out(cx, draft).await
@@ -46,6 +51,8 @@ pub(crate) async fn pay_out_by_hand(cx: &mut Cx, amount: i64, currency: &str) ->
         amount,
         currency: currency.to_owned(),
         automatic: false,
+        instant: false,
+        destination: None,
         description: None,
         statement_descriptor: None,
         metadata: json!({}),
@@ -57,15 +64,19 @@ async fn pay_out(cx: &mut Cx, draft: Draft) -> Answer {
     let (account, platform) = (cx.account.clone(), cx.platform.clone());
     let found = store::find(&mut cx.conn, &platform, "account", &account).await?;
     let enabled = found.is_some_and(|a| a["payouts_enabled"] == json!(true));
-    let bank = accounts::bank_account(cx, &account, &draft.currency).await?;
+    let bank = match &draft.destination {
+        Some(id) => store::find(&mut cx.conn, &account, "bank_account", id).await?,
+        None => accounts::bank_account(cx, &account, &draft.currency).await?,
+    };
     let Some(bank) = bank.filter(|_| enabled) else {
         return Err(ApiError::refused(
             "Sorry, you don't have any external accounts in that currency, or payouts are not enabled.",
         )
         .code("payouts_not_allowed"));
     };
+    let fee = if draft.instant { instant_fee(cx, &draft, &bank)? } else { 0 };
     let held = books::lock(cx, &[&account], &draft.currency).await?;
-    if books::available(&held, &account) < draft.amount {
+    if books::available(&held, &account) < draft.amount + fee {
         return Err(ApiError::refused("You have insufficient funds in your Stripe account for this transfer.")
             .code("balance_insufficient"));
     }
@@ -75,7 +86,7 @@ async fn pay_out(cx: &mut Cx, draft: Draft) -> Answer {
         account: &account,
         currency: &draft.currency,
         amount: -draft.amount,
-        fee: 0,
+        fee,
         kind: "payout",
         category: "payout",
         source: &id,
@@ -85,19 +96,53 @@ async fn pay_out(cx: &mut Cx, draft: Draft) -> Answer {
     };
     let transaction = books::book(cx, movement).await?;
     payout["balance_transaction"] = json!(transaction);
+    if draft.instant {
+        payout_fees::take(cx, &mut payout, fee).await?;
+    }
     if draft.automatic {
         gather(cx, &id, &draft.currency).await?;
     }
     store::insert(cx, &account, None, &payout).await?;
-    let leaves = cx.now + i64::from(cx.settings.payout_submit_seconds);
+    let leaves = if draft.instant { cx.now } else { cx.now + i64::from(cx.settings.payout_submit_seconds) };
     jobs::schedule(cx, leaves, jobs::Kind::PayoutInTransit, &id).await?;
     jobs::schedule(cx, integer(&payout, "arrival_date").max(leaves), jobs::Kind::PayoutPaid, &id).await?;
     cx.emit(&account, "payout.created", &payout);
     Ok(payout)
 }
 
+/// What an instant payout costs the account, if the bank account takes one of this amount.
+fn instant_fee(cx: &Cx, draft: &Draft, bank: &Value) -> Result<i64, ApiError> {
+    if !takes_instant(bank) {
+        return Err(ApiError::refused("The destination you provided does not support instant payouts.")
+            .code("instant_payouts_unsupported"));
+    }
+    if draft.amount > cx.settings.instant_payout_largest {
+        return Err(ApiError::refused("You have exceeded your limit for Instant Payouts.")
+            .code("instant_payouts_limit_exceeded"));
+    }
+    Ok(cx.settings.instant_payout_fee.of(draft.amount))
+}
+
+fn takes_instant(bank: &Value) -> bool {
+    bank["available_payout_methods"].as_array().is_some_and(|methods| methods.contains(&json!("instant")))
+}
+
+/// What of an account's balance each of its bank accounts takes at once, less the fee for it
+/// (docs.stripe.com/api/balance/balance_object#balance_object-instant_available-net_available).
+pub(crate) async fn instant_net(cx: &mut Cx, account: &str, currency: &str, gross: i64) -> Result<Value, ApiError> {
+    let net = gross - cx.settings.instant_payout_fee.of(gross.max(0));
+    let bank = accounts::bank_account(cx, account, currency).await?;
+    let bank = bank.filter(|bank| net > 0 && takes_instant(bank) && text(bank, "currency") == currency);
+    let row = |bank: Value| json!({ "amount": net, "destination": bank["id"], "source_types": { "card": net } });
+    Ok(bank.map(row).into_iter().collect())
+}
+
 fn body(draft: &Draft, bank: &Value, cx: &Cx) -> Value {
-    let arrival = start_of_day(cx.now + i64::from(cx.settings.payout_arrival_days) * DAY).max(cx.now);
+    let arrival = if draft.instant {
+        cx.now + i64::from(cx.settings.instant_payout_seconds)
+    } else {
+        start_of_day(cx.now + i64::from(cx.settings.payout_arrival_days) * DAY).max(cx.now)
+    };
     json!({
         "id": new_id("po"),
         "object": "payout",
@@ -116,7 +161,7 @@ fn body(draft: &Draft, bank: &Value, cx: &Cx) -> Value {
         "failure_message": null,
         "livemode": false,
         "metadata": draft.metadata,
-        "method": "standard",
+        "method": if draft.instant { "instant" } else { "standard" },
         "original_payout": null,
         "payout_method": null,
         "reconciliation_status": if draft.automatic { "completed" } else { "not_applicable" },
@@ -182,6 +227,8 @@ pub(crate) async fn pay_out_account(cx: &mut Cx, account: &str) -> Result<(), Ap
             amount,
             currency,
             automatic: true,
+            instant: false,
+            destination: None,
             description: None,
             statement_descriptor: None,
             metadata: json!({}),
@@ -261,7 +308,7 @@ async fn give_back(cx: &mut Cx, mut payout: Value, status: &'static str, code: O
         account: &account,
         currency: &currency,
         amount: integer(&payout, "amount"),
-        fee: 0,
+        fee: -integer(&payout, "application_fee_amount"),
         kind: if failed { "payout_failure" } else { "payout_cancel" },
         category: "payout_reversal",
         source: store::id(&payout),
@@ -270,6 +317,7 @@ async fn give_back(cx: &mut Cx, mut payout: Value, status: &'static str, code: O
         counterpart: Counterpart::Banks,
     };
     payout["failure_balance_transaction"] = json!(books::book(cx, movement).await?);
+    payout_fees::give_back(cx, &payout).await?;
     let before = payout["status"].clone();
     payout["status"] = json!(status);
     if let Some(code) = code {

@@ -126,3 +126,51 @@ async fn a_pending_payout_can_be_given_up() {
     assert_eq!(sim.get(&format!("/v1/payouts/{id}")).await.ok().body["status"], "canceled");
     sim.finish().await;
 }
+
+#[tokio::test]
+async fn an_instant_payout_arrives_within_half_an_hour_and_its_fee_goes_and_comes_with_it() {
+    let sim = Sim::start().await;
+    let fee = partita_simulator::FeeRate { basis_points: 0, fixed: 50 };
+    let settings = partita_simulator::Settings { instant_payout_fee: fee, ..sim.control.settings() };
+    sim.control.set_settings(settings).await.expect("lawful");
+    let seller = sim.seller("manual").await;
+    sim.fund("10000").await;
+    sim.transfer("3250", &seller).await.ok();
+    let path = "/v1/balance?expand[]=instant_available.net_available";
+    let balance = sim.get_as(&seller, path).await.ok().body;
+    let instant = &balance["instant_available"][0];
+    assert_eq!((&instant["amount"], &instant["net_available"][0]["amount"]), (&3_250.into(), &3_200.into()));
+    assert_eq!(sim.get(path).await.error().0, 400, "the platform has none");
+    let destination = instant["net_available"][0]["destination"].as_str().expect("a bank account").to_owned();
+    let form = |amount: &'static str, to: String| {
+        vec![
+            ("amount", amount.to_owned()),
+            ("currency", "eur".to_owned()),
+            ("method", "instant".to_owned()),
+            ("destination", to),
+        ]
+    };
+    let post = |form: Vec<(&'static str, String)>| {
+        let (sim, seller) = (&sim, &seller);
+        async move {
+            let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            sim.post_as(seller, "/v1/payouts", &form).await
+        }
+    };
+    assert_eq!(post(form("3201", destination.clone())).await.error().2, "balance_insufficient");
+    let payout = post(form("3200", destination)).await.ok().body;
+    assert_eq!((&payout["method"], &payout["application_fee_amount"]), (&"instant".into(), &50.into()));
+    assert_eq!(sim.balance(Some(&seller)).await, (0, 0, 0));
+    assert_eq!(sim.balance(None).await, (67_50 + 50 - 32, 0, 0), "the fee came, the cost of 1 % went");
+    let fee = payout["application_fee"].as_str().expect("a fee");
+    let fee =
+        format!("/v1/application_fees/{fee}?expand[]=balance_transaction&expand[]=refunds.data.balance_transaction");
+    assert_eq!(sim.get(&fee).await.ok().body["fee_source"]["payout"], payout["id"]);
+    sim.control.advance(1_800).await.expect("time passes");
+    assert_eq!(newest(&sim, &seller).await["status"], "paid");
+    sim.control.fail_payout(payout["id"].as_str().expect("an id"), "account_closed").await.expect("it fails");
+    assert_eq!(sim.balance(Some(&seller)).await, (32_50, 0, 0));
+    let refunded = sim.get(&fee).await.ok().body;
+    assert_eq!(refunded["refunds"]["data"][0]["balance_transaction"]["net"], -50);
+    sim.finish().await;
+}

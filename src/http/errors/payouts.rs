@@ -41,6 +41,8 @@ impl From<PayoutError> for Problem {
             | PayoutError::Waiting
             | PayoutError::NoOwnAccount { .. }
             | PayoutError::NothingWaits { .. } => conflict(sentence(&error)),
+            PayoutError::ProviderUnavailable(_) => Self::new(&problem_types::PROVIDER_FAILED).caused_by(&error),
+            PayoutError::Adjustment(error) => error.into(),
             PayoutError::Vault(_) => Self::internal(&error),
             PayoutError::Contradiction(_) | PayoutError::Incomplete(_) | PayoutError::OutOfRange => {
                 Self::internal(&error)

@@ -2,7 +2,7 @@
 
 mod quote;
 mod simulation;
-mod terms;
+pub(super) mod terms;
 
 use std::collections::BTreeMap;
 

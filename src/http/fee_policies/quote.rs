@@ -12,16 +12,40 @@ use super::super::auth::Caller;
 use super::super::errors;
 use super::super::fields::{Amount, Currency, MOST_LINES, Text, currency_schema};
 use super::super::json::{Json as Body, PathId};
+use super::super::payments::discount::{CommissionOfBody, FundedByBody};
 use super::super::problem::Problem;
 use super::super::problem_types;
 use super::super::render::Refusals;
 use super::terms::SaleType;
 use crate::id::{FeePolicyId, SellerId};
-use crate::payments::{self, QuotedLine};
+use crate::payments::{self, QuotedDiscount, QuotedLine};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(quote))
+}
+
+/// What a buyer would not pay of a line.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewQuotedDiscount)]
+struct DiscountBody {
+    amount: Amount,
+    /// Who would bear it: you, or the line's seller.
+    funded_by: FundedByBody,
+    /// Where the seller bears it: of which price the commission is; `discounted_price` when absent.
+    #[serde(default)]
+    commission_of: CommissionOfBody,
+}
+
+impl From<DiscountBody> for QuotedDiscount {
+    fn from(body: DiscountBody) -> Self {
+        Self {
+            amount: body.amount.minor(),
+            by_platform: matches!(body.funded_by, FundedByBody::Platform),
+            commission_of: body.commission_of.into(),
+        }
+    }
 }
 
 /// A line to price.
@@ -38,6 +62,8 @@ struct NewLineBody {
     /// What it would be for; `item` when absent.
     #[serde(default, rename = "type")]
     kind: SaleType,
+    /// What the buyer would not pay of it.
+    discount: Option<DiscountBody>,
 }
 
 /// What to price: one line, or a cart.
@@ -56,6 +82,8 @@ struct NewQuoteBody {
     /// What the line would be for, `item` when absent; not with `lines`.
     #[serde(rename = "type")]
     kind: Option<SaleType>,
+    /// What the buyer would not pay of the line; not with `lines`.
+    discount: Option<DiscountBody>,
     /// A cart instead of one line: 1 to 200 lines.
     #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<NewLineBody>>,
@@ -70,7 +98,8 @@ impl NewQuoteBody {
                 return refused("amount", &problem_types::MISSING, "give an amount, or lines");
             };
             let kind = self.kind.unwrap_or_default();
-            let line = NewLineBody { amount, seller: self.seller, category: self.category, kind };
+            let (seller, category, discount) = (self.seller, self.category, self.discount);
+            let line = NewLineBody { amount, seller, category, kind, discount };
             return Ok((vec![line.read()], false));
         };
         for (name, is_given) in [
@@ -78,6 +107,7 @@ impl NewQuoteBody {
             ("seller", self.seller.is_some()),
             ("category", self.category.is_some()),
             ("type", self.kind.is_some()),
+            ("discount", self.discount.is_some()),
         ] {
             if is_given {
                 return refused(name, &problem_types::NOT_ALLOWED, "with lines, it stands in each of them");
@@ -99,6 +129,7 @@ impl NewLineBody {
             seller: self.seller,
             kind: self.kind.into(),
             amount: self.amount.minor(),
+            discount: self.discount.map(Into::into),
             category: self.category.map(Text::into_string),
         }
     }
@@ -110,9 +141,12 @@ impl NewLineBody {
 struct LineBody {
     /// Its place, from 0.
     line: usize,
-    /// Net amount of the line.
+    /// Net price of the line, before its discount.
     #[schema(example = 6000)]
     amount: i64,
+    /// What the buyer would pay of it.
+    #[schema(example = 6000)]
+    pays: i64,
     /// What the platform keeps of it, with the tax on that; minor units.
     #[schema(example = 630)]
     commission: i64,
@@ -174,12 +208,13 @@ async fn quote(
         .into_iter()
         .zip(amounts)
         .enumerate()
-        .map(|(line, ((commission, fee), amount))| LineBody {
+        .map(|(line, (price, amount))| LineBody {
             line,
             amount,
-            commission,
-            rule: fee.rule,
-            explanation: fee.sentence.unwrap_or_default(),
+            pays: price.pays,
+            commission: price.commission,
+            rule: price.fee.rule,
+            explanation: price.fee.sentence.unwrap_or_default(),
         })
         .collect();
     Ok(Json(QuoteBody {

@@ -16,7 +16,7 @@ use crate::id::SellerId;
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeeAmounts)]
-pub(super) struct AmountsBody {
+pub(in crate::http) struct AmountsBody {
     /// Added to the percentage.
     #[serde(default)]
     fixed: AmountOrZero,
@@ -30,7 +30,7 @@ pub(super) struct AmountsBody {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "i64")]
 #[schema(value_type = i32, minimum = 0, maximum = 10000, example = 1000)]
-pub(super) struct BasisPoints(i32);
+pub(in crate::http) struct BasisPoints(i32);
 
 impl TryFrom<i64> for BasisPoints {
     type Error = &'static str;
@@ -146,7 +146,7 @@ enum BearerBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FeeRule)]
-pub(super) struct RuleBody {
+pub(in crate::http) struct RuleBody {
     /// What you call it; stands in explanations.
     name: Option<Text<1, 100>>,
     #[serde(default)]
@@ -160,7 +160,7 @@ pub(super) struct RuleBody {
 }
 
 /// The fields of a body that may hold terms: the short form (`percent_bps`, `amounts`), or `rules`.
-pub(super) struct Given {
+pub(in crate::http) struct Given {
     pub percent_bps: Option<BasisPoints>,
     pub amounts: Option<BTreeMap<String, AmountsBody>>,
     pub rules: Option<Vec<RuleBody>>,
@@ -173,7 +173,7 @@ impl Given {
     }
 
     /// The terms, checked.
-    pub(super) fn read(self) -> Result<FeeTerms, Problem> {
+    pub(in crate::http) fn read(self) -> Result<FeeTerms, Problem> {
         let not_both = "give either percent_bps and amounts, or rules";
         match (self.percent_bps, self.amounts, self.rules) {
             (Some(_), _, Some(_)) => Err(Problem::invalid_field(&["rules"], &problem_types::NOT_ALLOWED, not_both)),

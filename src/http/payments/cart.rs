@@ -10,9 +10,10 @@ use super::super::fields::{
 use super::super::problem::Problem;
 use super::super::problem_types;
 use super::charge_policy::ChargeTypeBody;
+use super::discount::{CommissionOfBody, FundedByBody, Given};
 use super::line_release::ReleaseRuleBody;
 use crate::id::{CustomerId, FeePolicyId, PaymentMethodId, SellerId};
-use crate::payments::{LineKind, NewLine, NewPayment, Payer, TaxLiability};
+use crate::payments::{LineKind, NewDiscount, NewLine, NewPayment, Payer, TaxLiability};
 
 /// What a line is for.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -28,6 +29,9 @@ enum LineType {
     Tip,
     /// The platform's own; has no seller.
     Platform,
+    /// What the buyer does not pay. Stands after all other lines, has no tax, category, fee policy or release, and says who
+    /// bears it.
+    Discount,
 }
 
 /// Who owes a tax to the state.
@@ -64,17 +68,26 @@ struct NewLineBody {
     /// What it is for; `item` when absent.
     #[serde(default, rename = "type")]
     kind: LineType,
-    /// Whose it is. Required, except for lines of the type `platform`, which have none.
+    /// Whose it is. Required, except for lines of the type `platform`, which have none, and discounts that you bear.
     seller: Option<SellerId>,
-    /// Net of its tax.
+    /// Net of its tax; of a discount, what the buyer does not pay of net prices.
     amount: Amount,
     tax: Option<NewTaxBody>,
     /// Your own category of the goods.
     category: Option<Text<1, 100>>,
     /// What prices it; your default policy when absent.
     fee_policy: Option<FeePolicyId>,
-    /// When its share is released; as `/v1/release_policy` says when absent. Not of lines of the type `platform`.
+    /// When its share is released; as `/v1/release_policy` says when absent. Not of lines of the types `platform` and
+    /// `discount`.
     release: Option<ReleaseRuleBody>,
+    /// Of a discount: who bears it.
+    funded_by: Option<FundedByBody>,
+    /// Of a discount that a seller bears: of which price the commission is; `discounted_price` when absent.
+    commission_of: Option<CommissionOfBody>,
+    /// Of a discount: the lines that it is on, by their places from 0. When absent all but tips, of its seller or of all sellers.
+    /// It is spread over them in proportion to their net prices.
+    #[schema(min_items = 1)]
+    on: Option<Vec<u16>>,
 }
 
 /// When the buyer is charged.
@@ -100,7 +113,7 @@ enum Capture {
     ]
 }))]
 pub(super) struct NewPaymentBody {
-    /// What the buyer pays: the sum of all lines and their taxes.
+    /// What the buyer pays: the sum of all lines and their taxes, less discounts.
     amount: Amount,
     /// That of every seller in the cart.
     #[schema(schema_with = currency_schema)]
@@ -146,8 +159,7 @@ impl NewPaymentBody {
                 format!("expected 1 to {MOST_LINES} lines, not {count}"),
             ));
         }
-        let lines: Result<Vec<NewLine>, Problem> =
-            self.lines.into_iter().enumerate().map(|(at, line)| line.read(at)).collect();
+        let (lines, discounts) = read_lines(self.lines)?;
         let token = self.payment_method.into_string();
         let saved = PaymentMethodId::parse(&token).ok();
         if self.off_session && self.return_url.is_some() {
@@ -167,19 +179,58 @@ impl NewPaymentBody {
             return_url: self.return_url.map(WebAddress::into_string),
             charge_type: self.charge_type.map(Into::into),
             on_behalf_of: self.on_behalf_of,
-            lines: lines?,
+            lines,
+            discounts,
             metadata: self.metadata.into_json(),
         })
     }
 }
 
+/// What is paid for, and the discounts after it: so every line keeps its place.
+fn read_lines(lines: Vec<NewLineBody>) -> Result<(Vec<NewLine>, Vec<NewDiscount>), Problem> {
+    let (mut paid_for, mut discounts) = (Vec::with_capacity(lines.len()), Vec::new());
+    for (at, line) in lines.into_iter().enumerate() {
+        if matches!(line.kind, LineType::Discount) {
+            discounts.push(line.read_discount(at)?);
+        } else if discounts.is_empty() {
+            paid_for.push(line.read(at)?);
+        } else {
+            let detail = "discounts stand after all other lines";
+            return Err(Problem::invalid_field(&["lines", &at.to_string()], &problem_types::NOT_ALLOWED, detail));
+        }
+    }
+    if paid_for.is_empty() {
+        let detail = "a cart has a line that is paid for";
+        return Err(Problem::invalid_field(&["lines"], &problem_types::TOO_SHORT, detail));
+    }
+    Ok((paid_for, discounts))
+}
+
 impl NewLineBody {
+    fn read_discount(self, at: usize) -> Result<NewDiscount, Problem> {
+        for (name, is_given) in [
+            ("tax", self.tax.is_some()),
+            ("category", self.category.is_some()),
+            ("fee_policy", self.fee_policy.is_some()),
+            ("release", self.release.is_some()),
+        ] {
+            if is_given {
+                let place = ["lines", &at.to_string(), name];
+                return Err(Problem::invalid_field(&place, &problem_types::NOT_ALLOWED, "a discount has none"));
+            }
+        }
+        let given = Given { funded_by: self.funded_by, commission_of: self.commission_of, on: self.on };
+        given.read(at, self.seller, self.amount.minor())
+    }
+
     fn read(self, at: usize) -> Result<NewLine, Problem> {
+        Given { funded_by: self.funded_by, commission_of: self.commission_of, on: self.on }.refuse(at)?;
         let kind = match self.kind {
             LineType::Item => LineKind::Item,
             LineType::Shipping => LineKind::Shipping,
             LineType::Tip => LineKind::Tip,
-            LineType::Platform => LineKind::Platform,
+            // Discounts are read apart.
+            LineType::Platform | LineType::Discount => LineKind::Platform,
         };
         let of_seller = |code, detail| Problem::invalid_field(&["lines", &at.to_string(), "seller"], code, detail);
         match (kind, self.seller) {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::id::SellerId;
 use crate::payments::line_release::{LineRelease, list_releases};
-use crate::payments::{self, DirectCharge, Line, Payment};
+use crate::payments::{self, DirectCharge, Discount, Line, Payment};
 
 /// Where a direct charge was made, and what you keep of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,6 +57,7 @@ pub(super) struct Whole {
     pub(super) lines: Vec<Line>,
     /// Of its lines those that wait by themselves, or did.
     pub(super) releases: Vec<LineRelease>,
+    pub(super) discounts: Vec<Discount>,
     pub(super) direct: Option<DirectCharge>,
 }
 
@@ -64,7 +65,8 @@ impl Whole {
     pub(super) async fn of(tx: &mut Tx, payment: Payment) -> Result<Self, DbError> {
         let lines = payments::find_lines(tx, payment.id).await?;
         let releases = list_releases(tx, payment.id).await?;
+        let discounts = payments::find_discounts(tx, &[payment.id]).await?.remove(&payment.id).unwrap_or_default();
         let direct = payments::find_direct(tx, &payment).await?;
-        Ok(Self { payment, lines, releases, direct })
+        Ok(Self { payment, lines, releases, discounts, direct })
     }
 }

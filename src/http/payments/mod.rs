@@ -3,6 +3,7 @@
 mod cart;
 mod charge_policy;
 mod direct;
+pub(super) mod discount;
 mod explanation;
 mod hold;
 mod line_release;
@@ -22,6 +23,7 @@ use utoipa_axum::routes;
 
 use self::cart::NewPaymentBody;
 use self::direct::{DirectBody, Whole};
+use self::discount::DiscountBody;
 use self::line_release::ReleaseBody;
 use super::HttpState;
 use super::auth::Caller;
@@ -36,7 +38,7 @@ use super::query::{NoParameters, Query, TimeRange, known_words};
 use super::render::{CommandRefusals, Failure, ProviderRef, Refusals, Time, problem_response, provider_problem};
 use crate::id::{CustomerId, FeePolicyId, PaymentId, PaymentMethodId, SellerId};
 use crate::payments::line_release::LineRelease;
-use crate::payments::{self, Funds, Line, Payment, PaymentStatus};
+use crate::payments::{self, Discount, Funds, Line, Payment, PaymentStatus};
 use crate::platforms::Mode;
 
 /// The routes.
@@ -74,12 +76,15 @@ struct LineBody {
     #[schema(value_type = String, example = "item")]
     kind: &'static str,
     seller: Option<SellerId>,
-    /// Net of its tax.
+    /// What the buyer pays of it, net of its tax: discounts are taken off.
     #[schema(example = 6000)]
     amount: i64,
+    /// What the buyer does not pay of its price, by discounts.
+    #[schema(example = 0)]
+    discount: i64,
     tax: TaxBody,
     category: Option<String>,
-    /// What the platform keeps of the amount; of what was captured, once that is less.
+    /// What the platform keeps of the amount, once discounts that it bears are taken off; of what was captured, once that is less.
     #[schema(example = 600)]
     commission: i64,
     /// Of `commission`, the tax on it, which you owe.
@@ -107,9 +112,11 @@ struct LineBody {
 }
 
 impl LineBody {
-    fn show(line: Line, releases: &[LineRelease]) -> Self {
+    fn show(line: Line, releases: &[LineRelease], discounts: &[Discount]) -> Self {
+        let parts = discounts.iter().flat_map(|discount| &discount.parts);
         Self {
             release: releases.iter().find(|release| release.line == line.number).map(ReleaseBody::from),
+            discount: parts.filter(|(number, _)| *number == line.number).map(|(_, part)| part).sum(),
             line: line.number,
             kind: line.kind.as_str(),
             seller: line.seller.map(|(id, _)| id),
@@ -194,6 +201,8 @@ struct PaymentBody {
     /// Of a direct charge: where it was made, and what you keep; null for others.
     direct: Option<DirectBody>,
     lines: Vec<LineBody>,
+    /// What the buyer does not pay, after the lines.
+    discounts: Vec<DiscountBody>,
     provider: ProviderRef,
     /// The charge's id at the provider.
     provider_charge: Option<String>,
@@ -205,7 +214,7 @@ struct PaymentBody {
 }
 
 impl PaymentBody {
-    fn show(mode: Mode, Whole { payment, lines, releases, direct }: Whole) -> Self {
+    fn show(mode: Mode, Whole { payment, lines, releases, discounts, direct }: Whole) -> Self {
         let captured_amount = payment.captured_amount();
         Self {
             object: "payment",
@@ -234,7 +243,8 @@ impl PaymentBody {
             charge_type: payment.charge_type.as_str(),
             on_behalf_of: payment.on_behalf_of,
             direct: direct.map(DirectBody::from),
-            lines: lines.into_iter().map(|line| LineBody::show(line, &releases)).collect(),
+            lines: lines.into_iter().map(|line| LineBody::show(line, &releases, &discounts)).collect(),
+            discounts: discounts.into_iter().map(DiscountBody::from).collect(),
             provider: ProviderRef { name: payment.provider, id: payment.provider_payment },
             provider_charge: payment.provider_charge,
             failure: payment.failure.map(Failure::from),

@@ -107,6 +107,7 @@ pub async fn create(
                 let command = Command::CreatePayout(CreatePayout {
                     account: None,
                     amount: input.amount,
+                    instant_to: None,
                     metadata: sellers::metadata(operation_id, &id.to_string()),
                 });
                 let operation = NewOperation {

@@ -13,7 +13,7 @@ pub(in crate::payouts) async fn window_of(tx: &mut Tx, payout: &Payout, account:
     let book = tx.book_id();
     let before = sqlx::query_scalar!(
         r#"select recorded_at as "at: jiff_sqlx::Timestamp" from provider_movements
-           where book_id = $1 and object_id = $2 and net < 0"#,
+           where book_id = $1 and object_id = $2 and object_type = 'payout' and net < 0"#,
         book.get(),
         payout.id.uuid()
     )

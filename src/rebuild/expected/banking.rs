@@ -1,7 +1,10 @@
 //! The transactions of what comes from banks and goes to them: top-ups and payouts. Pure.
 
+use partita_provider::SettlementState;
+
 use super::{add, moment};
 use crate::chart::{Chart, Kind};
+use crate::journal::Entry;
 use crate::operations::Operation;
 use crate::rebuild::Transactions;
 use crate::rebuild::store::{Moment, MovementRow, PayoutRow, PlatformPayoutRow};
@@ -40,19 +43,30 @@ pub(in crate::rebuild) fn of_payout(
     let mut booked = Transactions::new();
     let was_paid = !payout.is_by_bank && moment(moments, payout.id, "payout.paid").is_some();
     for movement in movements {
-        let (net, state) = (movement.net, movement.booked_as);
-        if net < 0 {
-            let entries = payouts::entries::sent(chart, payout.seller, -net, state);
-            add(&mut booked, Kind::PayoutSent, movement.key, entries);
+        let (net, fee, state) = (movement.net, movement.fee, movement.booked_as);
+        let (kind, entries) = if movement.object_type == payouts::FEE_OWNER {
+            fee_moved(chart, net, state)
+        } else if net < 0 {
+            (Kind::PayoutSent, payouts::entries::sent(chart, payout.seller, (-net - fee, fee), state))
         } else {
-            let entries = payouts::entries::came_back(chart, payout.seller, net, state, was_paid);
-            add(&mut booked, Kind::PayoutFailed, movement.key, entries);
-        }
+            let amounts = (net + fee, -fee);
+            (Kind::PayoutFailed, payouts::entries::came_back(chart, payout.seller, amounts, state, was_paid))
+        };
+        add(&mut booked, kind, movement.key, entries);
     }
     if was_paid {
         add(&mut booked, Kind::PayoutPaid, payout.key, payouts::entries::paid(chart, payout.seller, payout.amount));
     }
     booked
+}
+
+/// What the platform got for it, or gave back.
+fn fee_moved(chart: Chart, net: i64, state: SettlementState) -> (Kind, Vec<Entry>) {
+    if net < 0 {
+        (Kind::PayoutFeeReturned, payouts::entries::fee_returned(chart, -net, state))
+    } else {
+        (Kind::PayoutFeeTaken, payouts::entries::fee_taken(chart, net, state))
+    }
 }
 
 /// Everything that is booked under a payout of the platform's own.

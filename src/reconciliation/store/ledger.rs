@@ -15,7 +15,7 @@ use crate::reconciliation::compare::{InLedger, Known, LedgerBalances};
 use crate::reconciliation::pages::Span;
 
 /// The transactions whose source is a movement.
-const OF_MOVEMENTS: [Kind; 27] = [
+const OF_MOVEMENTS: [Kind; 30] = [
     Kind::PaymentCharged,
     Kind::CaptureRestReleased,
     Kind::PaymentFailed,
@@ -43,6 +43,9 @@ const OF_MOVEMENTS: [Kind; 27] = [
     Kind::DirectDisputeReinstated,
     Kind::ApplicationFeeReceived,
     Kind::ApplicationFeeReturned,
+    Kind::PayoutFeeTaken,
+    Kind::PayoutFeeReturned,
+    Kind::PayoutCostTaken,
 ];
 
 /// Most movements that are told as missing between two pages. Whoever has lost more than that knows by these.

@@ -1,6 +1,6 @@
 //! Balances.
 
-use partita_provider::{Balance, BalanceAmount, FetchError};
+use partita_provider::{Balance, BalanceAmount, FetchError, InstantAmount};
 
 use crate::amount::money;
 
@@ -13,7 +13,21 @@ pub(crate) fn balance(theirs: &stripe_core::Balance) -> Result<Balance, FetchErr
         available: amounts(&theirs.available)?,
         pending: amounts(&theirs.pending)?,
         reserved: amounts(theirs.connect_reserved.as_deref().unwrap_or_default())?,
+        instant: instant(theirs.instant_available.as_deref().unwrap_or_default())?,
     })
+}
+
+/// Of each currency, what each bank account or card takes: less the fee that the platform's pricing says.
+fn instant(theirs: &[stripe_core::BalanceAmountNet]) -> Result<Vec<InstantAmount>, FetchError> {
+    let by_currency = theirs.iter().flat_map(|gross| {
+        let net = gross.net_available.as_deref().unwrap_or_default();
+        net.iter().map(move |net| (net, &gross.currency))
+    });
+    by_currency
+        .map(|(net, currency)| {
+            Ok(InstantAmount { destination: net.destination.clone(), amount: money(net.amount, currency)? })
+        })
+        .collect()
 }
 
 fn amounts(theirs: &[stripe_core::BalanceAmount]) -> Result<Vec<BalanceAmount>, FetchError> {

@@ -11,6 +11,9 @@ pub(crate) const PAYMENT: [&str; 5] = [
 ];
 /// An application fee's movement, and those of its refunds.
 pub(crate) const APPLICATION_FEE: [&str; 2] = ["balance_transaction", "refunds.data.balance_transaction"];
+/// Of a connected account's balance, what each of its bank accounts and cards takes at once. The platform's own has none, and
+/// Stripe refuses to be asked.
+pub(crate) const INSTANT: [&str; 1] = ["instant_available.net_available"];
 /// A payout's movement, and the one that gives it back.
 pub(crate) const PAYOUT: [&str; 2] = ["balance_transaction", "failure_balance_transaction"];
 /// A refund's movement, and the one that gives it back.

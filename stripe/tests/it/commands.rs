@@ -33,6 +33,7 @@ pub(crate) fn create_payout(cents: i64, account: &str) -> Command {
     Command::CreatePayout(CreatePayout {
         account: Some(account.into()),
         amount: euros(cents),
+        instant_to: None,
         metadata: kept("op_payout"),
     })
 }

@@ -249,3 +249,55 @@ async fn a_dispute_reads_whatever_its_status() {
         assert_eq!((read.due_by, read.payment), (Some(1_723_679_999), None));
     }
 }
+
+#[tokio::test]
+async fn a_payouts_fee_reads_without_the_charge_that_it_does_not_have() {
+    let fee = |source: Value| {
+        json!({
+            "id": "fee_1", "object": "application_fee", "account": "acct_1", "amount": 50, "currency": "usd", "charge": null,
+            "fee_source": source, "balance_transaction": movement(json!({"id": "txn_1", "amount": 50, "fee": 0, "net": 50})),
+            "refunds": {"object": "list", "data": [
+                {"id": "fr_1", "balance_transaction": movement(json!({"id": "txn_2", "amount": -50, "fee": 0, "net": -50}))},
+            ]},
+        })
+    };
+    let lookup = || Lookup::ApplicationFee("fee_1".into());
+    let of_payout = fee(json!({"charge": null, "payout": "po_1", "type": "payout"}));
+    let Ok(ProviderObject::PayoutFee(read)) = fetch(lookup(), of_payout).await else { panic!() };
+    assert_eq!((read.account.as_str(), read.payout.as_str(), read.amount), ("acct_1", "po_1", dollars(50)));
+    assert_eq!(read.balance_transaction.map(|moved| moved.net), Some(50));
+    assert_eq!(read.refunds.iter().map(|moved| (moved.id.as_str(), moved.net)).collect::<Vec<_>>(), [("txn_2", -50)]);
+    let nameless = fee(json!({"charge": null, "payout": null, "type": "payout"}));
+    for unreadable in [nameless, json!({"id": "ch_1", "object": "charge"})] {
+        assert!(matches!(fetch(lookup(), unreadable).await, Err(FetchError::Unreadable(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_charges_fee_reads_by_the_same_look_up() {
+    let fee = json!({
+        "id": "fee_1", "object": "application_fee", "account": "acct_1", "amount": 50, "amount_refunded": 0, "application": "ca_1",
+        "balance_transaction": null, "charge": "ch_1", "created": 1, "currency": "usd",
+        "fee_source": {"charge": "ch_1", "type": "charge"}, "livemode": false, "originating_transaction": null, "refunded": false,
+        "refunds": {"object": "list", "data": [], "has_more": false, "url": "/v1/application_fees/fee_1/refunds"},
+    });
+    let read = fetch(Lookup::ApplicationFee("fee_1".into()), fee).await;
+    let Ok(ProviderObject::ApplicationFee(read)) = read else { panic!("{read:?}") };
+    assert_eq!((read.charge.as_str(), read.amount), ("ch_1", dollars(50)));
+}
+
+#[tokio::test]
+async fn what_can_be_paid_out_at_once_reads_by_bank_account() {
+    let amount = |cents: i64| json!({"amount": cents, "currency": "usd", "source_types": {"card": cents}});
+    let mut instant = amount(500);
+    instant["net_available"] = json!([{"amount": 490, "destination": "ba_1", "source_types": {"card": 490}}]);
+    let body = json!({
+        "object": "balance", "livemode": false, "available": [amount(500)], "pending": [amount(0)],
+        "instant_available": [instant],
+    });
+    let fake = Fake::start(move |_| Reply::json(200, &[], &body)).await;
+    let balance = adapter(&fake.address, Duration::from_secs(20)).balance(Some("acct_1")).await.expect("a balance");
+    let instant: Vec<_> = balance.instant.iter().map(|one| (one.destination.as_str(), one.amount)).collect();
+    assert_eq!(instant, [("ba_1", dollars(490))]);
+    assert_eq!(balance.available, [dollars(500)]);
+}

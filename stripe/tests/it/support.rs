@@ -239,6 +239,7 @@ pub(crate) fn commands() -> Vec<Command> {
         Command::CreatePayout(CreatePayout {
             account: Some("acct_1".into()),
             amount: euros(5_400),
+            instant_to: Some("ba_1".into()),
             metadata: metadata(),
         }),
         Command::SubmitEvidence(SubmitEvidence {
