@@ -305,3 +305,50 @@ async fn a_discount_that_its_lines_do_not_have_is_seen() {
     }
     t.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_direct_charge_the_fee_is_what_the_platform_did_not_give_up() {
+    let t = TestApp::new().await;
+    t.default_fee(1_000).await;
+    let a = t.seller("A", "DE", "EUR", "manual").await;
+    let on_its_account = |reference: &str, off: i64| {
+        let mut body = cart(reference, 100_00 - off, &[taxed(&a, 60_00, 0), taxed(&a, 40_00, 0), by_platform(off)]);
+        body["charge_type"] = json!("direct");
+        body
+    };
+    let some = t.pay(on_its_account("order-1", 4_00)).await;
+    assert_eq!(figures(&some), [[57_60, 2_40, 3_60], [38_40, 1_60, 2_40]]);
+    assert_eq!(some["direct"]["application_fee"]["amount"], 6_00);
+    let all = t.pay(on_its_account("order-2", 10_00)).await;
+    assert_eq!(all["direct"]["application_fee"]["amount"], 0);
+    let refused = t.post("/v1/payments", "order-3", on_its_account("order-3", 10_01)).await.expect(422);
+    let error = &refused["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("#/lines/2/amount"), &json!("too_much")));
+    assert_eq!(balance(&t, "rev.commission").await, 6_00);
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_waits_with_what_discounts_leave_of_its_share_and_a_discount_itself_does_not_wait() {
+    let (t, a, _) = market().await;
+    let mut waits = taxed(&a, 40_00, 0);
+    waits["release"] = json!({"from": "request"});
+    let held = t.pay(cart("order-1", 90_00, &[taxed(&a, 60_00, 0), waits, by_seller(&a, 10_00)])).await;
+    assert_eq!(figures(&held), [[54_00, 6_00, 5_40], [36_00, 4_00, 3_60]]);
+    assert_eq!(
+        (&held["lines"][0]["release"], &held["lines"][1]["release"]["status"]),
+        (&Value::Null, &json!("waiting"))
+    );
+    t.advance(4 * DAY).await;
+    assert_eq!((balance(&t, "sel.A.pending").await, balance(&t, "conn.available.A").await), (32_40, 48_60));
+    let path = format!("/v1/payments/{}/lines/1/release", text(&held["id"]));
+    t.post(&path, "release", json!({})).await.expect(200);
+    t.settle().await;
+    assert_eq!((balance(&t, "sel.A.pending").await, balance(&t, "conn.available.A").await), (0, 81_00));
+    let mut discount = by_platform(1_00);
+    discount["release"] = json!({"from": "request"});
+    let body = cart("order-2", 59_00, &[taxed(&a, 60_00, 0), discount]);
+    let refused = t.post("/v1/payments", "order-2", body).await.expect(422);
+    assert_eq!(refused["errors"][0]["pointer"], "#/lines/1/release");
+    t.finish().await;
+}

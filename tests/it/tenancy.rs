@@ -87,7 +87,11 @@ async fn one_of_each(t: &TestApp) -> BTreeMap<&'static str, String> {
     t.send("PUT", "/v1/release_policy", None, Some(policy)).await.expect(200);
     let held = t.pay(cart("order-held", "EUR", &[taxed(&b, 10_00, 2_00)])).await;
     hold(t, &held, 0, "hold").await.expect(200);
-    t.pay(cart("order-0", "EUR", &[taxed(&b, 10_00, 2_00)])).await;
+    let mut for_less = cart("order-0", "EUR", &[taxed(&b, 10_00, 2_00)]);
+    for_less["amount"] = json!(11_00);
+    let discount = json!({"type": "discount", "funded_by": "seller", "seller": b["id"], "amount": 1_00});
+    for_less["lines"].as_array_mut().expect("lines").push(discount);
+    t.pay(for_less).await;
     let payment = t.pay(cart("order-1", "EUR", &[taxed(&a, 60_00, 12_00)])).await;
     t.tamper("update provider_movements set available_on = available_on - interval '5 days' where state = 'pending'")
         .await;
