@@ -228,6 +228,8 @@ pub struct BalanceTransaction {
     pub created: i64,
     /// The object that caused it, by its id at the provider.
     pub source: Option<String>,
+    /// What one unit of the object's currency came to in the balance's, as a decimal, where the provider converted.
+    pub exchange_rate: Option<String>,
 }
 
 /// Where a refund stands.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exchange::Exchange;
+
 /// What the simulator takes of each charge: `amount * basis_points / 10,000`, rounded half up, plus `fixed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeRate {
@@ -93,6 +95,8 @@ pub struct Settings {
     pub dispute_decision_seconds: u32,
     /// See [`ReversalWhenShort`].
     pub reversal_when_short: ReversalWhenShort,
+    /// What the platform's balance is kept in and at which rates; none: every movement stays in its own currency.
+    pub exchange: Option<Exchange>,
 }
 
 impl Default for Settings {
@@ -117,6 +121,7 @@ impl Default for Settings {
             dispute_response_days: 20,
             dispute_decision_seconds: 0,
             reversal_when_short: ReversalWhenShort::NegativeBalance,
+            exchange: None,
         }
     }
 }

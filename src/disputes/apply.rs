@@ -6,15 +6,16 @@
 use jiff::{SignedDuration, Timestamp};
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, Dispute as Said};
+use partita_provider::{BalanceTransaction, Dispute as Said, Money};
 
 use super::entries::{self, Turn};
 use super::policy::Hold;
 use super::{DEADLINE_DUE_KIND, Dispute, DisputeError, DisputeStatus, REMIND_FIRST_HOURS, record, state, store};
 use crate::actor::Actor;
-use crate::chart::{Chart, Kind};
+use crate::chart::{Chart, Kind, PlatformAccount};
 use crate::clock;
 use crate::due;
+use crate::exchange::{self, Moved};
 use crate::id::DisputeId;
 use crate::journal::{Entry, Journal, Record};
 use crate::payments::{self, ChargeType, Funds, Line, LineChange, Payment, PaymentStatus};
@@ -109,7 +110,7 @@ impl Case<'_> {
             let keys = self.journal.keys();
             let recorded = provider_movements::record(tx, keys, &dispute.provider, "", movement, owner).await?;
             let Recorded::New(source) = recorded else { continue };
-            if movement.currency != dispute.amount.currency || movement.amount == 0 {
+            if movement.amount == 0 {
                 return Err(DisputeError::Contradiction(format!("{} moved {}", movement.id, movement.amount)));
             }
             self.effective = effective_at(movement);
@@ -133,18 +134,21 @@ impl Case<'_> {
         if dispute.withdrawn_amount > 0 || dispute.status.is_final() {
             return Err(DisputeError::Contradiction(format!("{} takes money once more", movement.id)));
         }
+        let moved = Moved::new(movement, Money::new(-dispute.amount.minor, dispute.amount.currency));
+        let fee = self.own_fee(tx, moved).await?;
         let lines = payments::find_lines(tx, self.payment.id).await?;
-        let spread = entries::spread(&lines, -movement.amount);
-        let shares = entries::with_fee(&lines, &spread, movement.fee, dispute.policy.fee);
+        let spread = entries::spread(&lines, -moved.amount());
+        let shares = entries::with_fee(&lines, &spread, fee, dispute.policy.fee);
         store::insert_lines(tx, dispute.id, &shares).await?;
         let changes = entries::changes(&lines, &shares, dispute.policy, Turn::Withdrawn);
         payments::record_dispute(tx, self.payment.id, &changes).await?;
         self.follow(tx, dispute.id, &lines, &changes).await?;
-        let new = Dispute { withdrawn_amount: -movement.amount, fee: movement.fee, ..dispute };
+        let new = Dispute { withdrawn_amount: -moved.amount(), fee, ..dispute };
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_withdrawn", Actor::System, self.now).await?;
-        self.add(Kind::DisputeWithdrawn, source, self.moved(tx, movement));
+        let crossed = self.cross(tx, source, movement, moved).await?;
+        self.add(Kind::DisputeWithdrawn, source, crossed);
         if changed.policy.hold == Hold::Shares {
             let held = entries::held(self.chart(tx), &lines, &shares, self.payment.funds);
             self.add(Kind::DisputeHeld, changed.key, held);
@@ -161,20 +165,39 @@ impl Case<'_> {
         movement: &BalanceTransaction,
         source: i64,
     ) -> Result<Dispute, DisputeError> {
-        let back = dispute.reinstated_amount + movement.amount;
-        if back > dispute.withdrawn_amount || dispute.status.is_final() {
+        // Converted, it does not say of how much it is: of all that was taken.
+        let moved = Moved::new(movement, Money::new(dispute.outstanding(), dispute.amount.currency));
+        let fee = self.own_fee(tx, moved).await?;
+        let back = dispute.reinstated_amount + moved.amount();
+        if back > dispute.withdrawn_amount || moved.amount() == 0 || dispute.status.is_final() {
             return Err(DisputeError::Contradiction(format!("{} gives back {}", movement.id, movement.amount)));
         }
-        let new = Dispute { reinstated_amount: back, fee: dispute.fee + movement.fee, ..dispute };
+        let new = Dispute { reinstated_amount: back, fee: dispute.fee + fee, ..dispute };
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_reinstated", Actor::System, self.now).await?;
-        self.add(Kind::DisputeReinstated, source, self.moved(tx, movement));
+        let crossed = self.cross(tx, source, movement, moved).await?;
+        self.add(Kind::DisputeReinstated, source, crossed);
         Ok(changed)
     }
 
-    fn moved(&self, tx: &Tx, movement: &BalanceTransaction) -> Vec<Entry> {
-        entries::moved(self.chart(tx), movement.amount, movement.fee, movement.state)
+    /// What the provider took for the dispute, in the payment's currency: at the charge's rate, so that what it gives back is as
+    /// much.
+    async fn own_fee(&self, tx: &mut Tx, moved: Moved) -> Result<i64, DisputeError> {
+        let ratio = if moved.crosses() { exchange::ratio_of(tx, self.payment.key).await? } else { None };
+        Ok(ratio.map_or_else(|| moved.own_fee(moved.fee), |ratio| ratio.own(moved.fee)))
+    }
+
+    async fn cross(
+        &self,
+        tx: &mut Tx,
+        source: i64,
+        movement: &BalanceTransaction,
+        moved: Moved,
+    ) -> Result<Vec<Entry>, DisputeError> {
+        let made = entries::moved(self.chart(tx), moved.amount(), moved.fee(), movement.state);
+        let (at, cost) = ((source, self.payment.key), PlatformAccount::DisputeFee);
+        Ok(exchange::cross(tx, at, movement, moved, made, cost, self.now).await?)
     }
 
     /// A deadline that moved, evidence that was submitted elsewhere, another reason.

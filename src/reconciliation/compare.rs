@@ -269,6 +269,7 @@ mod tests {
             available_on: 1_799_990_000,
             created: 1_799_000_000,
             source: Some("ch_1".to_owned()),
+            exchange_rate: None,
         }
     }
 

@@ -69,6 +69,7 @@ mod tests {
             available_on: created,
             created,
             source: None,
+            exchange_rate: None,
         }
     }
 

@@ -27,11 +27,13 @@ pub enum Cause {
     PendingTooLong,
     /// It was asked of the provider, or is owed to a buyer, and nothing happens.
     ClearingTooLong,
+    /// It was settled in another currency, and its position is not closed.
+    PositionOpen,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotOnboarded,
         Self::AccountRestricted,
         Self::BelowOneUnit,
@@ -41,6 +43,7 @@ impl Cause {
         Self::PayoutsComeBack,
         Self::PendingTooLong,
         Self::ClearingTooLong,
+        Self::PositionOpen,
     ];
 
     /// The stored and shown word.
@@ -55,6 +58,7 @@ impl Cause {
             Self::PayoutsComeBack => "payouts_come_back",
             Self::PendingTooLong => "pending_too_long",
             Self::ClearingTooLong => "clearing_too_long",
+            Self::PositionOpen => "position_open",
         }
     }
 
@@ -70,7 +74,7 @@ impl Cause {
             Self::BelowOneUnit | Self::TransfersRefused => 2,
             Self::PayoutsParked => 30,
             // What is looked for is late already.
-            Self::PayoutsComeBack | Self::PendingTooLong | Self::ClearingTooLong => 0,
+            Self::PayoutsComeBack | Self::PendingTooLong | Self::ClearingTooLong | Self::PositionOpen => 0,
         }
     }
 
@@ -113,6 +117,10 @@ impl Cause {
                  /v1/operations/{id}/resolution), one that came back a decision (POST /v1/refunds/{id}/resolution), one that is \
                  pending money at the provider (POST /v1/top_ups), a payout by bank file its file (POST /v1/bank_files) or what \
                  the bank did (POST /v1/payouts/{id}/confirm, ../return)."
+            }
+            Self::PositionOpen => {
+                "See what of the payment is on its way (GET /v1/payments/{id}/postings): a share that is not sent, a refund or a \
+                 dispute that is not decided. Until then the platform bears what the rate does."
             }
         }
     }

@@ -66,7 +66,7 @@ pub struct Stuck {
     pub cause: Cause,
     /// Whose it is; none: the platform's or a buyer's.
     pub seller: Option<SellerId>,
-    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up` or `payout`.
+    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up`, `payout`, `payment` or `adjustment`.
     pub object_type: String,
     /// Which one; nil for the platform.
     pub object_id: Uuid,
@@ -107,15 +107,17 @@ enum Question {
     PayoutsThatComeBack,
     PendingTooLong,
     ClearingTooLong,
+    PositionOpen,
 }
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 7] = [
     Question::Unsent,
     Question::NotPaidOut,
     Question::NotPaidByBank,
     Question::PayoutsThatComeBack,
     Question::PendingTooLong,
     Question::ClearingTooLong,
+    Question::PositionOpen,
 ];
 
 impl Question {
@@ -127,6 +129,7 @@ impl Question {
             Self::PayoutsThatComeBack => store::find_payouts_that_come_back(tx, after, PAGE).await,
             Self::PendingTooLong => store::find_pending(tx, now, after, PAGE).await,
             Self::ClearingTooLong => store::find_clearing(tx, now, after, PAGE).await,
+            Self::PositionOpen => store::find_open_positions(tx, now, after, PAGE).await,
         }
     }
 }

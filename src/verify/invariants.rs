@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, kept_back, rows};
+use super::{Finding, Kind, by_bank, kept_back, positions, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -416,7 +416,7 @@ const CHECKS: &[Check] = &[
 ];
 
 fn all() -> impl Iterator<Item = &'static Check> {
-    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(rows::CHECKS)
+    CHECKS.iter().chain(kept_back::CHECKS).chain(by_bank::CHECKS).chain(positions::CHECKS).chain(rows::CHECKS)
 }
 
 /// Asks for what has changed, or for everything if that is not given.

@@ -16,6 +16,7 @@ mod by_bank;
 mod changed;
 mod invariants;
 mod kept_back;
+mod positions;
 mod rows;
 mod schedule;
 mod store;

@@ -20,6 +20,8 @@ mod dispute_files;
 mod disputes;
 mod doubt;
 mod fee_rules;
+mod foreign_currency;
+mod foreign_positions;
 mod idempotency;
 mod inbox;
 mod late_failures;

@@ -155,11 +155,12 @@ pub(crate) async fn book(cx: &mut Cx, mut charge: Value, captured: i64, at_once:
     let (amount, currency) = (integer(&charge, "amount"), text(&charge, "currency").to_owned());
     let touched: Vec<&str> = [account.as_str()].into_iter().chain(destinations::account_of(&charge)).collect();
     books::lock(cx, &touched, &currency).await?;
+    let (captured, kept_in) = books::settled(cx, &account, captured, &currency);
     let movement = Movement {
         account: &account,
         currency: &currency,
         amount,
-        fee: cx.settings.fee(captured, &currency),
+        fee: cx.settings.fee(captured, &kept_in),
         // A card's charge, or another method's payment (docs.stripe.com/reports/balance-transaction-types).
         kind: if charge["payment_method_details"]["type"] == json!("card") { "charge" } else { "payment" },
         category: "charge",

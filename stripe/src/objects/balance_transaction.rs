@@ -25,6 +25,7 @@ pub(crate) fn balance_transaction(
         available_on: theirs.available_on,
         created: theirs.created,
         source: theirs.source.as_ref().map(|source| source.id().to_string()),
+        exchange_rate: theirs.exchange_rate.map(|rate| rate.to_string()),
     })
 }
 
