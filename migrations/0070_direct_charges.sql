@@ -91,7 +91,7 @@ create trigger application_fee_refunds_no_truncate before truncate on applicatio
 alter table stuck_money
     drop constraint stuck_money_object_type_known,
     add constraint stuck_money_object_type_known
-        check (object_type in ('seller', 'platform', 'operation', 'refund', 'top_up', 'payout', 'payment', 'payment_line'));
+        check (object_type in ('seller', 'platform', 'operation', 'refund', 'top_up', 'payout', 'payment', 'payment_line', 'adjustment'));
 
 insert into ledger_transaction_kinds (code, name, description) values
     (100, 'direct_charged', 'Mirror: a buyer was charged on the seller''s own account.'),

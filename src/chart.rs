@@ -29,7 +29,8 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $number,)* }
             }
 
-            fn path(self) -> &'static str {
+            /// Its place in the chart, as it is shown.
+            pub fn path(self) -> &'static str {
                 match self { $(Self::$variant => $path,)* }
             }
 
@@ -81,6 +82,10 @@ kinds!(PlatformAccount {
     BadDebt = 34, "exp.bad_debt", Debit, AccountClass::Striped;
     /// What the provider takes of the platform for sellers' instant payouts.
     PayoutCost = 36, "exp.payout", Debit, AccountClass::Striped;
+    /// Between a payment's own currency and that of the provider's balance; one side of it in each.
+    Exchange = 50, "fx", Debit, AccountClass::Striped;
+    /// What converting came to: above zero a loss.
+    ExchangeResult = 51, "fx.result", Debit, AccountClass::Striped;
     /// Tax that the platform owes.
     TaxPayable = 40, "tax.payable", Credit, AccountClass::Striped;
     /// Tax on the commission, which the platform owes.
@@ -284,6 +289,8 @@ pub enum Kind {
     DebtRecovered = 74,
     /// What had paid a debt is the seller's again, as the debt's own money came back.
     DebtReturned = 75,
+    /// What the platform has of a payment in its own currency was brought into that of the provider's balance.
+    PositionClosed = 85,
     /// Of a seller's money, something is kept back.
     ReserveTaken = 90,
     /// What was kept back of a payment is used for its refund, dispute or late failure.

@@ -21,6 +21,7 @@ pub mod demo;
 pub mod disputes;
 pub mod due;
 pub mod events;
+pub mod exchange;
 pub mod fees;
 pub mod guard;
 pub mod http;

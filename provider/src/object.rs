@@ -244,6 +244,8 @@ pub struct BalanceTransaction {
     pub source: Option<String>,
     /// The provider's words for people.
     pub description: Option<String>,
+    /// What one unit of the object's currency came to in the balance's, as a decimal, where the provider converted.
+    pub exchange_rate: Option<String>,
 }
 
 /// Where a refund stands.

@@ -36,7 +36,8 @@ impl Counterpart {
     }
 }
 
-/// A movement to be booked. Amounts in minor units, signed from the account's point of view; the fee is a cost.
+/// A movement to be booked. Amounts in minor units, signed from the account's point of view; the fee is a cost, in the currency
+/// of the balance.
 #[derive(Debug)]
 pub(crate) struct Movement<'a> {
     pub(crate) account: &'a str,
@@ -64,8 +65,25 @@ pub(crate) struct Held {
 }
 
 /// Locks the balances of some accounts in one currency until the transaction ends; the platform's too, whose reserve
-/// follows a connected account below zero.
+/// follows a connected account below zero, and the one that its own movements in this currency change.
 pub(crate) async fn lock(cx: &mut Cx, accounts: &[&str], currency: &str) -> Result<Vec<Held>, ApiError> {
+    let mut held = lock_in(cx, accounts, currency).await?;
+    let (_, kept_in) = settled(cx, &cx.platform, 0, currency);
+    if kept_in != currency {
+        held.retain(|balance| balance.account != *cx.platform);
+        held.extend(lock_in(cx, &[], &kept_in).await?);
+    }
+    Ok(held)
+}
+
+/// What a movement of so much changes an account's balance by, and in which currency.
+pub(crate) fn settled(cx: &Cx, account: &str, amount: i64, currency: &str) -> (i64, String) {
+    let exchange = cx.settings.exchange.as_ref().filter(|_| account == &*cx.platform);
+    let converted = exchange.and_then(|exchange| exchange.convert(amount, currency, cx.now));
+    converted.map_or_else(|| (amount, currency.to_owned()), |(amount, _, currency)| (amount, currency.to_owned()))
+}
+
+async fn lock_in(cx: &mut Cx, accounts: &[&str], currency: &str) -> Result<Vec<Held>, ApiError> {
     let mut names: Vec<String> = accounts.iter().map(|a| (*a).to_owned()).collect();
     names.push(cx.platform.to_string());
     names.sort_unstable();
@@ -99,31 +117,42 @@ pub(crate) fn available(held: &[Held], account: &str) -> i64 {
 /// Books a movement on a locked balance; the id of its balance transaction.
 pub(crate) async fn book(cx: &mut Cx, movement: Movement<'_>) -> Result<String, ApiError> {
     let id = write(cx, &movement).await?;
+    let (amount, currency) = settled(cx, movement.account, movement.amount, movement.currency);
     if movement.available_on > cx.now {
-        let target = format!("{}:{}", movement.account, movement.currency);
+        let target = format!("{}:{currency}", movement.account);
         jobs::schedule(cx, movement.available_on, jobs::Kind::Settle, &target).await?;
     } else {
-        available_changed(cx, movement.account, movement.currency, movement.amount - movement.fee).await?;
+        available_changed(cx, movement.account, &currency, amount - movement.fee).await?;
     }
     Ok(id)
 }
 
 async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError> {
     let id = new_id("txn");
-    let net = movement.amount - movement.fee;
+    // A reserve stands against a balance in that balance's currency.
+    let settings = cx.settings.clone();
+    let exchange = settings.exchange.as_ref().filter(|_| movement.account == &*cx.platform);
+    let exchange = exchange.filter(|_| movement.counterpart != Counterpart::ConnectReserve);
+    let converted = exchange.and_then(|exchange| exchange.convert(movement.amount, movement.currency, cx.now));
+    let rate = converted.map(|(_, rate, _)| rate);
+    let (amount, currency) =
+        converted.map_or((movement.amount, movement.currency), |(amount, _, currency)| (amount, currency));
+    let net = amount - movement.fee;
     let state = if movement.available_on > cx.now { "pending" } else { "available" };
     let reserve = movement.counterpart == Counterpart::ConnectReserve;
     let other = if reserve { movement.account } else { "outside" };
     let done = sqlx::query(
         "with txn as (
              insert into balance_transactions (id, account, currency, amount, fee, net, type, reporting_category,
-                 source, description, fee_description, available_on, created, status)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 source, description, fee_description, available_on, created, status, exchange_rate)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $18)
          ), leg as (
              insert into legs (balance_transaction, account, bucket, currency, amount)
-             select $1, account, bucket, $3, amount
-             from (values ($2, $14, $6), ($15, $16, -$4), ('outside', 'fees', $5)) as l (account, bucket, amount)
-             where amount <> 0
+             select $1, account, bucket, currency, amount
+             from (values ($2, $14, $3, $6), ($15, $16, $19, -$20), ('outside', 'fees', $3, $5),
+                          ('outside', 'exchange', $3, -$4), ('outside', 'exchange', $19, $20))
+                  as l (account, bucket, currency, amount)
+             where amount <> 0 and (bucket <> 'exchange' or $18 is not null)
          )
          update balances
          set pending = pending + case when $14 = 'pending' then $6 else 0 end,
@@ -133,8 +162,8 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
     )
     .bind(&id)
     .bind(movement.account)
-    .bind(movement.currency)
-    .bind(movement.amount)
+    .bind(currency)
+    .bind(amount)
     .bind(movement.fee)
     .bind(net)
     .bind(movement.kind)
@@ -148,6 +177,9 @@ async fn write(cx: &mut Cx, movement: &Movement<'_>) -> Result<String, ApiError>
     .bind(other)
     .bind(movement.counterpart.bucket())
     .bind(reserve)
+    .bind(rate)
+    .bind(movement.currency)
+    .bind(movement.amount)
     .execute(&mut *cx.conn)
     .await?;
     if done.rows_affected() == 1 { Ok(id) } else { Err(ApiError::internal("A movement met no balance.")) }

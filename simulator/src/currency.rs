@@ -85,15 +85,20 @@ pub(crate) fn check_charge_amount(amount: i64, currency: &str) -> Result<(), Api
     Ok(())
 }
 
-/// An amount as Stripe's messages show it: `€1,299.00`, `¥500`, `1.250 KWD`.
-pub(crate) fn show(amount: i64, currency: &str) -> String {
-    let decimals: usize = if ZERO_DECIMALS.contains(&currency) {
+/// How many decimals Stripe's amounts of a currency have.
+pub(crate) fn decimals(currency: &str) -> usize {
+    if ZERO_DECIMALS.contains(&currency) {
         0
     } else if THREE_DECIMALS.contains(&currency) {
         3
     } else {
         2
-    };
+    }
+}
+
+/// An amount as Stripe's messages show it: `€1,299.00`, `¥500`, `1.250 KWD`.
+pub(crate) fn show(amount: i64, currency: &str) -> String {
+    let decimals = decimals(currency);
     let digits = format!("{:0width$}", amount.unsigned_abs(), width = decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);
     let mut grouped = String::new();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exchange::Exchange;
+
 /// What the simulator takes of each charge: `amount * basis_points / 10,000`, rounded half up, plus `fixed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeRate {
@@ -113,6 +115,8 @@ pub struct Settings {
     pub instant_payout_largest: i64,
     /// Seconds until an instant payout arrives.
     pub instant_payout_seconds: u32,
+    /// What the platform's balance is kept in and at which rates; none: every movement stays in its own currency.
+    pub exchange: Option<Exchange>,
 }
 
 impl Default for Settings {
@@ -142,6 +146,7 @@ impl Default for Settings {
             instant_payout_cost: FeeRate { basis_points: 100, fixed: 0 },
             instant_payout_largest: 999_900,
             instant_payout_seconds: 1_800,
+            exchange: None,
         }
     }
 }

@@ -25,6 +25,7 @@ pub use store::{ListFilter, Settled, SettlementKind, find, find_policy, list, li
 
 use crate::actor::Actor;
 use crate::chart::{Chart, Kind, SellerNumber};
+use crate::exchange;
 use crate::id::{DebtId, Of, SellerId};
 use crate::journal::{Entry, Journal, Record};
 use crate::outbox::{self, Change, Declaration};
@@ -208,6 +209,7 @@ pub async fn open(
     let chart = Chart { book: tx.book_id(), currency: amount.currency };
     let entries = entries::opened(chart, seller.number, missing);
     journal.add(booked(Kind::DebtOpened, key, subject, Actor::System, entries, now));
+    exchange::look_again(tx, subject, now).await?;
     Ok(debt)
 }
 
@@ -368,7 +370,7 @@ pub async fn write_off(
     let chart = Chart { book: tx.book_id(), currency: debt.amount.currency };
     let entries = entries::written_off(chart, seller, amount);
     journal.add(booked(Kind::DebtWrittenOff, debt.key, subject, actor, entries, now));
-    Ok(())
+    Ok(exchange::look_again(tx, subject, now).await?)
 }
 
 fn booked(kind: Kind, source: i64, subject: i64, actor: Actor, entries: Vec<Entry>, now: Timestamp) -> Record {

@@ -6,15 +6,16 @@
 use jiff::{SignedDuration, Timestamp};
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, Dispute as Said};
+use partita_provider::{BalanceTransaction, Dispute as Said, Money};
 
 use super::entries::{self, Turn};
 use super::policy::{Hold, Policy};
 use super::{DEADLINE_DUE_KIND, Dispute, DisputeError, DisputeStatus, REMIND_FIRST_HOURS, record, state, store};
 use crate::actor::Actor;
-use crate::chart::{Chart, Kind};
+use crate::chart::{Chart, Kind, PlatformAccount};
 use crate::clock;
 use crate::due;
+use crate::exchange::{self, Moved};
 use crate::id::DisputeId;
 use crate::journal::{Entry, Journal, Record};
 use crate::payments::{self, ChargeType, DirectCharge, Funds, Line, LineChange, Payment, PaymentStatus};
@@ -120,8 +121,11 @@ impl Case<'_> {
             let account = self.direct.map_or("", |direct| direct.account.as_str());
             let recorded = provider_movements::record(tx, keys, &dispute.provider, account, movement, owner).await?;
             let Recorded::New(source) = recorded else { continue };
-            if movement.currency != dispute.amount.currency || movement.amount == 0 {
-                return Err(DisputeError::Contradiction(format!("{} moved {}", movement.id, movement.amount)));
+            // What is converted on a seller's own account is not mirrored.
+            let is_mirrored = self.direct.is_none() || movement.currency == dispute.amount.currency;
+            if movement.amount == 0 || !is_mirrored {
+                let moved = Money::new(movement.amount, movement.currency);
+                return Err(DisputeError::Contradiction(format!("{} moved {moved}", movement.id)));
             }
             self.effective = effective_at(movement);
             dispute = if movement.amount < 0 {
@@ -144,23 +148,26 @@ impl Case<'_> {
         if dispute.withdrawn_amount > 0 || dispute.status.is_final() {
             return Err(DisputeError::Contradiction(format!("{} takes money once more", movement.id)));
         }
+        let moved = Moved::new(movement, Money::new(-dispute.amount.minor, dispute.amount.currency));
+        let fee = self.own_fee(tx, moved).await?;
         let lines = payments::find_lines(tx, self.payment.id).await?;
-        let mut spread = entries::spread(&lines, -movement.amount);
+        let mut spread = entries::spread(&lines, -moved.amount());
         if self.direct.is_some() {
             // The seller bears all of it, and what the platform kept of the charge it keeps.
             spread.iter_mut().for_each(|share| (share.commission, share.vat) = (0, 0));
         }
-        let shares = entries::with_fee(&lines, &spread, movement.fee, dispute.policy.fee);
+        let shares = entries::with_fee(&lines, &spread, fee, dispute.policy.fee);
         store::insert_lines(tx, dispute.id, &shares).await?;
         let changes = entries::changes(&lines, &shares, dispute.policy, Turn::Withdrawn);
         payments::record_dispute(tx, self.payment.id, &changes).await?;
         self.follow(tx, dispute.id, &lines, &changes).await?;
-        let new = Dispute { withdrawn_amount: -movement.amount, fee: movement.fee, ..dispute };
+        let new = Dispute { withdrawn_amount: -moved.amount(), fee, ..dispute };
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_withdrawn", Actor::System, self.now).await?;
         let kind = if self.direct.is_some() { Kind::DirectDisputed } else { Kind::DisputeWithdrawn };
-        self.add(kind, source, self.moved(tx, movement));
+        let booked = self.moved(tx, source, movement, moved).await?;
+        self.add(kind, source, booked);
         if changed.policy.hold == Hold::Shares {
             let held = entries::held(self.chart(tx), &lines, &shares, self.payment.funds);
             self.add(Kind::DisputeHeld, changed.key, held);
@@ -177,26 +184,44 @@ impl Case<'_> {
         movement: &BalanceTransaction,
         source: i64,
     ) -> Result<Dispute, DisputeError> {
-        let back = dispute.reinstated_amount + movement.amount;
-        if back > dispute.withdrawn_amount || dispute.status.is_final() {
+        // Converted, it does not say of how much it is: of all that was taken.
+        let moved = Moved::new(movement, Money::new(dispute.outstanding(), dispute.amount.currency));
+        let fee = self.own_fee(tx, moved).await?;
+        let back = dispute.reinstated_amount + moved.amount();
+        if back > dispute.withdrawn_amount || moved.amount() == 0 || dispute.status.is_final() {
             return Err(DisputeError::Contradiction(format!("{} gives back {}", movement.id, movement.amount)));
         }
-        let new = Dispute { reinstated_amount: back, fee: dispute.fee + movement.fee, ..dispute };
+        let new = Dispute { reinstated_amount: back, fee: dispute.fee + fee, ..dispute };
         let changed = store::update(tx, &new, self.now).await?;
         let status = Some(changed.status);
         record(tx, &changed, status, "dispute.funds_reinstated", Actor::System, self.now).await?;
         let kind = if self.direct.is_some() { Kind::DirectDisputeReinstated } else { Kind::DisputeReinstated };
-        self.add(kind, source, self.moved(tx, movement));
+        let booked = self.moved(tx, source, movement, moved).await?;
+        self.add(kind, source, booked);
         Ok(changed)
     }
 
-    fn moved(&self, tx: &Tx, movement: &BalanceTransaction) -> Vec<Entry> {
-        match self.direct {
-            None => entries::moved(self.chart(tx), movement.amount, movement.fee, movement.state),
-            Some(direct) => {
-                payments::direct::entries::moved(self.chart(tx), direct.number, movement.net, movement.state)
-            }
+    /// What the provider took for the dispute, in the payment's currency: at the charge's rate, so that what it gives back is as
+    /// much.
+    async fn own_fee(&self, tx: &mut Tx, moved: Moved) -> Result<i64, DisputeError> {
+        let ratio = if moved.crosses() { exchange::ratio_of(tx, self.payment.key).await? } else { None };
+        Ok(ratio.map_or_else(|| moved.own_fee(moved.fee), |ratio| ratio.own(moved.fee)))
+    }
+
+    async fn moved(
+        &self,
+        tx: &mut Tx,
+        source: i64,
+        movement: &BalanceTransaction,
+        moved: Moved,
+    ) -> Result<Vec<Entry>, DisputeError> {
+        let chart = self.chart(tx);
+        if let Some(direct) = self.direct {
+            return Ok(payments::direct::entries::moved(chart, direct.number, movement.net, movement.state));
         }
+        let made = entries::moved(chart, moved.amount(), moved.fee(), movement.state);
+        let (at, cost) = ((source, self.payment.key), PlatformAccount::DisputeFee);
+        Ok(exchange::cross(tx, at, movement, moved, made, cost, self.now).await?)
     }
 
     /// A deadline that moved, evidence that was submitted elsewhere, another reason.

@@ -12,7 +12,7 @@ mod sweep;
 use jiff::Timestamp;
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, ProviderObject, Refusal, SettlementState};
+use partita_provider::{BalanceTransaction, Money, ProviderObject, Refusal, SettlementState};
 use uuid::Uuid;
 
 pub use error::{ApplyError, Remedy};
@@ -240,7 +240,8 @@ pub async fn apply_availability(
             payments::ChargeType::Destination => transfers::taken_back(tx, payment.id).await?,
             payments::ChargeType::Separate | payments::ChargeType::Direct => 0,
         };
-        payments::release(tx, payment.id, movement.key, movement.net, came_back, journal, now).await?;
+        let net = Money::new(movement.net, movement.currency);
+        payments::release(tx, payment.id, movement.key, net, came_back, journal, now).await?;
         if provider_movements::mark_available(tx, movement.key).await? {
             transfers::schedule_rebalance(tx, payment.key, now).await?;
         }

@@ -75,6 +75,11 @@ struct RowBody {
     tax_payable: i64,
     /// Tax on commissions, owed to the state.
     commission_vat: i64,
+    /// Of payments that were settled in another currency, what is not closed: above zero what is to come in this one, below zero
+    /// what was settled in it.
+    currency_positions: i64,
+    /// What converting cost; below zero, what it brought.
+    exchange_losses: i64,
 }
 
 /// The platform's money, by currency.
@@ -157,5 +162,7 @@ fn row(chart: Chart, found: &[Balance]) -> RowBody {
         bad_debts: amount(PlatformAccount::BadDebt),
         tax_payable: amount(PlatformAccount::TaxPayable),
         commission_vat: amount(PlatformAccount::CommissionVat),
+        currency_positions: amount(PlatformAccount::Exchange),
+        exchange_losses: amount(PlatformAccount::ExchangeResult),
     }
 }

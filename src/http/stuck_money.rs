@@ -38,8 +38,8 @@ struct StuckBody {
     mode: &'static str,
     /// `not_onboarded`, `account_restricted`, `below_one_unit` or `transfers_refused`: a share is not sent; `payouts_disabled`,
     /// `payouts_parked` or `payouts_come_back`: it does not reach the seller's bank; `pending_too_long`: the provider is late with
-    /// its own date; `clearing_too_long`: a command, a refund or a top-up does not end;
-    /// `held_too_long`: the share of a line is held for longer than it may be.
+    /// its own date; `clearing_too_long`: a command, a refund or a top-up does not end; `held_too_long`: the share of a line is held
+    /// for longer than it may be; `position_open`: what was converted is not closed.
     #[schema(value_type = String, example = "not_onboarded")]
     cause: &'static str,
     /// What helps, in words.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{BalanceTransaction, Charge, Payment as Said, Refusal};
+use partita_provider::{BalanceTransaction, Charge, Money, Payment as Said, Refusal};
 
 use super::capture::{self, CaptureAsked};
 use super::charge_type;
@@ -13,8 +13,9 @@ use super::{
     line_release, record, split, state, store,
 };
 use crate::actor::Actor;
-use crate::chart::Kind;
+use crate::chart::{Chart, Kind, PlatformAccount};
 use crate::clock;
+use crate::exchange::{self, Moved};
 use crate::id::PaymentId;
 use crate::journal::{Journal, Record};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
@@ -138,7 +139,8 @@ async fn fail_late(
             store::find(tx, payment.id).await?.ok_or(PaymentError::NotFound)?
         }
     };
-    if taken.currency != payment.amount.currency || -taken.amount != payment.captured_amount() {
+    let moved = Moved::new(taken, Money::new(-payment.captured_amount(), payment.amount.currency));
+    if moved.amount() != -payment.captured_amount() {
         return Err(PaymentError::Contradiction(format!("{} took {} back", taken.id, taken.amount)));
     }
     let owner = Owner { object_type: "payment_failure", object_id: Some(payment.id.uuid()) };
@@ -159,6 +161,9 @@ async fn fail_late(
     let given: Vec<_> = shares.iter().map(|share| RefundShare { share: *share, processor_fee: 0 }).collect();
     let (ground, lost) = (payment.reserve_ground(), split::losses(&lines, &given));
     reserves::draw(tx, &ground, payment.id.uuid(), &lost, journal, now).await?;
+    let (amount, fee) = (-moved.amount(), moved.fee());
+    let made = entries::taken_back(chart, &lines, &shares, amount, fee, taken.state, payment.funds);
+    let at = (source, payment.key);
     journal.add(Record {
         kind: Kind::PaymentFailed,
         source,
@@ -166,7 +171,7 @@ async fn fail_late(
         effective_at: effective_at(taken),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: entries::taken_back(chart, &lines, &shares, -taken.amount, taken.fee, taken.state, payment.funds),
+        entries: exchange::cross(tx, at, taken, moved, made, PlatformAccount::Processing, now).await?,
     });
     Ok(())
 }
@@ -190,7 +195,7 @@ async fn succeed(
     now: Timestamp,
 ) -> Result<(), PaymentError> {
     let charged = charged(payment, said)?;
-    let (charge, movement) = (charged.charge, charged.movement);
+    let Charged { charge, movement, moved, .. } = charged;
     let owner = Owner { object_type: "payment", object_id: Some(payment.id.uuid()) };
     let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", movement, owner).await?;
     let Recorded::New(source) = recorded else {
@@ -198,7 +203,7 @@ async fn succeed(
     };
     let funds = Funds::from(movement.state);
     let uncaptured = payment.amount.minor - charge.captured_amount;
-    let fee = movement.fee + charged.rest.map_or(0, |rest| rest.fee);
+    let fee = moved.own_fee(movement.fee + charged.rest.map_or(0, |(rest, _)| rest.fee));
     let taken = store::Taken { movement, fee, uncaptured, sent: sent_with(payment, charge)? };
     let changed = store::set_succeeded(tx, payment, &said.id, &charge.id, taken, now).await?;
     record(tx, &changed, Some(payment.status), PaymentStatus::Succeeded.event(), Actor::System, now).await?;
@@ -218,8 +223,9 @@ async fn succeed(
         }
     }
     let chart = chart(tx.book_id(), payment.amount.currency);
-    let mut charge_entries = entries::charged(chart, &lines, movement.amount, movement.fee, movement.state);
-    charge_entries.extend(entries::fees_passed(chart, &lines, &fees, Funds::Pending));
+    let mut made = entries::charged(chart, &lines, moved.amount(), moved.fee(), movement.state);
+    made.extend(entries::fees_passed(chart, &lines, &fees, Funds::Pending));
+    let at = (source, payment.key);
     journal.add(Record {
         kind: Kind::PaymentCharged,
         source,
@@ -227,10 +233,10 @@ async fn succeed(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: charge_entries,
+        entries: exchange::cross(tx, at, movement, moved, made, PlatformAccount::Processing, now).await?,
     });
     if let Some(rest) = charged.rest {
-        book_rest(tx, payment, rest, journal).await?;
+        book_rest(tx, payment, rest, journal, now).await?;
     }
     if funds == Funds::Available {
         keep_back(tx, &changed, &lines, journal, now).await?;
@@ -269,8 +275,9 @@ async fn captured_of(
 async fn book_rest(
     tx: &mut Tx,
     payment: &Payment,
-    rest: &BalanceTransaction,
+    (rest, moved): (&BalanceTransaction, Moved),
     journal: &mut Journal,
+    now: Timestamp,
 ) -> Result<(), PaymentError> {
     let owner = Owner { object_type: "capture_rest", object_id: Some(payment.id.uuid()) };
     let recorded = provider_movements::record(tx, journal.keys(), &payment.provider, "", rest, owner).await?;
@@ -278,6 +285,8 @@ async fn book_rest(
         return Err(PaymentError::Contradiction(format!("{} is booked for something else", rest.id)));
     };
     let chart = chart(tx.book_id(), payment.amount.currency);
+    let made = entries::rest_released(chart, -moved.amount(), moved.fee(), rest.state);
+    let at = (source, payment.key);
     journal.add(Record {
         kind: Kind::CaptureRestReleased,
         source,
@@ -285,7 +294,7 @@ async fn book_rest(
         effective_at: effective_at(rest),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: entries::rest_released(chart, -rest.amount, rest.fee, rest.state),
+        entries: exchange::cross(tx, at, rest, moved, made, PlatformAccount::Processing, now).await?,
     });
     Ok(())
 }
@@ -294,8 +303,9 @@ async fn book_rest(
 pub(super) struct Charged<'a> {
     pub(super) charge: &'a Charge,
     pub(super) movement: &'a BalanceTransaction,
+    pub(super) moved: Moved,
     /// What gave back the part that was not captured, where the provider moved all of it first.
-    rest: Option<&'a BalanceTransaction>,
+    rest: Option<(&'a BalanceTransaction, Moved)>,
 }
 
 /// The charge and its movements, if they are of what was asked.
@@ -303,27 +313,30 @@ pub(super) fn charged<'a>(payment: &Payment, said: &'a Said) -> Result<Charged<'
     let charge = said.charge.as_deref().ok_or(PaymentError::Incomplete("the payment has no charge"))?;
     let movement =
         charge.balance_transaction.as_ref().ok_or(PaymentError::Incomplete("the charge has no balance transaction"))?;
-    let (asked, captured) = (payment.amount.minor, charge.captured_amount);
-    if charge.amount != payment.amount || movement.currency != payment.amount.currency || captured < 1 {
+    let (asked, captured, own) = (payment.amount.minor, charge.captured_amount, payment.amount.currency);
+    if charge.amount != payment.amount || captured < 1 {
         return Err(PaymentError::Contradiction(format!("charged {captured} of {}", charge.amount)));
     }
-    // In one movement, or all that was authorised in one and the rest back in another.
-    let rest = charge.rest_transaction.as_ref().filter(|_| captured < asked && movement.amount == asked);
-    let moved = movement.amount + rest.map_or(0, |rest| rest.amount);
-    if captured < asked && movement.amount == asked && rest.is_none() {
+    // In one movement, or all that was authorised in one and the rest back in another; converted, always so.
+    let is_of_all = captured < asked && (movement.currency != own || movement.amount == asked);
+    if is_of_all && charge.rest_transaction.is_none() {
         return Err(PaymentError::Incomplete("what was not captured is not given back yet"));
     }
-    if moved != captured || rest.is_some_and(|rest| rest.currency != payment.amount.currency) {
-        let booked = partita_provider::Money::new(moved, movement.currency);
+    let rest = charge.rest_transaction.as_ref().filter(|_| is_of_all);
+    let rest = rest.map(|rest| (rest, Moved::new(rest, Money::new(captured - asked, own))));
+    let moved = Moved::new(movement, Money::new(if is_of_all { asked } else { captured }, own));
+    let kept = moved.amount() + rest.map_or(0, |(_, rest)| rest.amount());
+    if kept != captured || rest.is_some_and(|(rest, _)| rest.currency != movement.currency) {
+        let booked = Money::new(kept, own);
         return Err(PaymentError::Contradiction(format!("charged {booked} instead of {}", payment.amount)));
     }
-    Ok(Charged { charge, movement, rest })
+    Ok(Charged { charge, movement, moved, rest })
 }
 
 /// The provider made a charge's money usable: the sellers' shares are theirs to use.
 ///
-/// `source` is the key of the charge's movement, `net` what it changed the balance by, `came_back` what has come back of what was
-/// sent with the charge. The caller has locked the payment.
+/// `source` is the key of the charge's movement, `net` what it changed the balance by, in the balance's currency, `came_back` what
+/// has come back of what was sent with the charge. The caller has locked the payment.
 ///
 /// # Errors
 /// [`PaymentError::NotFound`]; what the database says.
@@ -331,7 +344,7 @@ pub async fn release(
     tx: &mut Tx,
     id: PaymentId,
     source: i64,
-    net: i64,
+    net: Money,
     came_back: i64,
     journal: &mut Journal,
     now: Timestamp,
@@ -352,7 +365,7 @@ pub async fn release(
         effective_at: now,
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: entries::funds_available(chart, net),
+        entries: entries::funds_available(Chart { currency: net.currency, ..chart }, net.minor),
     });
     journal.add(released(chart, &payment, &lines, came_back, now));
     keep_back(tx, &payment, &lines, journal, now).await
@@ -374,13 +387,7 @@ async fn keep_back(
     Ok(reserves::shares_released(tx, &payment.reserve_ground(), None, &shares, journal.keys(), now).await?)
 }
 
-fn released(
-    chart: crate::chart::Chart,
-    payment: &Payment,
-    lines: &[super::Line],
-    came_back: i64,
-    at: Timestamp,
-) -> Record {
+fn released(chart: Chart, payment: &Payment, lines: &[super::Line], came_back: i64, at: Timestamp) -> Record {
     let shares = charge_type::to_release(lines, payment.sent_with_charge - came_back);
     Record {
         kind: Kind::SharesReleased,

@@ -15,11 +15,12 @@ pub(super) use banking::{of_payout, of_platform_payout, of_top_up};
 use super::store::{Moment, MovementRow};
 use super::{Postings, Transactions};
 use crate::adjustments::{self, Adjustment};
-use crate::chart::{Chart, Kind, SellerNumber};
+use crate::chart::{Chart, Kind, PlatformAccount, SellerNumber};
 use crate::debts::{self, Debt, Settled};
 use crate::disputes::entries::Turn;
 use crate::disputes::{self, Dispute, DisputeShare, Hold};
 use crate::events;
+use crate::exchange::{self, Closed};
 use crate::journal::Entry;
 use crate::operations::Operation;
 use crate::payments::line_release::LineRelease;
@@ -53,6 +54,8 @@ pub(super) struct PaymentFacts {
     pub(super) kept_back: Vec<reserves::Step>,
     /// What of it was paid by bank file.
     pub(super) by_bank: Vec<(SellerNumber, BankPart)>,
+    /// What was brought home as its position was closed, by the source of each booking.
+    pub(super) closings: Vec<(i64, Vec<Closed>)>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -76,6 +79,8 @@ pub(super) struct AdjustmentFacts {
     pub(super) reversals: BTreeMap<Uuid, SellerNumber>,
     /// What of it was paid by bank file.
     pub(super) by_bank: Vec<(SellerNumber, BankPart)>,
+    /// What was brought home as its position was closed, by the source of each booking.
+    pub(super) closings: Vec<(i64, Vec<Closed>)>,
     pub(super) asks: Vec<Operation>,
     pub(super) movements: Vec<MovementRow>,
     pub(super) moments: Vec<Moment>,
@@ -91,6 +96,23 @@ fn add(to: &mut Transactions, kind: Kind, source: i64, entries: Vec<Entry>) {
     postings.sort_unstable();
     if !postings.is_empty() {
         to.insert((kind.number(), source), postings);
+    }
+}
+
+/// As [`add`], of a movement that may have crossed currencies.
+fn add_crossed(
+    to: &mut Transactions,
+    (chart, kind): (Chart, Kind),
+    movement: &MovementRow,
+    made: Vec<Entry>,
+    cost: PlatformAccount,
+) {
+    add(to, kind, movement.key, movement.moved().entries(chart.book, made, cost));
+}
+
+fn add_closings(to: &mut Transactions, chart: Chart, closings: &[(i64, Vec<Closed>)]) {
+    for (key, closed) in closings {
+        add(to, Kind::PositionClosed, *key, exchange::entries(chart.book, closed));
     }
 }
 
@@ -125,6 +147,7 @@ impl PaymentFacts {
     fn fees_at_charge(&self) -> Vec<(i32, i64)> {
         let of_charge = |movement: &&MovementRow| matches!(movement.object_type.as_str(), "payment" | "capture_rest");
         let fee = self.movements.iter().filter(of_charge).map(|movement| movement.fee).sum();
+        let fee = self.charge().map_or(fee, |charge| charge.moved().own_fee(fee));
         payments::fees_at_charge(&self.lines, fee)
     }
 
@@ -206,7 +229,7 @@ impl PaymentFacts {
             let reversal = movement.object.filter(|id| movement.account.is_empty() && self.reversals.contains_key(id));
             reversal.is_some_and(|id| moment(&self.moments, id, "reversal.succeeded").is_some_and(|then| then < at))
         };
-        self.movements.iter().filter(is_reversal).map(|movement| movement.net).sum()
+        self.movements.iter().filter(is_reversal).map(|movement| movement.moved().net()).sum()
     }
 
     /// Where the payment's money was when a reversal was confirmed.
@@ -222,11 +245,13 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     }
     let mut booked = Transactions::new();
     if let Some(charge) = facts.charge() {
-        let mut entries = payments::charged(chart, &facts.lines, charge.net + charge.fee, charge.fee, charge.booked_as);
-        entries.extend(payments::fees_passed(chart, &facts.lines, &facts.fees_at_charge(), Funds::Pending));
-        add(&mut booked, Kind::PaymentCharged, charge.key, entries);
+        let moved = charge.moved();
+        let mut made = payments::charged(chart, &facts.lines, moved.amount(), moved.fee(), charge.booked_as);
+        made.extend(payments::fees_passed(chart, &facts.lines, &facts.fees_at_charge(), Funds::Pending));
+        add_crossed(&mut booked, (chart, Kind::PaymentCharged), charge, made, PlatformAccount::Processing);
         if let Some(at) = moment(&facts.moments, facts.id, "payment.funds_available") {
-            add(&mut booked, Kind::FundsAvailable, charge.key, payments::funds_available(chart, charge.net));
+            let balance = Chart { currency: charge.currency, ..chart };
+            add(&mut booked, Kind::FundsAvailable, charge.key, payments::funds_available(balance, charge.net));
             add(&mut booked, Kind::SharesReleased, facts.key, facts.released_at(chart, at));
         } else if charge.booked_as == SettlementState::Available {
             add(&mut booked, Kind::SharesReleased, facts.key, facts.released_at(chart, Timestamp::MIN));
@@ -248,6 +273,7 @@ pub(super) fn of_payment(chart: Chart, facts: &PaymentFacts) -> Transactions {
     lines::add_released(&mut booked, chart, facts);
     add_debts(&mut booked, chart, &facts.debts);
     add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
+    add_closings(&mut booked, chart, &facts.closings);
     for step in &facts.kept_back {
         let (kind, entries) = reserves::entries::step(chart, step.number, step.kind, step.amount);
         add(&mut booked, kind, step.key, entries);
@@ -299,6 +325,7 @@ pub(super) fn of_adjustment(
     }
     add_debts(&mut booked, chart, &facts.debts);
     add_by_bank(&mut booked, chart, &facts.by_bank, &facts.moments);
+    add_closings(&mut booked, chart, &facts.closings);
     add_transfers(&mut booked, chart, &facts.transfers, &facts.asks, &facts.moments);
     for movement in &facts.movements {
         let (sent, back) = (&facts.transfers, &facts.reversals);
@@ -355,9 +382,10 @@ fn add_late_failure(booked: &mut Transactions, chart: Chart, facts: &PaymentFact
         })
         .collect();
     for taken in facts.movements.iter().filter(|movement| movement.object_type == "payment_failure") {
-        let (amount, fee, funds) = (-taken.net - taken.fee, taken.fee, facts.funds_at(at));
-        let entries = payments::taken_back(chart, &lines, &shares, amount, fee, taken.booked_as, funds);
-        add(booked, Kind::PaymentFailed, taken.key, entries);
+        let (moved, funds) = (taken.moved(), facts.funds_at(at));
+        let (amount, fee) = (-moved.amount(), moved.fee());
+        let made = payments::taken_back(chart, &lines, &shares, amount, fee, taken.booked_as, funds);
+        add_crossed(booked, (chart, Kind::PaymentFailed), taken, made, PlatformAccount::Processing);
     }
 }
 
@@ -390,20 +418,22 @@ fn add_dispute(
 /// What is booked with a movement of a refund, a dispute, a transfer or a reversal.
 fn add_movement(booked: &mut Transactions, chart: Chart, facts: &PaymentFacts, movement: &MovementRow) {
     let Some(object) = movement.object else { return };
-    let (net, state) = (movement.net, movement.booked_as);
+    let (moved, state) = (movement.moved(), movement.booked_as);
+    let net = moved.net();
     if movement.object_type == "capture_rest" {
-        let entries = payments::rest_released(chart, -net - movement.fee, movement.fee, state);
-        add(booked, Kind::CaptureRestReleased, movement.key, entries);
+        let made = payments::rest_released(chart, -moved.amount(), moved.fee(), state);
+        add_crossed(booked, (chart, Kind::CaptureRestReleased), movement, made, PlatformAccount::Processing);
     } else if facts.refunds.iter().any(|(id, _)| *id == object) {
-        if net < 0 {
-            add(booked, Kind::RefundConfirmed, movement.key, payments::refund_confirmed(chart, -net, state));
+        let (kind, made) = if net < 0 {
+            (Kind::RefundConfirmed, payments::refund_confirmed(chart, -net, state))
         } else {
-            add(booked, Kind::RefundReturned, movement.key, payments::refund_returned(chart, net, state));
-        }
+            (Kind::RefundReturned, payments::refund_returned(chart, net, state))
+        };
+        add_crossed(booked, (chart, kind), movement, made, PlatformAccount::Processing);
     } else if facts.disputes.iter().any(|(dispute, _)| dispute.id.uuid() == object) {
-        let amount = net + movement.fee;
-        let kind = if amount < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };
-        add(booked, kind, movement.key, disputes::entries::moved(chart, amount, movement.fee, state));
+        let kind = if moved.amount() < 0 { Kind::DisputeWithdrawn } else { Kind::DisputeReinstated };
+        let made = disputes::entries::moved(chart, moved.amount(), moved.fee(), state);
+        add_crossed(booked, (chart, kind), movement, made, PlatformAccount::DisputeFee);
     } else {
         let funds = facts.funds_of_reversal(object);
         add_transfer_movement(booked, chart, &facts.transfers, &facts.reversals, movement, funds);
@@ -420,7 +450,7 @@ fn add_transfer_movement(
     funds: Funds,
 ) {
     let Some(object) = movement.object else { return };
-    let (net, state, of_platform) = (movement.net, movement.booked_as, movement.account.is_empty());
+    let (net, state, of_platform) = (movement.moved().net(), movement.booked_as, movement.account.is_empty());
     if let Some((seller, _)) = sent.get(&object) {
         let (kind, entries) = if of_platform && movement.object_type == transfers::WITH_CHARGE {
             (Kind::TransferWithCharge, transfers::entries::with_charge(chart, *seller, -net, state))
@@ -429,14 +459,14 @@ fn add_transfer_movement(
         } else {
             (Kind::TransferArrived, transfers::entries::arrived(chart, *seller, net, state))
         };
-        add(booked, kind, movement.key, entries);
+        add_crossed(booked, (chart, kind), movement, entries, PlatformAccount::Processing);
     } else if let Some(seller) = reversals.get(&object) {
         let (kind, entries) = if of_platform {
             (Kind::ReversalConfirmed, transfers::entries::reversed(chart, *seller, net, state, funds))
         } else {
             (Kind::ReversalTaken, transfers::entries::taken(chart, *seller, -net, state))
         };
-        add(booked, kind, movement.key, entries);
+        add_crossed(booked, (chart, kind), movement, entries, PlatformAccount::Processing);
     }
 }
 

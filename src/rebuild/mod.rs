@@ -23,7 +23,7 @@ use crate::chart::Chart;
 use crate::id::Of;
 use crate::operations;
 use crate::rebuild::balances::Balances;
-use crate::{adjustments, debts, disputes, payments, refunds, reserves, transfers};
+use crate::{adjustments, debts, disputes, exchange, payments, refunds, reserves, transfers};
 
 /// How many differences are kept to be shown; all are counted.
 const SHOWN: usize = 100;
@@ -217,6 +217,7 @@ async fn read_payment(tx: &mut Tx, payment: &store::PaymentRow) -> Result<expect
         },
         kept_back: reserves::steps_of(tx, payment.id).await?,
         by_bank: by_bank.into_iter().map(|part| (number(part.seller), part)).collect(),
+        closings: exchange::closings_of(tx, payment.key).await?,
         asks: operations::list_by_object(tx, &objects).await?,
         movements: store::movements_of(tx, &objects).await?,
         moments: store::moments_of(tx, &objects).await?,
@@ -256,6 +257,7 @@ async fn compare_adjustments(tx: &mut Tx, comparison: &mut Comparison) -> Result
                 transfers: sent.iter().map(|t| (t.id.uuid(), (row.seller, t.amount.minor))).collect(),
                 reversals: taken_back.iter().map(|r| (r.id.uuid(), row.seller)).collect(),
                 by_bank: by_bank.into_iter().map(|part| (row.seller, part)).collect(),
+                closings: exchange::closings_of(tx, row.adjustment.key).await?,
                 asks: operations::list_by_object(tx, &objects).await?,
                 movements: store::movements_of(tx, &objects).await?,
                 moments: store::moments_of(tx, &objects).await?,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use partita_db::{DbError, Tx};
-use partita_provider::{Currency, SettlementState};
+use partita_provider::{Currency, Money, SettlementState};
 use uuid::Uuid;
 
 use super::{Postings, Transactions};
 use crate::adjustments::{self, Adjustment};
 use crate::chart::SellerNumber;
+use crate::exchange::Moved;
 use crate::id::{PaymentId, SellerId};
 
 /// A payment, as far as it is needed to read the rest.
@@ -57,6 +58,16 @@ pub(super) struct MovementRow {
     pub(super) is_available: bool,
     pub(super) object_type: String,
     pub(super) object: Option<Uuid>,
+    /// What it is of, where the provider converted.
+    pub(super) of: Option<Money>,
+}
+
+impl MovementRow {
+    /// The movement beside what it is of.
+    pub(super) fn moved(&self) -> Moved {
+        let gross = Money::new(self.net + self.fee, self.currency);
+        Moved { gross, fee: self.fee, state: self.booked_as, of: self.of.unwrap_or(gross) }
+    }
 }
 
 /// When an event was written down.
@@ -192,6 +203,8 @@ struct RawMovement {
     state: String,
     object_type: String,
     object_id: Option<Uuid>,
+    of_currency: Option<String>,
+    of_amount: Option<i64>,
 }
 
 impl From<RawMovement> for MovementRow {
@@ -209,6 +222,7 @@ impl From<RawMovement> for MovementRow {
             is_available: row.state == "available",
             object_type: row.object_type,
             object: row.object_id,
+            of: row.of_currency.zip(row.of_amount).map(|(code, amount)| Money::new(amount, currency(&code))),
         }
     }
 }
@@ -218,8 +232,10 @@ pub(super) async fn movements_of(tx: &mut Tx, objects: &[Uuid]) -> Result<Vec<Mo
     let book = tx.book_id();
     let rows = sqlx::query_as!(
         RawMovement,
-        r#"select key, account, fee, net, currency, coalesce(booked_as, state) as "booked_as!", state, object_type, object_id
-           from provider_movements where book_id = $1 and object_id = any($2) order by key"#,
+        r#"select m.key, m.account, m.fee, m.net, m.currency, coalesce(m.booked_as, m.state) as "booked_as!", m.state, m.object_type,
+                  m.object_id, e.currency as "of_currency?", e.amount as "of_amount?"
+           from provider_movements m left join exchanges e on e.book_id = m.book_id and e.movement = m.key
+           where m.book_id = $1 and m.object_id = any($2) order by m.key"#,
         book.get(),
         objects
     )
@@ -232,8 +248,10 @@ pub(super) async fn page_of_movements(tx: &mut Tx, after: i64, limit: i64) -> Re
     let book = tx.book_id();
     let rows = sqlx::query_as!(
         RawMovement,
-        r#"select key, account, fee, net, currency, coalesce(booked_as, state) as "booked_as!", state, object_type, object_id
-           from provider_movements where book_id = $1 and key > $2 order by key limit $3"#,
+        r#"select m.key, m.account, m.fee, m.net, m.currency, coalesce(m.booked_as, m.state) as "booked_as!", m.state, m.object_type,
+                  m.object_id, e.currency as "of_currency?", e.amount as "of_amount?"
+           from provider_movements m left join exchanges e on e.book_id = m.book_id and e.movement = m.key
+           where m.book_id = $1 and m.key > $2 order by m.key limit $3"#,
         book.get(),
         after,
         limit

@@ -270,6 +270,7 @@ mod tests {
             created: 1_799_000_000,
             source: Some("ch_1".to_owned()),
             description: None,
+            exchange_rate: None,
         }
     }
 

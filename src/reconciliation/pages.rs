@@ -70,6 +70,7 @@ mod tests {
             created,
             source: None,
             description: None,
+            exchange_rate: None,
         }
     }
 

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{Refund as Said, RefundStatus as ProviderStatus, Refusal};
+use partita_provider::{Money, Refund as Said, RefundStatus as ProviderStatus, Refusal};
 
 use super::{Refund, RefundError, RefundStatus, direct, record, store};
 use crate::actor::Actor;
-use crate::chart::Kind;
+use crate::chart::{Kind, PlatformAccount};
+use crate::exchange::{self, Moved};
 use crate::id::RefundId;
-use crate::journal::{Journal, Record};
+use crate::journal::{Journal, JournalError, Record};
 use crate::operations::Operation;
 use crate::payments::{self, ChargeType, Line, Payment, PaymentStatus, RefundShare};
 use crate::provider_movements::{self, Owner, Recorded, effective_at};
@@ -116,10 +117,13 @@ async fn book_movement(
     let owner = Owner { object_type: "refund", object_id: Some(refund.id.uuid()) };
     let recorded = provider_movements::record(tx, journal.keys(), &refund.provider, "", movement, owner).await?;
     let Recorded::New(source) = recorded else { return Ok(()) };
-    if movement.currency != refund.amount.currency || movement.net != -refund.amount.minor {
+    let moved = Moved::new(movement, Money::new(-refund.amount.minor, refund.amount.currency));
+    if moved.net() != -refund.amount.minor {
         return Err(RefundError::Contradiction(format!("{} moved {}", movement.id, movement.net)));
     }
     let chart = payments::chart(tx.book_id(), refund.amount.currency);
+    let made = payments::refund_confirmed(chart, -moved.net(), movement.state);
+    let (at, cost) = ((source, payment.key), PlatformAccount::Processing);
     journal.add(Record {
         kind: Kind::RefundConfirmed,
         source,
@@ -127,7 +131,7 @@ async fn book_movement(
         effective_at: effective_at(movement),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: payments::refund_confirmed(chart, -movement.net, movement.state),
+        entries: exchange::cross(tx, at, movement, moved, made, cost, now).await.map_err(JournalError::from)?,
     });
     Ok(())
 }
@@ -175,7 +179,8 @@ async fn came_back(
         return record(tx, &changed, Some(refund.status), "refund.returned", Actor::System, now).await;
     }
     let back = said.failure_transaction.as_ref().ok_or(RefundError::Incomplete("its money is not back yet"))?;
-    if back.currency != refund.amount.currency || back.net != refund.amount.minor {
+    let moved = Moved::new(back, refund.amount);
+    if moved.net() != refund.amount.minor {
         return Err(RefundError::Contradiction(format!("{} gave {} back", back.id, back.net)));
     }
     let owner = Owner { object_type: "refund", object_id: Some(refund.id.uuid()) };
@@ -187,6 +192,8 @@ async fn came_back(
     record(tx, &changed, Some(refund.status), "refund.returned", Actor::System, now).await?;
     tracing::warn!(refund = %refund.id, "a refund came back; the buyer is still owed, and somebody has to decide");
     let chart = payments::chart(tx.book_id(), refund.amount.currency);
+    let made = payments::refund_returned(chart, moved.net(), back.state);
+    let (at, cost) = ((source, payment.key), PlatformAccount::Processing);
     journal.add(Record {
         kind: Kind::RefundReturned,
         source,
@@ -194,7 +201,7 @@ async fn came_back(
         effective_at: effective_at(back),
         actor: Actor::System,
         floors: Floors::Pass,
-        entries: payments::refund_returned(chart, back.net, back.state),
+        entries: exchange::cross(tx, at, back, moved, made, cost, now).await.map_err(JournalError::from)?,
     });
     // Had it not been heard of before, the sellers' transfers follow it only now.
     transfers::schedule_rebalance(tx, payment.key, now).await?;

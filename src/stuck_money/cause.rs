@@ -29,11 +29,13 @@ pub enum Cause {
     ClearingTooLong,
     /// The share of a line is held for longer than it may be, or past the date of its release.
     HeldTooLong,
+    /// It was settled in another currency, and its position is not closed.
+    PositionOpen,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotOnboarded,
         Self::AccountRestricted,
         Self::BelowOneUnit,
@@ -44,6 +46,7 @@ impl Cause {
         Self::PendingTooLong,
         Self::ClearingTooLong,
         Self::HeldTooLong,
+        Self::PositionOpen,
     ];
 
     /// The stored and shown word.
@@ -59,6 +62,7 @@ impl Cause {
             Self::PendingTooLong => "pending_too_long",
             Self::ClearingTooLong => "clearing_too_long",
             Self::HeldTooLong => "held_too_long",
+            Self::PositionOpen => "position_open",
         }
     }
 
@@ -74,7 +78,11 @@ impl Cause {
             Self::BelowOneUnit | Self::TransfersRefused => 2,
             Self::PayoutsParked => 30,
             // What is looked for is late already.
-            Self::PayoutsComeBack | Self::PendingTooLong | Self::ClearingTooLong | Self::HeldTooLong => 0,
+            Self::PayoutsComeBack
+            | Self::PendingTooLong
+            | Self::ClearingTooLong
+            | Self::HeldTooLong
+            | Self::PositionOpen => 0,
         }
     }
 
@@ -122,6 +130,10 @@ impl Cause {
             Self::HeldTooLong => {
                 "The provider lets money be held for so long and no longer: release the line (POST \
                  /v1/payments/{id}/lines/{n}/release) or refund it (POST /v1/refunds)."
+            }
+            Self::PositionOpen => {
+                "See what of the payment is on its way (GET /v1/payments/{id}/postings): a share that is not sent, a refund or a \
+                 dispute that is not decided. Until then the platform bears what the rate does."
             }
         }
     }

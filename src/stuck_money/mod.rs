@@ -66,7 +66,8 @@ pub struct Stuck {
     pub cause: Cause,
     /// Whose it is; none: the platform's or a buyer's.
     pub seller: Option<SellerId>,
-    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up`, `payout`, `payment` or `payment_line`.
+    /// What it hangs on: `seller`, `platform`, `operation`, `refund`, `top_up`, `payout`, `payment`, `payment_line` or
+    /// `adjustment`.
     pub object_type: String,
     /// Which one; nil for the platform.
     pub object_id: Uuid,
@@ -108,9 +109,10 @@ enum Question {
     PendingTooLong,
     ClearingTooLong,
     HeldTooLong,
+    PositionOpen,
 }
 
-const QUESTIONS: [Question; 7] = [
+const QUESTIONS: [Question; 8] = [
     Question::Unsent,
     Question::NotPaidOut,
     Question::NotPaidByBank,
@@ -118,6 +120,7 @@ const QUESTIONS: [Question; 7] = [
     Question::PendingTooLong,
     Question::ClearingTooLong,
     Question::HeldTooLong,
+    Question::PositionOpen,
 ];
 
 impl Question {
@@ -130,6 +133,7 @@ impl Question {
             Self::PendingTooLong => store::find_pending(tx, now, after, PAGE).await,
             Self::ClearingTooLong => store::find_clearing(tx, now, after, PAGE).await,
             Self::HeldTooLong => store::find_held(tx, now, after, PAGE).await,
+            Self::PositionOpen => store::find_open_positions(tx, now, after, PAGE).await,
         }
     }
 }

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::actor::Actor;
 use crate::adjustments;
-use crate::chart::{Chart, Kind};
+use crate::chart::{Chart, Kind, PlatformAccount};
+use crate::exchange::{self, Moved};
 use crate::id::{Of, ReversalId, TransferId};
 use crate::journal::{Entry, Journal, Record};
 use crate::operations::Operation;
@@ -58,11 +59,10 @@ pub async fn apply(
     let owner = Owner { object_type: "transfer", object_id: Some(transfer.id.uuid()) };
     let booking = Booking::of(tx, transfer.of, transfer.amount, owner, &transfer.provider).await?;
     let chart = booking.chart;
-    booking
-        .add(tx, journal, "", ours, Kind::TransferConfirmed, entries::confirmed(chart, -ours.net, ours.state))
-        .await?;
-    let arrived = entries::arrived(chart, seller.number, theirs.net, theirs.state);
-    booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await?;
+    let confirmed = |net: i64| entries::confirmed(chart, -net, ours.state);
+    booking.add(tx, journal, "", ours, (Kind::TransferConfirmed, now), confirmed).await?;
+    let arrived = |net| entries::arrived(chart, seller.number, net, theirs.state);
+    booking.add(tx, journal, &said.destination, theirs, (Kind::TransferArrived, now), arrived).await?;
     schedule_rebalance(tx, booking.key, now).await?;
     Ok(Some(transfer.id))
 }
@@ -100,10 +100,10 @@ pub async fn apply_sent(
     let owner = Owner { object_type: WITH_CHARGE, object_id: Some(id.uuid()) };
     let booking = Booking::of(tx, of, said.amount, owner, &payment.provider).await?;
     let chart = booking.chart;
-    let sent = entries::with_charge(chart, seller.number, -ours.net, ours.state);
-    booking.add(tx, journal, "", ours, Kind::TransferWithCharge, sent).await?;
-    let arrived = entries::arrived(chart, seller.number, theirs.net, theirs.state);
-    booking.add(tx, journal, &said.destination, theirs, Kind::TransferArrived, arrived).await
+    let sent = |net: i64| entries::with_charge(chart, seller.number, -net, ours.state);
+    booking.add(tx, journal, "", ours, (Kind::TransferWithCharge, now), sent).await?;
+    let arrived = |net| entries::arrived(chart, seller.number, net, theirs.state);
+    booking.add(tx, journal, &said.destination, theirs, (Kind::TransferArrived, now), arrived).await
 }
 
 /// Takes the provider's refusal of a transfer: the seller has its money back.
@@ -175,10 +175,10 @@ pub async fn apply_reversal(
     let owner = Owner { object_type: "reversal", object_id: Some(reversal.id.uuid()) };
     let booking = Booking::of(tx, reversal.of, reversal.amount, owner, &reversal.provider).await?;
     let chart = booking.chart;
-    let reversed = entries::reversed(chart, seller.number, ours.net, ours.state, booking.funds);
-    booking.add(tx, journal, "", ours, Kind::ReversalConfirmed, reversed).await?;
-    let taken = entries::taken(chart, seller.number, -theirs.net, theirs.state);
-    booking.add(tx, journal, &account, theirs, Kind::ReversalTaken, taken).await?;
+    let reversed = |net| entries::reversed(chart, seller.number, net, ours.state, booking.funds);
+    booking.add(tx, journal, "", ours, (Kind::ReversalConfirmed, now), reversed).await?;
+    let taken = |net: i64| entries::taken(chart, seller.number, -net, theirs.state);
+    booking.add(tx, journal, &account, theirs, (Kind::ReversalTaken, now), taken).await?;
     schedule_rebalance(tx, booking.key, now).await?;
     Ok(Some(reversal.id))
 }
@@ -264,16 +264,21 @@ impl<'a> Booking<'a> {
         Ok(Self { chart, key, funds, amount: amount.minor, owner, provider })
     }
 
+    /// Books one of the two movements; `entries` takes what it moved in the transfer's currency. The provider may convert what leaves
+    /// or enters the platform's balance (`account` is empty), and nothing at the seller's.
     async fn add(
         &self,
         tx: &mut Tx,
         journal: &mut Journal,
         account: &str,
         movement: &BalanceTransaction,
-        kind: Kind,
-        entries: Vec<Entry>,
+        (kind, now): (Kind, Timestamp),
+        entries: impl FnOnce(i64) -> Vec<Entry>,
     ) -> Result<(), TransferError> {
-        if movement.currency != self.chart.currency {
+        let leaves = matches!(kind, Kind::TransferConfirmed | Kind::TransferWithCharge | Kind::ReversalTaken);
+        let of = Money::new(if leaves { -self.amount } else { self.amount }, self.chart.currency);
+        let moved = Moved::new(movement, of);
+        if moved.crosses() && !account.is_empty() {
             return Err(TransferError::Contradiction(format!("a movement in {}", movement.currency)));
         }
         let recorded =
@@ -281,12 +286,14 @@ impl<'a> Booking<'a> {
         let Recorded::New(source) = recorded else {
             return Err(TransferError::Contradiction(format!("{} is booked for something else", movement.id)));
         };
-        if movement.net.abs() != self.amount {
+        if moved.net().abs() != self.amount {
             return Err(TransferError::Contradiction(format!("{} moved {}", movement.id, movement.net)));
         }
+        let entries = entries(moved.net());
         if entries.iter().any(|entry| entry.amount < 0) {
             return Err(TransferError::Contradiction(format!("{} moves the other way", movement.id)));
         }
+        let at = (source, self.key);
         journal.add(Record {
             kind,
             source,
@@ -294,7 +301,7 @@ impl<'a> Booking<'a> {
             effective_at: effective_at(movement),
             actor: Actor::System,
             floors: Floors::Pass,
-            entries,
+            entries: exchange::cross(tx, at, movement, moved, entries, PlatformAccount::Processing, now).await?,
         });
         Ok(())
     }

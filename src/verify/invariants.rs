@@ -13,7 +13,7 @@ use partita_db::{DbError, Tx};
 use sqlx::AssertSqlSafe;
 
 use super::changed::Changed;
-use super::{Finding, Kind, by_bank, direct, discounts, kept_back, line_releases, payout_fees, rows};
+use super::{Finding, Kind, by_bank, direct, discounts, kept_back, line_releases, payout_fees, positions, rows};
 
 /// One invariant.
 pub(super) struct Check {
@@ -424,6 +424,7 @@ fn all() -> impl Iterator<Item = &'static Check> {
         direct::CHECKS,
         payout_fees::CHECKS,
         discounts::CHECKS,
+        positions::CHECKS,
     ];
     CHECKS.iter().chain(capabilities.into_iter().flatten()).chain(rows::CHECKS)
 }

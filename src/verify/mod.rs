@@ -20,6 +20,7 @@ mod invariants;
 mod kept_back;
 mod line_releases;
 mod payout_fees;
+mod positions;
 mod rows;
 mod schedule;
 mod store;

@@ -16,6 +16,7 @@ mod lane;
 mod lookout;
 mod operations;
 mod payouts;
+mod positions;
 mod reconciliation;
 mod retention;
 mod stuck_money;
@@ -58,13 +59,14 @@ const BATCH: usize = 32;
 const RETRY_AFTER_FAILURE_SECONDS: i64 = 60;
 
 /// Every kind of work that a lane does, in the order in which a step does them. Webhooks out are beside it.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 16] = [
     inbox::DUE_KIND,
     crate::operations::DUE_KIND,
     crate::payments::FEE_DUE_KIND,
     crate::provider_movements::DUE_KIND,
     crate::payments::line_release::RELEASE_DUE_KIND,
     crate::transfers::DUE_KIND,
+    crate::exchange::DUE_KIND,
     crate::reserves::DUE_KIND,
     crate::disputes::DEADLINE_DUE_KIND,
     crate::approvals::EXPIRY_DUE_KIND,
@@ -224,6 +226,7 @@ async fn work(app: &Arc<App>, claimed: Claimed) {
         crate::transfers::DAY_END_DUE_KIND => debts::end_day(app, &claimed.due).await,
         crate::reserves::DUE_KIND => transfers::advance_reserve(app, &claimed.due).await,
         crate::payments::line_release::RELEASE_DUE_KIND => transfers::advance_line(app, &claimed.due).await,
+        crate::exchange::DUE_KIND => positions::close(app, &claimed.due).await,
         crate::stuck_money::DUE_KIND => stuck_money::look(app, &claimed.due).await,
         crate::payouts::DUE_KIND => payouts::pay_by_schedule(app, &claimed.due).await,
         sweep::DUE_KIND => sweep::sweep(app, &claimed.due).await,

@@ -57,7 +57,7 @@ async fn settlements(t: &TestApp, debt: &Value) -> Vec<Value> {
     t.get(&path).await["data"].as_array().expect("a list").clone()
 }
 
-async fn propose_write_off(t: &TestApp, debt: &Value, status: u16) -> Value {
+pub(crate) async fn propose_write_off(t: &TestApp, debt: &Value, status: u16) -> Value {
     let path = format!("/v1/debts/{}/write_off", text(&debt["id"]));
     t.send("POST", &path, None, Some(json!({"reason": "the shop is gone"}))).await.expect(status)
 }

@@ -23,6 +23,8 @@ mod dispute_files;
 mod disputes;
 mod doubt;
 mod fee_rules;
+mod foreign_currency;
+mod foreign_positions;
 mod held_line_rules;
 mod held_lines;
 mod idempotency;

@@ -53,6 +53,7 @@ scenarios! {
     partial_refund_of_a_cart = "partial-refund-of-a-cart",
     payout_explained = "payout-explained",
     payout_returned_after_paid = "payout-returned-after-paid",
+    refund_at_another_rate = "refund-at-another-rate",
     refund_after_payout = "refund-after-payout",
     refund_before_the_share_is_usable = "refund-before-the-share-is-usable",
     refund_that_fails_days_later = "refund-that-fails-days-later",

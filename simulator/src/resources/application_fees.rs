@@ -33,6 +33,7 @@ pub(crate) async fn collect(
     let Some(amount) = charge["application_fee_amount"].as_i64() else { return Ok(()) };
     let currency = text(charge, "currency").to_owned();
     let processing = if cx.settings.direct_fee_payer == DirectFeePayer::Application { processing } else { 0 };
+    let (processing, _) = books::settled(cx, &cx.platform, processing, &currency);
     let source = json!({ "charge": charge["id"], "type": "charge" });
     charge["application_fee"] = take(cx, Fee { amount, currency: &currency, processing, available_on, source }).await?;
     Ok(())

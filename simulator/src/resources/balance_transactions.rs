@@ -24,6 +24,7 @@ struct Row {
     available_on: i64,
     created: i64,
     status: String,
+    exchange_rate: Option<String>,
 }
 
 impl Row {
@@ -44,7 +45,7 @@ impl Row {
             "created": self.created,
             "currency": self.currency,
             "description": self.description,
-            "exchange_rate": null,
+            "exchange_rate": self.exchange_rate.as_deref().and_then(|rate| rate.parse::<serde_json::Number>().ok()),
             "fee": self.fee,
             "fee_details": if self.fee == 0 { vec![] } else { vec![fee] },
             "net": self.net,
@@ -60,7 +61,7 @@ impl Row {
 pub(crate) async fn find(conn: &mut PgConnection, id: &str) -> Result<Option<Value>, ApiError> {
     let row: Option<Row> = sqlx::query_as(
         "select id, currency::text as currency, amount, fee, net, type, reporting_category, source, description,
-                fee_description, available_on, created, status
+                fee_description, available_on, created, status, exchange_rate
          from balance_transactions where id = $1",
     )
     .bind(id)
@@ -102,7 +103,7 @@ pub(crate) async fn index(cx: &mut Cx, mut params: Params) -> Answer {
     let rows: Vec<Row> = sqlx::query_as(directed!(
         page,
         "select id, currency::text as currency, amount, fee, net, type, reporting_category, source, description,
-                fee_description, available_on, created, status
+                fee_description, available_on, created, status, exchange_rate
          from balance_transactions
          where account = $1 and created between $2 and $3 and seq < $4 and seq > $5
            and ($6::text is null or currency = $6) and ($7::text is null or payout = $7)

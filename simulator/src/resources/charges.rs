@@ -157,7 +157,8 @@ pub(crate) async fn book(cx: &mut Cx, mut charge: Value, captured: i64, at_once:
     let (amount, currency) = (integer(&charge, "amount"), text(&charge, "currency").to_owned());
     let touched: Vec<&str> = [account.as_str()].into_iter().chain(destinations::account_of(&charge)).collect();
     books::lock(cx, &touched, &currency).await?;
-    let processing = cx.settings.fee(captured, &currency);
+    let (settled, kept_in) = books::settled(cx, &account, captured, &currency);
+    let processing = cx.settings.fee(settled, &kept_in);
     let is_direct = *account != *cx.platform;
     let available_on = if at_once { cx.now } else { cx.settings.available_on(cx.now) };
     let own = if is_direct && cx.settings.direct_fee_payer == DirectFeePayer::Application { 0 } else { processing };

@@ -74,7 +74,7 @@ pub(crate) async fn create(cx: &mut Cx, mut params: Params) -> Answer {
     let mut refund = body(&charge, amount, cx.now);
     refund["metadata"] = json!(metadata);
     refund["reason"] = json!(reason);
-    let short = books::available(&held, &account) < amount;
+    let short = books::available(&held, &account) < books::settled(cx, &account, amount, &currency).0;
     let waits = short && cx.settings.refund_when_short == RefundWhenShort::Pending;
     if returns_fee {
         refund[RETURNS_FEE] = json!(true);
@@ -163,10 +163,11 @@ async fn refuse_disputed(cx: &mut Cx, charge: &Value, amount: i64) -> Result<(),
 async fn wait(cx: &mut Cx, mut refund: Value) -> Answer {
     refund["status"] = json!("pending");
     refund["pending_reason"] = json!("insufficient_funds");
+    let (_, kept_in) = books::settled(cx, &cx.account, 0, text(&refund, "currency"));
     sqlx::query("insert into pending_refunds (refund, account, currency) values ($1, $2, $3)")
         .bind(store::id(&refund))
         .bind(&cx.account)
-        .bind(text(&refund, "currency"))
+        .bind(kept_in)
         .execute(&mut *cx.conn)
         .await?;
     Ok(refund)
@@ -247,8 +248,9 @@ pub(crate) async fn retry_pending(cx: &mut Cx, account: &str, currency: &str) ->
             // Somebody else was faster, and has committed: the row is gone when we look again.
             continue;
         }
-        let held = books::lock(cx, &[account], currency).await?;
-        if books::available(&held, account) < integer(&refund, "amount") {
+        let asked = text(&refund, "currency").to_owned();
+        let held = books::lock(cx, &[account], &asked).await?;
+        if books::available(&held, account) < books::settled(cx, account, integer(&refund, "amount"), &asked).0 {
             return Ok(());
         }
         let charge = store::find(&mut cx.conn, account, "charge", text(&refund, "charge")).await?;

@@ -85,7 +85,8 @@ pub(crate) async fn create(cx: &mut Cx, params: Params) -> Answer {
     };
     let platform = cx.platform.clone();
     let held = books::lock(cx, &[&creation.destination], &creation.currency).await?;
-    if available_on.is_none() && books::available(&held, &platform) < creation.amount {
+    let cost = books::settled(cx, &platform, creation.amount, &creation.currency).0;
+    if available_on.is_none() && books::available(&held, &platform) < cost {
         return Err(insufficient_balance());
     }
     book(cx, transfer, available_on.unwrap_or(cx.now)).await

@@ -7,6 +7,7 @@ mod customers;
 mod destinations;
 mod disputes;
 mod errors;
+mod exchange;
 mod fault_plans;
 mod faults;
 mod fields;

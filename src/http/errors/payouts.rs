@@ -8,11 +8,15 @@ use crate::payouts::platform::Coverage;
 
 /// What is free, and what is not for whom; minor units.
 fn in_numbers(coverage: &Coverage) -> String {
-    let Coverage { available, pending, sellers_now, sellers_pending, taxes, clearing, going_out } = coverage;
+    let Coverage { available, pending, sellers_now, sellers_pending, taxes, clearing, going_out, .. } = coverage;
+    let converted = match coverage.positions_now + coverage.positions_pending {
+        0 => String::new(),
+        held => format!("; {held} is for payments in other currencies"),
+    };
     format!(
         "no more than {} is free: {available} is usable at the provider, of which {sellers_now} is sellers', {taxes} taxes, \
          {clearing} in refunds and transfers that are asked, {going_out} in payouts that are asked; sellers wait for \
-         {sellers_pending}, of which {pending} is there and not usable yet",
+         {sellers_pending}, of which {pending} is there and not usable yet{converted}",
         coverage.free().max(0)
     )
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use partita_db::Tx;
 use partita_ledger::Floors;
-use partita_provider::{ApplicationFee, ApplicationFeeRefund, BalanceTransaction, Payment as Said};
+use partita_provider::{ApplicationFee, ApplicationFeeRefund, BalanceTransaction, Money, Payment as Said};
 
 use super::{DIRECT_CHARGE, DirectCharge, entries, schedule_fee};
 use crate::actor::Actor;
@@ -26,6 +26,11 @@ pub(in crate::payments) async fn succeed(
 ) -> Result<(), PaymentError> {
     let of = charged(payment, said)?;
     let (charge, movement) = (of.charge, of.movement);
+    if of.moved.crosses() {
+        let told =
+            format!("{} of {} on the seller's account", Money::new(movement.amount, movement.currency), charge.amount);
+        return Err(PaymentError::Contradiction(told));
+    }
     if charge.captured_amount != payment.amount.minor {
         return Err(PaymentError::Contradiction(format!("{} of {}", charge.captured_amount, payment.amount)));
     }

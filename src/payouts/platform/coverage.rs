@@ -5,6 +5,9 @@
 //! transfers that are asked, taxes) must stay in what is usable now; what sellers are still waiting for is covered by what
 //! the provider has not made usable yet, and where that is not enough, for the processor keeps its fee of it, by what is.
 //! One seller's debt covers nothing of another's money: it counts as nothing.
+//!
+//! Each currency counts by itself. What the provider converted from a payment's own currency is there to pay its sellers and
+//! buyer in that one, as long as its position is open.
 
 /// What the books say of one currency; minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,13 +26,18 @@ pub struct Coverage {
     pub clearing: i64,
     /// Payouts of the platform's own that are asked and not answered.
     pub going_out: i64,
+    /// What open positions of other currencies have of what is usable; of each what is above zero.
+    pub positions_now: i64,
+    /// What they have of what is not usable yet.
+    pub positions_pending: i64,
 }
 
 impl Coverage {
     /// What may be paid out; below zero where others are not covered.
     pub fn free(&self) -> i64 {
-        let uncovered_pending = (self.sellers_pending - self.pending).max(0);
-        self.available - self.sellers_now - self.taxes - self.clearing - self.going_out - uncovered_pending
+        let uncovered_pending = (self.sellers_pending + self.positions_pending - self.pending).max(0);
+        let owed_now = self.sellers_now + self.taxes + self.clearing + self.going_out + self.positions_now;
+        self.available - owed_now - uncovered_pending
     }
 }
 
@@ -57,6 +65,18 @@ mod tests {
         // All of it sold for sellers without commission: the fee is missing, and comes out of the platform's own.
         let short = Coverage { available: 100_00, pending: 116_80, sellers_pending: 120_00, ..Coverage::default() };
         assert_eq!(short.free(), 96_80);
+    }
+
+    #[test]
+    fn what_was_converted_for_an_open_position_is_not_the_platforms() {
+        // USD 130 came as EUR 120 less 3.20; the sellers' USD 117 count nowhere in euros.
+        let pending = Coverage { available: 50_00, pending: 116_80, positions_pending: 120_00, ..Coverage::default() };
+        assert_eq!(pending.free(), 46_80, "the fee is missing, and comes out of the platform's own");
+        let usable = Coverage { available: 166_80, positions_now: 120_00, ..Coverage::default() };
+        assert_eq!(usable.free(), 46_80);
+        // Transferred for 108.60, and closed.
+        let closed = Coverage { available: 58_20, ..Coverage::default() };
+        assert_eq!(closed.free(), 58_20);
     }
 
     #[test]

@@ -116,7 +116,16 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
                -- What waits by itself may be released at any moment: it is owed now.
                select coalesce(sum(balance) filter (where part in ('available', 'held', 'reserve')), 0) + coalesce(w.amount, 0) as now,
                       coalesce(sum(balance) filter (where part = 'pending'), 0) - coalesce(w.amount, 0) as pending
-               from balances left join waiting w using (number) where path like 'sel.%' group by number, w.amount)
+               from balances left join waiting w using (number) where path like 'sel.%' group by number, w.amount),
+           positions as (
+               select sum(x.settled_amount) filter (where m.state = 'available')
+                          - coalesce((select sum(c.settled_amount) from position_closings c
+                                      where c.book_id = $1 and c.subject = d.id and c.settled_currency = $3), 0) as now,
+                      sum(x.settled_amount) filter (where m.state = 'pending') as pending
+               from due d
+               join exchanges x on x.book_id = d.book_id and x.subject = d.id and x.settled_currency = $3
+               join provider_movements m on m.book_id = x.book_id and m.key = x.movement
+               where d.kind = 'currency_position' and d.book_id = $1 group by d.id)
            select coalesce((select -balance from balances where path = 'prov.available'), 0)::bigint as "available!",
                   coalesce((select -balance from balances where path = 'prov.pending'), 0)::bigint as "pending!",
                   coalesce((select sum(greatest(balance, 0)) from balances
@@ -125,7 +134,9 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
                   coalesce((select sum(greatest(now, 0)) from sellers), 0)::bigint as "sellers_now!",
                   coalesce((select sum(greatest(pending, 0)) from sellers), 0)::bigint as "sellers_pending!",
                   coalesce((select sum(amount) from platform_payouts
-                            where book_id = $1 and currency = $3 and status = 'processing'), 0)::bigint as "going_out!""#,
+                            where book_id = $1 and currency = $3 and status = 'processing'), 0)::bigint as "going_out!",
+                  coalesce((select sum(greatest(now, 0)) from positions), 0)::bigint as "positions_now!",
+                  coalesce((select sum(greatest(pending, 0)) from positions), 0)::bigint as "positions_pending!""#,
         book.get(),
         number,
         currency.code()
@@ -140,6 +151,8 @@ pub async fn coverage_of(tx: &mut Tx, currency: Currency) -> Result<Coverage, Db
         taxes: sums.taxes,
         clearing: sums.clearing,
         going_out: sums.going_out,
+        positions_now: sums.positions_now,
+        positions_pending: sums.positions_pending,
     })
 }
 

@@ -145,10 +145,20 @@ pub(in crate::reconciliation) async fn currencies(
     )
     .fetch_all(tx.conn())
     .await?;
+    // What the provider converts into may be nobody's currency here.
+    let settled = sqlx::query_scalar!(
+        r#"select currency as "currency!" from ledger_accounts
+           where book_id = $1 and path = 'prov.available' and $2::int is null"#,
+        book.get(),
+        seller.map(|number| number.0)
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let settled = settled.into_iter().filter_map(|number| Currency::from_numeric(u16::try_from(number).ok()?));
     let theirs = [&said.available, &said.pending, &said.reserved].into_iter().flatten();
     let moved = theirs.filter(|money| money.minor != 0).map(|money| money.currency);
     let known = ours.into_iter().flatten().filter_map(|code| Currency::parse(&code).ok());
-    Ok(known.chain(moved).collect())
+    Ok(known.chain(settled).chain(moved).collect())
 }
 
 /// The ledger's balances that mirror an account at the provider; zero where no account was opened.

@@ -1,5 +1,6 @@
 //! SQL of stuck_money; what is looked for stands in [`questions`].
 
+mod positions;
 mod questions;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use partita_db::{DbError, Tx};
 use partita_provider::{Currency, Money};
 use uuid::Uuid;
 
+pub(super) use positions::find_open_positions;
 pub(super) use questions::{
     find_clearing, find_held, find_not_paid_by_bank, find_not_paid_out, find_payouts_that_come_back, find_pending,
     find_unsent,

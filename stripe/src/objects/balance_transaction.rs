@@ -26,6 +26,7 @@ pub(crate) fn balance_transaction(
         created: theirs.created,
         source: theirs.source.as_ref().map(|source| source.id().to_string()),
         description: theirs.description.clone(),
+        exchange_rate: theirs.exchange_rate.map(|rate| rate.to_string()),
     })
 }
 

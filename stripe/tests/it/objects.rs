@@ -24,6 +24,18 @@ fn movement(changes: Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_movement_that_was_converted_reads_in_its_own_currency_with_its_rate() {
+    for (rate, read_as) in [(json!(0.923_077), Some("0.923077")), (json!(1), Some("1")), (json!(null), None)] {
+        let body = movement(json!({"amount": 12_000, "currency": "eur", "exchange_rate": rate}));
+        let fake = Fake::start(move |_| Reply::json(200, &[], &body)).await;
+        let read = adapter(&fake.address, Duration::from_secs(20)).balance_transaction(None, "txn_1").await;
+        let read = read.expect("readable");
+        assert_eq!((read.amount, read.currency.code()), (12_000, "EUR"));
+        assert_eq!(read.exchange_rate.as_deref(), read_as);
+    }
+}
+
+#[tokio::test]
 async fn a_payment_reads_with_its_charge_and_the_processors_fee() {
     let moved = movement(json!({"id": "txn_1", "amount": 1099, "fee": 62, "net": 1037, "status": "pending"}));
     let charge = example("charge", json!({"id": "ch_1", "amount": 1099, "paid": false, "balance_transaction": moved}));
