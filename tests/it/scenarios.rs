@@ -44,6 +44,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    charged_on_the_sellers_account = "charged-on-the-sellers-account",
     dispute_above_the_payment = "dispute-above-the-payment",
     dispute_won_pays_again = "dispute-won-pays-again",
     key_that_the_provider_forgot = "key-that-the-provider-forgot",
