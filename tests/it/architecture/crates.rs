@@ -4,8 +4,9 @@ use super::source::{File, Tree};
 use super::{Breaches, assert_breaches, assert_kept};
 
 /// What each crate of ours may name under `[dependencies]`, of ours.
-const OWN: [(&str, &[&str]); 8] = [
+const OWN: [(&str, &[&str]); 9] = [
     ("provider", &[]),
+    ("documents", &["partita-provider"]),
     ("postgres", &[]),
     ("db", &[]),
     ("simulator", &["partita-postgres"]),
