@@ -10,7 +10,8 @@ use crate::stuck_money::{Cause, Finding};
 /// For how long a position may be open: as long as a payout by hand may be waited for.
 const OPEN_DAYS: i64 = 30;
 
-/// Payments and adjustments that were settled in another currency, with the last crossing long ago and the position still open.
+/// Payments and adjustments that were settled in another currency, with the last crossing long ago and the position still open. Not
+/// while a line waits to be released: that has a limit of its own.
 pub(in crate::stuck_money) async fn find_open_positions(
     tx: &mut Tx,
     now: Timestamp,
@@ -29,6 +30,8 @@ pub(in crate::stuck_money) async fn find_open_positions(
            left join payments p on p.book_id = d.book_id and p.key = d.id
            left join adjustments a on a.book_id = d.book_id and a.key = d.id
            where d.kind = 'currency_position' and d.book_id = $1 and coalesce(p.id, a.id)::text > $3
+             and not exists (select from line_releases r
+                             where r.book_id = d.book_id and r.payment_id = p.id and r.status <> 'released')
            order by 6 limit $4"#,
         book.get(),
         (now - SignedDuration::from_hours(24 * OPEN_DAYS)).to_sqlx() as _,
