@@ -217,6 +217,8 @@ async fn a_dispute_that_is_lost_leaves_the_fee_and_the_rates() {
     let id = dispute(&t, &payment).await;
     t.control.decide_dispute(&id, "lost").await.expect("decided");
     t.settle().await;
+    // No money crosses with the decision: the daily look closes the position.
+    t.advance(DAY).await;
     let lost =
         [("bank EUR", -200_00), ("exp.dispute_fee EUR", 15_00), ("fx.result EUR", 95), ("prov.available EUR", 184_05)];
     assert_balances(&t, &lost).await;
