@@ -4,7 +4,7 @@ use super::source::{File, Tree};
 use super::{Breaches, assert_breaches, assert_kept};
 
 /// What each crate of ours may name under `[dependencies]`, of ours.
-const OWN: [(&str, &[&str]); 8] = [
+const OWN: [(&str, &[&str]); 9] = [
     ("provider", &[]),
     ("postgres", &[]),
     ("db", &[]),
@@ -12,6 +12,7 @@ const OWN: [(&str, &[&str]); 8] = [
     ("ledger", &["partita-provider", "partita-db"]),
     ("webhooks", &["partita-provider", "partita-db"]),
     ("stripe", &["partita-provider"]),
+    ("statements", &["partita-provider"]),
     // Stands above the service: it runs it, breaks it and checks it. Nobody may use it.
     (
         "faults",
