@@ -187,6 +187,9 @@ fn csv_balances_have_to_follow_from_the_rows() {
         "{refusal}"
     );
     assert_eq!(refusal.line, 4);
+    let short = BANK_CSV.replacen(";EUR;34,50", ";EUR", 1);
+    let refusal = File::read(&windows_1252(&short), &mapped(mapping())).expect_err("a row with a column too few");
+    assert_eq!(refusal.to_string(), "line 3: the row has 7 columns, the header has 8");
     let older_first = Mapping { order: Order::OldestFirst, ..mapping() };
     assert!(File::read(&windows_1252(BANK_CSV), &mapped(older_first)).is_err());
 }

@@ -139,6 +139,8 @@ fn mt940_fields_out_of_place_are_refused_at_their_line() {
         Reason::Currency { .. }
     ));
     assert!(matches!(refused(&MT940.replacen(":28C:00331/001", ":28C:x", 1)).reason, Reason::Field { .. }));
+    let cut = MT940.rfind(":62F:").expect("the second message has a closing balance");
+    assert!(matches!(refused(&MT940[..cut]).reason, Reason::Truncated(_)), "the second message has no end");
     assert!(matches!(refused(&format!("{MT940}text\n")).reason, Reason::Unexpected(_)));
     assert!(matches!(refused(&MT940.replacen(":86:166", ":99:166", 1)).reason, Reason::Unexpected(_)));
 }
