@@ -13,6 +13,7 @@ const OWN: [(&str, &[&str]); 9] = [
     ("ledger", &["partita-provider", "partita-db"]),
     ("webhooks", &["partita-provider", "partita-db"]),
     ("stripe", &["partita-provider"]),
+    ("statements", &["partita-provider"]),
     // Stands above the service: it runs it, breaks it and checks it. Nobody may use it.
     (
         "faults",

@@ -157,7 +157,8 @@ fn transactions_are_opened_by_run_tx(tree: &Tree) -> Breaches {
 
 /// The crates that get time, chance and configuration passed in. `db` draws the pauses between two tries itself; `postgres`
 /// and `simulator` are programs of their own.
-const LIBRARIES: [&str; 6] = ["src/", "documents/src/", "ledger/src/", "webhooks/src/", "provider/src/", "stripe/src/"];
+const LIBRARIES: [&str; 7] =
+    ["src/", "documents/src/", "ledger/src/", "webhooks/src/", "provider/src/", "statements/src/", "stripe/src/"];
 
 fn breaches_of<'a>(
     files: impl Iterator<Item = &'a File>,
