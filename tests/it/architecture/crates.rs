@@ -4,7 +4,7 @@ use super::source::{File, Tree};
 use super::{Breaches, assert_breaches, assert_kept};
 
 /// What each crate of ours may name under `[dependencies]`, of ours.
-const OWN: [(&str, &[&str]); 9] = [
+const OWN: [(&str, &[&str]); 10] = [
     ("provider", &[]),
     ("documents", &["partita-provider"]),
     ("postgres", &[]),
