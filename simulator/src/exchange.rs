@@ -13,6 +13,10 @@ pub struct Exchange {
     pub settlement_currency: String,
     /// In any order; of each currency the one holds that began last.
     pub rates: Vec<Rate>,
+    /// Whether a transfer that names a charge is in the charge's currency and converted. Stripe does not: it wants it in the currency
+    /// that the charge was settled in.
+    #[serde(default)]
+    pub transfers_convert: bool,
 }
 
 /// What one unit of a currency is worth from some time on.
@@ -63,7 +67,8 @@ mod tests {
             rate: (*rate).to_owned(),
             from: *from,
         };
-        Exchange { settlement_currency: settlement_currency.to_owned(), rates: rates.iter().map(rate).collect() }
+        let rates = rates.iter().map(rate).collect();
+        Exchange { settlement_currency: settlement_currency.to_owned(), rates, transfers_convert: false }
     }
 
     #[test]

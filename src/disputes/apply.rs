@@ -154,7 +154,9 @@ impl Case<'_> {
         let mut spread = entries::spread(&lines, -moved.amount());
         if self.direct.is_some() {
             // The seller bears all of it, and what the platform kept of the charge it keeps.
-            spread.iter_mut().for_each(|share| (share.commission, share.vat) = (0, 0));
+            for share in &mut spread {
+                (share.commission, share.vat) = (0, 0);
+            }
         }
         let shares = entries::with_fee(&lines, &spread, fee, dispute.policy.fee);
         store::insert_lines(tx, dispute.id, &shares).await?;

@@ -102,8 +102,10 @@ impl Position {
     /// Whether no seller has anything of it, nothing is in clearing and nothing disputed. What a seller owes is a debt, not on its
     /// way.
     pub(super) fn is_at_rest(&self) -> bool {
-        let moves = |path: &str| {
-            path.starts_with("clr.") || path.starts_with("dsp.") || path.starts_with("sel.") && !path.ends_with(".debt")
+        let moves = |path: &str| match path.split('.').next() {
+            Some("clr" | "dsp") => true,
+            Some("sel") => path.split('.').next_back() != Some("debt"),
+            _ => false,
         };
         self.balances.iter().all(|balance| balance.amount == 0 || !moves(&balance.path))
     }

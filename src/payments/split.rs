@@ -348,8 +348,11 @@ pub fn released_shares(lines: &[Line]) -> BTreeMap<SellerNumber, (SellerId, i64)
     shares
 }
 
+/// What was released together: of one line or, without a line, with the payment's money.
+type Release = (Option<i32>, Vec<(SellerId, i64)>);
+
 /// The same by how they were released: what came with the payment's money, without a line, then line by line.
-pub fn shares_by_release(lines: &[Line]) -> Vec<(Option<i32>, Vec<(SellerId, i64)>)> {
+pub fn shares_by_release(lines: &[Line]) -> Vec<Release> {
     let with_payment: Vec<Line> = lines.iter().filter(|line| line.standing == Standing::WithPayment).cloned().collect();
     let together = seller_shares(&with_payment).into_values().collect();
     let alone = lines.iter().filter(|line| line.standing == Standing::Released).filter_map(|line| {

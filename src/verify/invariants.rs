@@ -392,7 +392,8 @@ const CHECKS: &[Check] = &[
         sql: "select format('movement %s', m.movement_id) from provider_movements m
               where m.book_id = $1 [[since m.recorded_at]] and not exists (
                   select from ledger_transactions t where t.book_id = m.book_id and t.source = m.key
-                  and (t.kind in (1, 4, 5, 11, 13, 14, 15, 16, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62) or t.kind between 100 and 107))",
+                  and (t.kind in (1, 4, 5, 11, 13, 14, 15, 16, 21, 23, 30, 32, 33, 35, 41, 50, 60, 62) or t.kind between 100 and 107
+                       or t.kind between 110 and 112))",
     },
     Check {
         code: "I7",

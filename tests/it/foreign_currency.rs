@@ -7,11 +7,16 @@ use serde_json::{Value, json};
 use crate::support::{cart, item, taxed};
 use crate::test_app::{DAY, TestApp, text};
 
-/// Has the provider keep the platform's balance in a currency, at these rates from now on.
+/// Has the provider keep the platform's balance in a currency, at these rates from now on, and convert transfers too.
 async fn settle_in(t: &TestApp, settlement: &str, rates: &[(&str, &str)]) {
+    settle_so(t, settlement, rates, true).await;
+}
+
+pub(crate) async fn settle_so(t: &TestApp, settlement: &str, rates: &[(&str, &str)], transfers_convert: bool) {
     let rate =
         |(currency, rate): &(&str, &str)| Rate { currency: (*currency).to_owned(), rate: (*rate).to_owned(), from: 0 };
-    let exchange = Exchange { settlement_currency: settlement.to_owned(), rates: rates.iter().map(rate).collect() };
+    let rates = rates.iter().map(rate).collect();
+    let exchange = Exchange { settlement_currency: settlement.to_owned(), rates, transfers_convert };
     let settings = Settings { exchange: Some(exchange), ..t.control.settings() };
     t.control.set_settings(settings).await.expect("lawful settings");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::debts::{end_of_day, propose_write_off};
 use crate::disputes::declare;
 use crate::doubt::{decide, second_key};
-use crate::foreign_currency::{assert_balances, charged, dispute, market, transferred, usd_at};
+use crate::foreign_currency::{assert_balances, charged, dispute, market, settle_so, transferred, usd_at};
 use crate::support::{cart, item};
 use crate::test_app::{DAY, TestApp, text};
 
@@ -154,6 +154,27 @@ async fn what_was_converted_for_a_seller_is_not_the_platforms_and_is_told_when_i
     let problem = pay_out("still-too-much", 212_01).await.expect(422);
     assert!(refused(&problem).starts_with("no more than 21200 is free"), "{problem:#}");
     assert_eq!(t.payment(&payment).await["status"], "succeeded");
+    t.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_provider_converts_no_transfers_the_share_stays_the_sellers_and_is_told_of() {
+    let t = TestApp::new().await;
+    let a = market(&t).await;
+    settle_so(&t, "eur", &[("usd", "0.923077")], false).await;
+    t.pay(cart("order-1", "USD", &[item(&a, 130_00)])).await;
+    for _ in 0..6 {
+        t.advance(DAY).await;
+    }
+    let balances = t.balances().await;
+    assert_eq!((balances["sel.A.available USD"], balances.get("clr.transfer USD")), (117_00, None));
+    let stuck = t.list("/v1/stuck_money").await;
+    let causes: Vec<_> = stuck.iter().map(|one| text(&one["cause"])).collect();
+    assert_eq!(causes, ["transfers_refused"]);
+    // As soon as it does, the seller has it.
+    usd_at(&t, "0.923077").await;
+    t.advance(DAY).await;
+    assert_eq!(t.balances().await["conn.available.A USD"], 117_00);
     t.finish().await;
 }
 

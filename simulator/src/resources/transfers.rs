@@ -131,11 +131,11 @@ async fn check_source(cx: &mut Cx, creation: &Creation, id: &str) -> Result<(Val
         ))
         .param("source_transaction"));
     };
-    if text(&charge, "currency") != creation.currency {
+    let currency = source_currency(cx, &charge);
+    if currency != creation.currency {
         return Err(ApiError::refused(format!(
-            "The currency of source_transaction's balance transaction ({}) must be the same as the transfer currency \
-             ({})",
-            text(&charge, "currency"),
+            "The currency of source_transaction's balance transaction ({currency}) must be the same as the transfer \
+             currency ({})",
             creation.currency
         ))
         .code("transfer_source_balance_parameters_mismatch")
@@ -162,6 +162,15 @@ async fn check_source(cx: &mut Cx, creation: &Creation, id: &str) -> Result<(Val
     let available_on = balance_transactions::available_on(&mut cx.conn, &transaction).await?;
     let group = charge["transfer_group"].as_str().map_or_else(|| format!("group_{id}"), ToOwned::to_owned);
     Ok((json!(group), available_on.max(cx.now)))
+}
+
+/// What a transfer that names a charge has to be in.
+fn source_currency(cx: &Cx, charge: &Value) -> String {
+    let charged = text(charge, "currency");
+    match &cx.settings.exchange {
+        Some(exchange) if exchange.transfers_convert => charged.to_owned(),
+        _ => books::settled(cx, &cx.platform, integer(charge, "amount_captured"), charged).1,
+    }
 }
 
 /// The transfer that a charge makes by itself, once it is booked; it is pending as long as the charge is.

@@ -12,6 +12,7 @@ async fn converting() -> Sim {
     let exchange = Exchange {
         settlement_currency: "eur".to_owned(),
         rates: vec![rate("0.95", START + 3 * DAY), rate("0.923077", 0)],
+        transfers_convert: true,
     };
     let settings = Settings { exchange: Some(exchange), ..sim.control.settings() };
     sim.control.set_settings(settings).await.expect("lawful settings");
