@@ -1,6 +1,7 @@
 //! Payments that the provider settles in another currency: told twice, late and in doubt, with what sellers owe of them; and what
 //! watches their positions.
 
+use partita::worker;
 use partita_simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
@@ -162,6 +163,7 @@ async fn where_the_provider_converts_no_transfers_the_share_stays_the_sellers_an
     let t = TestApp::new().await;
     let a = market(&t).await;
     settle_so(&t, "eur", &[("usd", "0.923077")], false).await;
+    worker::schedule_stuck_money(&t.app).await.expect("scheduled");
     t.pay(cart("order-1", "USD", &[item(&a, 130_00)])).await;
     for _ in 0..6 {
         t.advance(DAY).await;

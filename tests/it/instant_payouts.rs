@@ -116,7 +116,8 @@ async fn whatever_becomes_of_the_answer_there_is_one_payout_with_one_fee() {
     {
         let seller = seller_with(&t, reference, 32_50).await;
         t.next_post_fails(kind, "/v1/payouts");
-        let first = ask(&t, &seller, reference).await;
+        let key = format!("payout-{reference}");
+        let first = ask(&t, &seller, &key).await;
         assert!([201, 202].contains(&first.status), "{kind:?}: {}", first.text());
         for _ in 0..6 {
             t.advance(300).await;
@@ -129,7 +130,7 @@ async fn whatever_becomes_of_the_answer_there_is_one_payout_with_one_fee() {
             (1, &json!("paid"), &json!(50)),
             "{kind:?}"
         );
-        let same = ask(&t, &seller, reference).await;
+        let same = ask(&t, &seller, &key).await;
         assert_eq!((same.status, same.bytes), (first.status, first.bytes), "{kind:?}");
     }
     assert_eq!(balance(&t, "rev.fees").await, 1_50);
