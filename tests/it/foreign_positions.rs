@@ -165,8 +165,10 @@ async fn where_the_provider_converts_no_transfers_the_share_stays_the_sellers_an
     settle_so(&t, "eur", &[("usd", "0.923077")], false).await;
     worker::schedule_stuck_money(&t.app).await.expect("scheduled");
     t.pay(cart("order-1", "USD", &[item(&a, 130_00)])).await;
+    // It is tried every hour; half an hour after a try is looked for what does not move.
     for _ in 0..6 {
-        t.advance(DAY).await;
+        t.advance(DAY - 1_800).await;
+        t.advance(1_800).await;
     }
     let balances = t.balances().await;
     assert_eq!((balances["sel.A.available USD"], balances.get("clr.transfer USD")), (117_00, None));

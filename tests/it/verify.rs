@@ -162,7 +162,7 @@ async fn each_invariant_says_of_which_kind_it_is_and_only_integrity_halts() {
 async fn a_row_that_stands_twice_is_found_when_its_index_is_gone() {
     let t = TestApp::new().await;
     story(&t).await;
-    t.tamper("alter table provider_movements drop constraint provider_movements_key_unique").await;
+    t.tamper("alter table provider_movements drop constraint provider_movements_key_unique cascade").await;
     let doubled = "update provider_movements set key = (select min(key) from provider_movements)";
     assert!(t.tamper(doubled).await > 1);
     assert!(codes(&check(&t, Depth::Complete).await).contains(&("unique", Kind::Integrity)));
