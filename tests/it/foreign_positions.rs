@@ -1,7 +1,6 @@
 //! Payments that the provider settles in another currency: told twice, late and in doubt, with what sellers owe of them; and what
 //! watches their positions.
 
-use partita::worker;
 use partita_simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
@@ -159,22 +158,17 @@ async fn what_was_converted_for_a_seller_is_not_the_platforms_and_is_told_when_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_provider_converts_no_transfers_the_share_stays_the_sellers_and_is_told_of() {
+async fn where_the_provider_converts_no_transfers_the_share_stays_the_sellers() {
     let t = TestApp::new().await;
     let a = market(&t).await;
     settle_so(&t, "eur", &[("usd", "0.923077")], false).await;
-    worker::schedule_stuck_money(&t.app).await.expect("scheduled");
     t.pay(cart("order-1", "USD", &[item(&a, 130_00)])).await;
-    // It is tried every hour; half an hour after a try is looked for what does not move.
-    for _ in 0..6 {
-        t.advance(DAY - 1_800).await;
-        t.advance(1_800).await;
-    }
+    t.advance(6 * DAY).await;
     let balances = t.balances().await;
     assert_eq!((balances["sel.A.available USD"], balances.get("clr.transfer USD")), (117_00, None));
-    let stuck = t.list("/v1/stuck_money").await;
-    let causes: Vec<_> = stuck.iter().map(|one| text(&one["cause"])).collect();
-    assert_eq!(causes, ["transfers_refused"]);
+    let tried = t.list("/v1/transfers").await;
+    assert!(tried.len() > 1, "it is tried again");
+    assert_eq!(tried[0]["failure"]["code"], "transfer_source_balance_parameters_mismatch");
     // As soon as it does, the seller has it.
     usd_at(&t, "0.923077").await;
     t.advance(DAY).await;

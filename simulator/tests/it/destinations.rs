@@ -98,15 +98,7 @@ async fn on_behalf_of_needs_an_account_that_may_take_cards_and_shows_on_the_char
     let seller = sim.seller("manual").await;
     let refused = pay(&sim, &seller, &[("on_behalf_of", &seller)]).await;
     assert_eq!(refused.error(), (400, "invalid_request_error", "", "on_behalf_of"));
-    let form = [
-        ("type", "express"),
-        ("country", "DE"),
-        ("email", "cards@example.com"),
-        ("capabilities[transfers][requested]", "true"),
-        ("capabilities[card_payments][requested]", "true"),
-    ];
-    let seller = sim.post("/v1/accounts", &form).await.ok().id().to_owned();
-    sim.control.complete_onboarding(&seller).await.expect("onboarding");
+    let seller = sim.seller_with_cards().await;
     let paid = pay(&sim, &seller, &[("on_behalf_of", &seller)]).await.ok().body;
     assert_eq!(
         (&paid["on_behalf_of"], &paid["latest_charge"]["on_behalf_of"]),

@@ -85,7 +85,7 @@ async fn a_key_is_forgotten_after_a_day_and_belongs_to_its_account() {
     assert_eq!(sim.post_with_key("/v1/payment_intents", &payment("1200"), "k1").await.ok().id(), first.id());
     sim.control.advance(1).await.expect("time passes");
     assert_ne!(sim.post_with_key("/v1/payment_intents", &payment("1200"), "k1").await.ok().id(), first.id());
-    let seller = sim.seller("manual").await;
+    let seller = sim.seller_with_cards().await;
     let request = sim
         .request(reqwest::Method::POST, "/v1/payment_intents")
         .form(&payment("1200"))

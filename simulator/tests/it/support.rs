@@ -151,6 +151,20 @@ impl Sim {
         account
     }
 
+    /// A seller that may be charged for itself.
+    pub(crate) async fn seller_with_cards(&self) -> String {
+        let form = [
+            ("type", "express"),
+            ("country", "DE"),
+            ("email", "cards@example.com"),
+            ("capabilities[transfers][requested]", "true"),
+            ("capabilities[card_payments][requested]", "true"),
+        ];
+        let account = self.post("/v1/accounts", &form).await.ok().id().to_owned();
+        self.control.complete_onboarding(&account).await.expect("onboarding");
+        account
+    }
+
     /// Adds money to the platform's balance.
     pub(crate) async fn fund(&self, amount: &str) -> String {
         self.post("/v1/topups", &[("amount", amount), ("currency", "eur")]).await.ok().id().to_owned()

@@ -269,7 +269,7 @@ fn each_command_says_exactly_this() {
         (
             "/v1/payment_intents",
             "amount=12345; automatic_payment_methods[allow_redirects]=always; \
-          automatic_payment_methods[enabled]=true; capture_method=manual; confirm=true; currency=eur; customer=cus_1; description=Order 7; \
+          application_fee_amount=1000; automatic_payment_methods[enabled]=true; capture_method=manual; confirm=true; currency=eur; customer=cus_1; description=Order 7; \
           $X; $M; off_session=true; on_behalf_of=acct_1; payment_method=pm_card_visa; return_url=https://example.com/back; \
           transfer_data[amount]=10000; transfer_data[destination]=acct_1; transfer_group=pay_1",
         ),
@@ -287,13 +287,15 @@ fn each_command_says_exactly_this() {
         ),
         (
             "/v1/refunds",
-            "amount=300; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M; payment_intent=pi_1",
+            "amount=300; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M; payment_intent=pi_1; \
+          refund_application_fee=true",
         ),
         ("/v1/topups", "amount=50000; currency=eur; description=Float; expand[0]=balance_transaction; $M"),
         ("/v1/accounts/acct_1", "settings[payouts][schedule][interval]=manual"),
         (
             "/v1/payouts",
-            "amount=5400; currency=eur; expand[0]=balance_transaction; expand[1]=failure_balance_transaction; $M",
+            "amount=5400; currency=eur; destination=ba_1; expand[0]=balance_transaction; \
+          expand[1]=failure_balance_transaction; $M; method=instant",
         ),
         ("/v1/disputes/du_1", "$E; $M; submit=true"),
         ("/v1/disputes/du_1/close", ""),
@@ -305,6 +307,7 @@ fn each_command_says_exactly_this() {
           usage=off_session",
         ),
         ("/v1/payment_methods/pm_1/detach", ""),
+        ("/v1/payment_intents/pi_1/cancel", "$X"),
     ];
     let evidence: Vec<String> = every_evidence()
         .into_keys()
@@ -318,7 +321,8 @@ fn each_command_says_exactly_this() {
     for (command, (path, form)) in commands.iter().zip(expected) {
         let request = stripe.prepare(command).expect("a lawful command");
         // A payout is the seller's own: it is asked on its account.
-        let account = (path == "/v1/payouts").then_some("acct_1");
+        let is_on_account = path == "/v1/payouts" || matches!(command, Command::OnAccount(_));
+        let account = is_on_account.then_some("acct_1");
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", path));
         assert_eq!(request.account.as_deref(), account, "{path}");
         let pairs = form_urlencoded::parse(request.body.as_bytes()).map(|(name, value)| format!("{name}={value}"));
