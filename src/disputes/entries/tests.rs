@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chart::SellerNumber;
-use crate::payments::seller_shares;
 use crate::payments::worked_cart::{A, B, line, worked_cart};
+use crate::payments::{Standing, seller_shares};
 
 fn chart() -> Chart {
     Chart { book: BookId::try_new(1).expect("in range"), currency: Currency::parse("EUR").expect("a currency") }
@@ -291,4 +291,19 @@ proptest! {
             prop_assert_eq!(of_sellers, entitled(&before).iter().sum::<i64>() - entitled(&lines).iter().sum::<i64>());
         }
     }
+}
+
+#[test]
+fn what_a_line_that_waits_loses_is_drawn_of_no_reserve() {
+    let mut cart = worked_cart();
+    let change =
+        |line, amount, tax, commission, withheld| LineChange { line, amount, tax, commission, vat: 0, withheld };
+    let changes = [change(0, 60_00, 12_00, 6_00, 54_00), change(1, 40_00, 8_00, 4_00, 36_00)];
+    let lost =
+        |cart: &[Line]| kept_by_seller(cart, &changes).0.into_iter().map(|(_, amount)| amount).collect::<Vec<_>>();
+    assert_eq!(lost(&cart), [54_00, 36_00]);
+    cart[0].standing = Standing::Waiting;
+    assert_eq!(lost(&cart), [36_00]);
+    cart[0].standing = Standing::Released;
+    assert_eq!(lost(&cart), [54_00, 36_00]);
 }
